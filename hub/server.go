@@ -1,0 +1,108 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// ServerState is where a server stands between intent and fact.
+//
+//	           StartServer                answered over HTTP, routed
+//	Stopped ──────────────► Starting ──────────────────────────────► Ready
+//	   ▲                      │  ▲                                     │
+//	   │ gone                 │  └── never: a start is not resumed     │
+//	   └───── Stopping ◄──────┴─────────────────────────────────────────┘
+//	             StopServer, or the start failed, or the scheduler said dead
+//
+// Starting and Stopping are intents: whichever replica reads such a row works on it until the world matches.
+type ServerState string
+
+// The states of a server.
+const (
+	Stopped  ServerState = "stopped"
+	Starting ServerState = "starting"
+	Ready    ServerState = "ready"
+	Stopping ServerState = "stopping"
+)
+
+// Server is one notebook server of one user. The default server's name is empty. Its ID never changes; jobs are named from it.
+type Server struct {
+	ID       string // UUID version 7
+	UserID   string
+	UserName string // read with the row; not written
+	Name     string // "" for the default server
+	State    ServerState
+	// Generation counts starts. A job, a binding or an event of another generation is not about this run.
+	Generation int64
+	// Revision counts writes; [ServerStore.UpdateServer] refuses one that was read before the last write.
+	Revision int64
+	Created  time.Time
+	// Started is when the present or last run was asked for; zero: never started.
+	Started      time.Time
+	LastActivity time.Time       // zero: never
+	Options      json.RawMessage // the last user_options, a JSON object; nil: none
+	// Instance, Address and Placement tell where this generation runs; see scheduler.Status. Empty before it has a place.
+	Instance  string
+	Address   string // host:port
+	Placement uint64
+	// Failure is why the last run ended, if it did not end by the user's wish.
+	Failure *Failure
+	// Remove asks for the row to go once the server is stopped.
+	Remove bool
+}
+
+// Active tells whether the server runs, or is on its way up or down.
+func (s Server) Active() bool { return s.State != Stopped }
+
+// Pending is what JupyterHub calls a transition: "spawn", "stop" or "".
+func (s Server) Pending() string {
+	switch s.State {
+	case Starting:
+		return "spawn"
+	case Stopping:
+		return "stop"
+	case Stopped, Ready:
+	}
+	return ""
+}
+
+// Failure tells a person why a server ended.
+type Failure struct {
+	Message string    `json:"message"`       // a sentence: what happened and what to do
+	Log     []string  `json:"log,omitempty"` // the last lines that the server printed, oldest first
+	Time    time.Time `json:"time"`
+}
+
+// ServerQuery selects servers. The zero value selects all, by ID.
+type ServerQuery struct {
+	UserIDs []string      // only of these users; nil: of all
+	States  []ServerState // only in these states; nil: in any
+	Offset  int
+	Limit   int // 0: no limit
+}
+
+// ActivityUpdate moves a server's and its owner's last activity forward.
+type ActivityUpdate struct {
+	UserID   string // "": the server's owner
+	ServerID string // "": the user only
+	Time     time.Time
+}
+
+// ServerStore keeps servers.
+type ServerStore interface {
+	// CreateServer stores a new server. ErrExists if the user has one of this name.
+	CreateServer(ctx context.Context, s Server) error
+	ServerByID(ctx context.Context, id string) (Server, error)
+	ServerByName(ctx context.Context, userID, name string) (Server, error)
+	Servers(ctx context.Context, q ServerQuery) (servers []Server, total int, err error)
+	// UpdateServer writes everything but the ID, the owner, Created and LastActivity, and returns the row with its new
+	// Revision. ErrStale if the row's Revision is no longer s.Revision; ErrNotFound if it is gone.
+	UpdateServer(ctx context.Context, s Server) (Server, error)
+	// DeleteServer is nil for the unknown.
+	DeleteServer(ctx context.Context, id string) error
+	// RecordActivity moves the times forward, never back, in one statement per table; unknown IDs are skipped.
+	RecordActivity(ctx context.Context, updates []ActivityUpdate) error
+	// CountServers says how many servers are in each state.
+	CountServers(ctx context.Context) (map[ServerState]int, error)
+}

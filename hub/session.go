@@ -1,0 +1,36 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+// Session is one browser in which one user is logged in. The browser holds its ID in a signed cookie.
+type Session struct {
+	ID     string // UUID version 7; whoever holds it signed is logged in
+	UserID string
+	// BrowserID is the value of the cookie jupyterhub-session-id: 32 hexadecimal digits, readable by every server. Tokens
+	// made for this browser carry it, so that logging out ends them.
+	BrowserID string
+	Provider  string // the authenticator's ID
+	Address   string // the client's address at login
+	UserAgent string // at most 256 bytes
+	Created   time.Time
+	LastSeen  time.Time // coarse: written at most every few minutes
+	Expires   time.Time
+}
+
+// SessionStore keeps sessions.
+type SessionStore interface {
+	CreateSession(ctx context.Context, s Session) error
+	// SessionByID also returns sessions that have expired; the caller looks at the clock.
+	SessionByID(ctx context.Context, id string) (Session, error)
+	// Sessions returns a user's sessions, newest first.
+	Sessions(ctx context.Context, userID string) ([]Session, error)
+	// TouchSession moves LastSeen forward.
+	TouchSession(ctx context.Context, id string, seen time.Time) error
+	// DeleteSession is nil for the unknown.
+	DeleteSession(ctx context.Context, id string) error
+	// DeleteSessionsBefore removes what expired before then, and says how many.
+	DeleteSessionsBefore(ctx context.Context, then time.Time) (int, error)
+}

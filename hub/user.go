@@ -1,0 +1,67 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+// User is a person who may use the hub. Its ID never changes; its name may.
+type User struct {
+	ID           string // UUID version 7, so that IDs sort by creation
+	Name         string // normalised; see [NormalizeUserName]
+	Admin        bool
+	Groups       []string // names, sorted
+	Created      time.Time
+	LastActivity time.Time // zero: never
+}
+
+// UserQuery selects users. The zero value selects all, by ID.
+type UserQuery struct {
+	NameContains string      // case-insensitive substring
+	Activity     UserServers // only users with such servers
+	Sort         UserSort
+	Descending   bool
+	Offset       int
+	Limit        int // 0: no limit
+}
+
+// UserServers selects users by the state of their servers.
+type UserServers string
+
+// What a user's servers may be asked for: JupyterHub's "state" of the users' list.
+const (
+	AnyServers      UserServers = ""
+	ActiveServers   UserServers = "active"   // at least one running or pending
+	ReadyServers    UserServers = "ready"    // at least one ready
+	InactiveServers UserServers = "inactive" // none running or pending
+)
+
+// UserSort orders a list of users. Users who were never active come first when ascending and last when descending.
+type UserSort string
+
+// The orders of a list of users.
+const (
+	SortByID           UserSort = ""
+	SortByName         UserSort = "name"
+	SortByLastActivity UserSort = "last_activity"
+)
+
+// UserStore keeps users and what providers call them.
+type UserStore interface {
+	// CreateUser stores a new user with its groups. ErrExists if the name or ID is taken.
+	CreateUser(ctx context.Context, u User) error
+	UserByID(ctx context.Context, id string) (User, error)
+	UserByName(ctx context.Context, name string) (User, error)
+	// Users returns one page and how many there are in all.
+	Users(ctx context.Context, q UserQuery) (users []User, total int, err error)
+	// UpdateUser writes name, admin and groups of the user with this ID; groups that do not exist are created.
+	UpdateUser(ctx context.Context, u User) error
+	// DeleteUser removes the user with all sessions, tokens, servers, codes and identities.
+	DeleteUser(ctx context.Context, id string) error
+	// UserByIdentity finds who a provider's subject is.
+	UserByIdentity(ctx context.Context, provider, subject string) (User, error)
+	// LinkIdentity ties a provider's subject to a user; ErrExists if the subject belongs to somebody.
+	LinkIdentity(ctx context.Context, userID, provider, subject string) error
+	// Identities returns the user's subjects by provider.
+	Identities(ctx context.Context, userID string) (map[string]string, error)
+}

@@ -1,0 +1,46 @@
+// Package routing decides which request path goes to which server, and takes it there.
+//
+// A [Table] is an immutable set of routes; the proxy reads the current one with a single atomic load, and never waits for a
+// database, a lock or Consul. Sources (routing/consul, routing/static) yield whole snapshots. The package knows nothing of
+// users, logins or the hub, so that a proxy can run alone.
+package routing
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Route sends every request path at or below Prefix to Address.
+type Route struct {
+	// Prefix is the decoded path, with a leading and a trailing slash: "/user/joe b@ex.org/".
+	Prefix string
+	// Address is the target's host:port. The request's path is forwarded as it came.
+	Address string
+	// Server is the immutable ID of the server behind the route. Activity is counted by it.
+	Server string
+	// Generation, Instance and Placement identify the run of the server; see [Binding].
+	Generation int64
+	Instance   string
+	Placement  uint64
+}
+
+// Source yields full snapshots of routes, never deltas. The first snapshot may be empty. On trouble it yields an error, and the
+// last good snapshot stays in use; the sequence ends only when ctx does.
+type Source interface {
+	Routes(ctx context.Context) iter.Seq2[[]Route, error]
+}
+
+// Publisher tells a source's readers, on every replica, where the hub has placed a server.
+type Publisher interface {
+	// Publish makes a binding known. A binding of an older generation, or of an older placement within it, never replaces a newer one.
+	Publish(ctx context.Context, b Binding) error
+	// Withdraw removes the binding of the server unless it has a newer generation. Withdrawing the unknown is nil.
+	Withdraw(ctx context.Context, server string, generation int64) error
+}
+
+// Activity is what the proxy saw since it was last asked.
+type Activity struct {
+	Server string    // the route's server ID
+	Last   time.Time // the last moment at which the client sent something, or a request ended well
+}
