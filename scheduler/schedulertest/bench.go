@@ -1,0 +1,191 @@
+package schedulertest
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// bench is a harness with the suite's own tools.
+type bench struct {
+	Harness
+	marks string // directory in which each start of the program leaves a file
+}
+
+func newBench(t *testing.T, h Harness) *bench {
+	t.Helper()
+	h.Patience = cmp.Or(h.Patience, 30*time.Second)
+	// Not t.TempDir: its parent is closed to other accounts, and the scheduler may run servers as one of those.
+	marks, err := os.MkdirTemp("", "schedulertest-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(marks, 0o777); err != nil { //nolint:gosec // see above
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(marks) })
+	return &bench{Harness: h, marks: marks}
+}
+
+// spec returns a Spec for a server of that behaviour.
+func (b *bench) spec(id, behaviour string) scheduler.Spec {
+	return scheduler.Spec{
+		ID: id, Generation: 1,
+		Labels:      map[string]string{"user": "ada", "server": "lab"},
+		Env:         map[string]string{behaviourVariable: behaviour, marksVariable: b.marks},
+		URLVariable: URLVariable,
+		URLPath:     "/user/ada%40example/lab/",
+		HealthPath:  "/user/ada%40example/lab/api/health",
+		Service:     "schedulertest-" + id,
+	}
+}
+
+func (b *bench) start(t *testing.T, spec scheduler.Spec) {
+	t.Helper()
+	if err := b.Scheduler.Start(t.Context(), spec); err != nil {
+		t.Fatalf("start %s generation %d: %v", spec.ID, spec.Generation, err)
+	}
+}
+
+func (b *bench) stop(t *testing.T, id string) {
+	t.Helper()
+	if err := b.Scheduler.Stop(t.Context(), id); err != nil {
+		t.Fatalf("stop %s: %v", id, err)
+	}
+}
+
+// starts returns how often the program was started.
+func (b *bench) starts(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir(b.marks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// await repeats check until it is true.
+func (b *bench) await(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(b.Patience)
+	defer deadline.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for !check() {
+		select {
+		case <-again.C:
+		case <-t.Context().Done():
+			t.Fatalf("test ended while waiting until %s", what)
+		case <-deadline.C:
+			t.Fatalf("waited %s in vain until %s", b.Patience, what)
+		}
+	}
+}
+
+// awaitState waits until the server is in that state and returns its status.
+func (b *bench) awaitState(t *testing.T, id string, generation int64, state scheduler.State) scheduler.Status {
+	t.Helper()
+	var last scheduler.Status
+	b.await(t, "server "+id+" is "+string(state), func() bool {
+		status, err := b.Scheduler.Status(t.Context(), id)
+		if err != nil {
+			t.Fatalf("status of %s: %v", id, err)
+		}
+		if status.State == scheduler.Dead && state != scheduler.Dead && status.Generation == generation {
+			t.Fatalf("server %s died: %s", id, status.Reason)
+		}
+		last = status
+		return status.State == state && status.Generation == generation
+	})
+	return last
+}
+
+// awaitServing waits until the server runs and answers, and returns its status and its environment as it sees it.
+func (b *bench) awaitServing(t *testing.T, spec scheduler.Spec) (scheduler.Status, map[string]string) {
+	t.Helper()
+	status := b.awaitState(t, spec.ID, spec.Generation, scheduler.Running)
+	if status.Address == "" || status.Instance == "" {
+		t.Fatalf("a running server has an address and an instance, got %+v", status)
+	}
+	var env map[string]string
+	b.await(t, "server "+spec.ID+" answers at "+status.Address, func() bool {
+		env = environmentAt(t, "http://"+status.Address+spec.URLPath)
+		return env != nil
+	})
+	return status, env
+}
+
+// environmentAt asks a server for its environment; nil if it does not answer.
+func environmentAt(t *testing.T, url string) map[string]string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true // no kept connection shall hide that a server has gone
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close()
+	var env map[string]string
+	if err := json.NewDecoder(resp.Body).Decode(&env); err != nil {
+		t.Fatalf("answer of the server at %s: status %d: %v", url, resp.StatusCode, err)
+	}
+	return env
+}
+
+// requireGone fails unless the scheduler has forgotten the server and nobody listens at its address.
+func (b *bench) requireGone(t *testing.T, id, address string) {
+	t.Helper()
+	if status, err := b.Scheduler.Status(t.Context(), id); !errors.Is(err, scheduler.ErrNotFound) {
+		t.Errorf("status after stop: %+v, %v; want ErrNotFound", status, err)
+	}
+	all, err := b.Scheduler.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range all {
+		if status.ID == id {
+			t.Errorf("still listed after stop: %+v", status)
+		}
+	}
+	if address == "" {
+		return
+	}
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err == nil {
+		_ = conn.Close()
+		t.Errorf("somebody still listens at %s after stop", address)
+	}
+}
+
+// requireOne returns the one status that List must hold.
+func (b *bench) requireOne(t *testing.T) scheduler.Status {
+	t.Helper()
+	all, err := b.Scheduler.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 {
+		t.Fatalf("want one server listed, got %+v", all)
+	}
+	return all[0]
+}
+
+var sentence = regexp.MustCompile(`^\p{Lu}.*\.$`)
+
+func requireSentence(t *testing.T, text string) {
+	t.Helper()
+	if !sentence.MatchString(text) {
+		t.Errorf("%q is not a sentence", text)
+	}
+}

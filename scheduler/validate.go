@@ -1,0 +1,101 @@
+package scheduler
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxEnvironment bounds the sum of all names and values of Env and Secrets, in bytes. Nomad keeps 64 KiB in one variable, and
+// a server that runs on this machine today must be able to run there tomorrow.
+const maxEnvironment = 60 << 10
+
+var (
+	idPattern      = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+	envNamePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	servicePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	pathPattern    = regexp.MustCompile(`^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$`)
+)
+
+// Validate reports, as a [*RejectedError], the first reason why no scheduler can run this Spec. Implementations call it before
+// anything else, so that all of them refuse the same things.
+func (s Spec) Validate() error {
+	checks := []func() string{s.checkIdentity, s.checkEnvironment, s.checkAddressing, s.checkResources}
+	for _, check := range checks {
+		if reason := check(); reason != "" {
+			return &RejectedError{Reason: reason, Err: fmt.Errorf("spec %q generation %d: invalid", s.ID, s.Generation)}
+		}
+	}
+	return nil
+}
+
+func (s Spec) checkIdentity() string {
+	switch {
+	case !idPattern.MatchString(s.ID):
+		return fmt.Sprintf("The server's ID %q cannot be used: it needs 1 to 40 characters of a-z, 0-9 and hyphen.", s.ID)
+	case s.Generation < 1:
+		return fmt.Sprintf("The server's generation %d cannot be used: it counts from 1.", s.Generation)
+	}
+	for name, value := range s.Labels {
+		if !isText(name) || !isText(value) {
+			return fmt.Sprintf("The label %q is not plain text.", name)
+		}
+	}
+	return ""
+}
+
+func (s Spec) checkEnvironment() string {
+	size := 0
+	for _, env := range []map[string]string{s.Env, s.Secrets} {
+		for name, value := range env {
+			if !envNamePattern.MatchString(name) {
+				return fmt.Sprintf("The environment variable's name %q cannot be used: it needs letters, digits and underscores.", name)
+			}
+			if !isText(value) {
+				return fmt.Sprintf("The value of the environment variable %s is not plain text.", name)
+			}
+			size += len(name) + len(value)
+		}
+	}
+	for name := range s.Secrets {
+		if _, both := s.Env[name]; both {
+			return fmt.Sprintf("The environment variable %s is given twice, openly and as a secret.", name)
+		}
+	}
+	if size > maxEnvironment {
+		return fmt.Sprintf("The server's environment has %d bytes, and at most %d are possible.", size, maxEnvironment)
+	}
+	return ""
+}
+
+func (s Spec) checkAddressing() string {
+	switch {
+	case s.URLVariable != "" && !envNamePattern.MatchString(s.URLVariable):
+		return fmt.Sprintf("The environment variable's name %q cannot be used.", s.URLVariable)
+	case s.Service != "" && !servicePattern.MatchString(s.Service):
+		return fmt.Sprintf("The service name %q cannot be used: it must be a DNS label.", s.Service)
+	}
+	for _, path := range []string{s.URLPath, s.HealthPath} {
+		// A brace could begin "${…}", which Nomad would replace: percent-encoded paths have none.
+		if path != "" && !pathPattern.MatchString(path) {
+			return fmt.Sprintf("The path %q is not percent-encoded.", path)
+		}
+	}
+	return ""
+}
+
+func (s Spec) checkResources() string {
+	r := s.Resources
+	if slices.Min([]int64{int64(r.CPU), r.MemoryMB, r.MemoryMaxMB}) < 0 {
+		return "A server cannot have less than nothing of processor or memory."
+	}
+	if r.MemoryMaxMB != 0 && r.MemoryMaxMB < r.MemoryMB {
+		return fmt.Sprintf("The memory limit of %d MB is below the %d MB that are reserved.", r.MemoryMaxMB, r.MemoryMB)
+	}
+	return ""
+}
+
+// isText reports whether a value can be an environment variable and JSON alike.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
