@@ -1,0 +1,31 @@
+// Package python holds the pinned versions of the stock Jupyter software that NomadHub is run and tested with: one file of
+// pip requirements per generation of JupyterHub.
+//
+//	hub3  jupyterhub 3.1 on jupyter-server 1 ("mixin" mode)
+//	hub4  jupyterhub 4.1 on jupyter-server 2 (extension mode)
+//	hub5  jupyterhub 5 on jupyter-server 2 (extension mode); `make run` uses this one
+//	hub6  jupyterhub 6.0 beta on jupyter-server 2 (extension mode)
+//
+// internal/pyenv makes environments of them.
+package python
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+)
+
+//go:embed *.txt
+var files embed.FS
+
+// Names are the environments there are, oldest first.
+func Names() []string { return []string{"hub3", "hub4", "hub5", "hub6"} }
+
+// Requirements returns the pip requirements of one environment.
+func Requirements(name string) (string, error) {
+	text, err := files.ReadFile(name + ".txt")
+	if err != nil {
+		return "", fmt.Errorf("there is no Python environment %q; there are %s", name, strings.Join(Names(), ", "))
+	}
+	return string(text), nil
+}

@@ -1,0 +1,202 @@
+// Package pyenv prepares Python environments with stock Jupyter software from the package registry, once per machine.
+//
+// An environment is a virtual environment made from a file of pinned versions (e2e/python/NAME.txt). It lives in the cache
+// folder under a name that contains a hash of those pins and of the interpreter, so a changed pin makes a new environment and
+// an unchanged one is found again in milliseconds. Everybody on the machine may read it, because servers run in it may belong
+// to another account than the one that made it.
+package pyenv
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/nomadhub/nomadhub/e2e/python"
+	"github.com/nomadhub/nomadhub/internal/deps"
+)
+
+// Options say which environment is wanted, and where.
+type Options struct {
+	// Name is one of python.Names: "hub5" is what `make run` uses.
+	Name string
+	// Cache is the folder for environments, [CacheDir] by default.
+	Cache string
+	// Python is the interpreter to build on, by default the first suitable one of $NOMADHUB_PYTHON, PATH and /usr/bin.
+	Python string
+	// Log takes the output of pip and apt-get, which can go on for a minute. Nothing is written when the environment is there.
+	Log io.Writer
+}
+
+// An Env is a finished environment.
+type Env struct {
+	Dir string // absolute path of the virtual environment
+}
+
+// Bin is the folder with its programs: python, jupyterhub-singleuser, jupyter-lab …
+func (e Env) Bin() string { return filepath.Join(e.Dir, "bin") }
+
+// Program is the path of one of its programs.
+func (e Env) Program(name string) string { return filepath.Join(e.Bin(), name) }
+
+// complete is the name of the file that is written last, so that an environment whose making was cut short is made anew.
+const complete = ".complete"
+
+// CacheDir is where NomadHub's development tools keep what is costly to make: $NOMADHUB_CACHE, else /var/cache/nomadhub for
+// root, else nomadhub in the account's own cache folder.
+func CacheDir() (string, error) {
+	if dir := os.Getenv("NOMADHUB_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	if os.Geteuid() == 0 {
+		return "/var/cache/nomadhub", nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a cache folder (set NOMADHUB_CACHE to choose one): %w", err)
+	}
+	return filepath.Join(dir, "nomadhub"), nil
+}
+
+// Find returns the environment if it is already there, and an error that matches [fs.ErrNotExist] otherwise. It makes nothing.
+func Find(ctx context.Context, opts Options) (Env, error) {
+	p, err := prepare(ctx, opts)
+	if err != nil {
+		return Env{}, err
+	}
+	if !p.finished() {
+		return Env{}, fmt.Errorf("the Python environment %q is not prepared (make it with: go run ./internal/cmd/pyenv %s): %w",
+			opts.Name, opts.Name, fs.ErrNotExist)
+	}
+	return p.env, nil
+}
+
+// Ensure returns the environment, making it first if needed. Callers that want the same one at once wait for each other, also
+// across processes. Cancelling ctx leaves nothing that a later call would take for finished.
+func Ensure(ctx context.Context, opts Options) (Env, error) {
+	p, err := prepare(ctx, opts)
+	if err != nil {
+		return Env{}, err
+	}
+	if p.finished() {
+		return p.env, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(p.env.Dir), 0o755); err != nil {
+		return Env{}, fmt.Errorf("make the cache folder: %w", err)
+	}
+	unlock, err := lockFile(ctx, p.env.Dir+".lock")
+	if err != nil {
+		return Env{}, fmt.Errorf("wait for another process that prepares the Python environment %q: %w", opts.Name, err)
+	}
+	defer unlock()
+	if p.finished() { // somebody else made it while we waited
+		return p.env, nil
+	}
+	if err := p.build(ctx); err != nil {
+		return Env{}, fmt.Errorf("prepare the Python environment %q: %w", opts.Name, err)
+	}
+	return p.env, nil
+}
+
+// plan is one environment, decided on and not yet made.
+type plan struct {
+	env          Env
+	interpreter  interpreter
+	requirements string
+	log          io.Writer
+}
+
+func prepare(ctx context.Context, opts Options) (*plan, error) {
+	requirements, err := python.Requirements(opts.Name)
+	if err != nil {
+		return nil, err
+	}
+	cache := opts.Cache
+	if cache == "" {
+		if cache, err = CacheDir(); err != nil {
+			return nil, err
+		}
+	}
+	py, err := findInterpreter(ctx, opts.Python)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(requirements + "\x00" + py.path + "\x00" + py.version))
+	dir := filepath.Join(cache, "python", opts.Name+"-"+hex.EncodeToString(sum[:6]))
+	return &plan{
+		env:          Env{Dir: dir},
+		interpreter:  py,
+		requirements: requirements,
+		log:          cmp.Or[io.Writer](opts.Log, io.Discard),
+	}, nil
+}
+
+func (p *plan) finished() bool {
+	_, err := os.Stat(filepath.Join(p.env.Dir, complete))
+	return err == nil
+}
+
+// build makes the environment in its final place, because a virtual environment cannot be moved.
+func (p *plan) build(ctx context.Context) error {
+	if err := os.RemoveAll(p.env.Dir); err != nil {
+		return fmt.Errorf("clear what an earlier try left: %w", err)
+	}
+	if !p.interpreter.canVenv {
+		if err := deps.Install(ctx, p.log, "Python's venv module", "python3-venv"); err != nil {
+			return err
+		}
+	}
+	if err := p.run(ctx, p.interpreter.path, "-m", "venv", p.env.Dir); err != nil {
+		return err
+	}
+	pins := filepath.Join(p.env.Dir, "requirements.txt")
+	if err := os.WriteFile(pins, []byte(p.requirements), 0o644); err != nil { //nolint:gosec // G306: meant to be read by every account
+		return err
+	}
+	err := p.run(ctx, p.env.Program("python"), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--quiet",
+		"--requirement", pins)
+	if err != nil {
+		return err
+	}
+	if err := makeReadable(p.env.Dir); err != nil {
+		return fmt.Errorf("let other accounts read the environment: %w", err)
+	}
+	return os.WriteFile(filepath.Join(p.env.Dir, complete), nil, 0o644) //nolint:gosec // G306: meant to be read by every account
+}
+
+func (p *plan) run(ctx context.Context, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s %v: %w", name, args, errors.Join(err, ctx.Err()))
+	}
+	return nil
+}
+
+// makeReadable gives everybody what the owner may read or run, whatever umask this process has.
+func makeReadable(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm() | 0o444
+		if mode&0o100 != 0 {
+			mode |= 0o111
+		}
+		if mode == info.Mode().Perm() {
+			return nil
+		}
+		return os.Chmod(path, mode)
+	})
+}
