@@ -33,6 +33,8 @@ type TokenStore interface {
 	TokenByID(ctx context.Context, userID string, id int64) (Token, error)
 	// Tokens returns a user's tokens by ID.
 	Tokens(ctx context.Context, userID string) ([]Token, error)
+	// TouchTokens moves the tokens' last activity forward, never back, in one statement; unknown IDs are skipped.
+	TouchTokens(ctx context.Context, used map[int64]time.Time) error
 	// DeleteToken is nil for the unknown.
 	DeleteToken(ctx context.Context, id int64) error
 	// DeleteTokensOfBrowser removes what was issued to this user in this browser session.

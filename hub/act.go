@@ -1,0 +1,235 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nomadhub/nomadhub/routing"
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// How far a start has come, for the progress bar.
+const (
+	percentAccepted = 15
+	percentPlaced   = 35
+	percentRunning  = 50
+	percentAnswered = 85
+)
+
+// act carries out one step.
+func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
+	switch p.step {
+	case rest:
+		return nil
+	case register:
+		return h.register(ctx, w, o.server)
+	case place:
+		return h.place(ctx, w, o)
+	case publish:
+		return h.publish(ctx, w, o.server)
+	case probe:
+		return h.probe(ctx, w, o)
+	case await:
+		return h.markReady(ctx, w, o)
+	case fail:
+		return h.fail(ctx, o.server, p.reason)
+	case remove:
+		return h.remove(ctx, o.server)
+	}
+	return fmt.Errorf("hub: unknown step %d", p.step)
+}
+
+// register hands the server to the scheduler with a token of its own. A crash before or after leaves a token that no server holds, or one that the server
+// holds; all of a server's tokens go when it stops.
+func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
+	if w.secret == "" {
+		secret, err := h.issueServerToken(ctx, s)
+		if err != nil {
+			return err
+		}
+		w.secret = secret
+	}
+	failpoint("start.before-register")
+	err := h.opts.Scheduler.Start(ctx, h.spec(s, w.secret))
+	if rejected, ok := errors.AsType[*scheduler.RejectedError](err); ok {
+		h.log.WarnContext(ctx, "scheduler refused a server", "server_id", s.ID, "err", rejected.Err)
+		return h.fail(ctx, s, rejected.Reason)
+	}
+	if err != nil {
+		return err
+	}
+	failpoint("start.after-register")
+	w.registered = true
+	h.journals.say(s, percentAccepted, "The server was handed to the scheduler.")
+	return nil
+}
+
+// spec is what the scheduler is to run.
+func (h *Hub) spec(s Server, secret string) scheduler.Spec {
+	path := h.urls.Server(s.UserName, s.Name)
+	env := environment(h.urls, s, h.opts.Notebook.Env)
+	if h.opts.Notebook.DefaultURL != "" {
+		env["JUPYTERHUB_DEFAULT_URL"] = h.opts.Notebook.DefaultURL
+	}
+	spec := scheduler.Spec{
+		ID: s.ID, Generation: s.Generation,
+		Labels:      map[string]string{"user": s.UserName, "server": s.Name},
+		Env:         env,
+		Secrets:     map[string]string{"JUPYTERHUB_API_TOKEN": secret, "JPY_API_TOKEN": secret},
+		URLVariable: "JUPYTERHUB_SERVICE_URL", URLPath: path, HealthPath: path + "api",
+		Owner: s.UserName, Resources: h.opts.Notebook.Resources,
+	}
+	if h.opts.ServiceName != nil {
+		spec.Service = h.opts.ServiceName(s.ID)
+	}
+	return spec
+}
+
+// place writes down where the server runs.
+func (h *Hub) place(ctx context.Context, _ *worker, o observation) error {
+	s := o.server
+	s.Instance, s.Address, s.Placement = o.status.Instance, o.status.Address, o.status.Placement
+	s, err := h.store.UpdateServer(ctx, s)
+	if err != nil {
+		return err
+	}
+	h.journals.say(s, percentPlaced, "The server has a place and is being started.")
+	return nil
+}
+
+func (h *Hub) publish(ctx context.Context, w *worker, s Server) error {
+	err := h.opts.Publisher.Publish(ctx, routing.Binding{
+		Server: s.ID, Prefix: h.urls.Prefix(s.UserName, s.Name), Generation: s.Generation,
+		Instance: s.Instance, Address: s.Address, Placement: s.Placement,
+	})
+	if err != nil {
+		return fmt.Errorf("publish the route of %s: %w", s.ID, err)
+	}
+	w.published = true
+	return nil
+}
+
+// probe asks the server until it answers, something else happens to it, or its time is over.
+func (h *Hub) probe(ctx context.Context, w *worker, o observation) error {
+	pctx, cancel := context.WithDeadline(ctx, o.placedAt.Add(h.opts.Notebook.AnswerTimeout))
+	defer cancel()
+	url := "http://" + o.server.Address + h.urls.Server(o.server.UserName, o.server.Name) + "api"
+	if answers(pctx, h.opts.Probe, url, w.wake) {
+		w.answered = true
+		h.journals.say(o.server, percentAnswered, "The server answers.")
+	}
+	return ctx.Err()
+}
+
+// routePatience is how long a server that answers may be without a route before its worker looks at everything again.
+const routePatience = 5 * time.Second
+
+func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
+	s := o.server
+	rctx, cancel := context.WithTimeout(ctx, routePatience)
+	defer cancel()
+	if err := h.opts.Routes.AwaitRoute(rctx, s.ID, s.Generation, s.Instance); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		h.journals.say(s, 0, "The server answers, but discovery does not show it yet. Waiting.")
+		return nil
+	}
+	failpoint("start.before-ready")
+	s.State = Ready
+	s, err := h.store.UpdateServer(ctx, s)
+	if err != nil {
+		return err
+	}
+	failpoint("start.after-ready")
+	w.secret = ""
+	h.activity.record("", s.ID, h.now())
+	h.metrics.started(h.now().Sub(s.Started))
+	h.log.InfoContext(ctx, "server ready", "user", s.UserName, "server", s.Name, "server_id", s.ID,
+		"generation", s.Generation, "instance", s.Instance, "took", h.now().Sub(s.Started))
+	h.journals.touch(s.ID)
+	return nil
+}
+
+// fail gives a server up, and keeps what it said last while the scheduler still has it.
+func (h *Hub) fail(ctx context.Context, s Server, reason string) error {
+	if s.State == Starting {
+		h.metrics.failed(h.now().Sub(s.Started))
+	}
+	f := &Failure{Message: reason, Time: h.now()}
+	if tailer, ok := h.opts.Scheduler.(scheduler.LogTailer); ok {
+		lines, err := tailer.LogTail(ctx, s.ID, logTailLines)
+		if err != nil && !errors.Is(err, scheduler.ErrNotFound) {
+			h.log.WarnContext(ctx, "log of a failed server could not be read", "server_id", s.ID, "err", err)
+		}
+		f.Log = lines
+	}
+	s.State, s.Failure = Stopping, f
+	s, err := h.store.UpdateServer(ctx, s)
+	if err != nil {
+		return err
+	}
+	h.log.WarnContext(ctx, "server failed", "user", s.UserName, "server", s.Name, "server_id", s.ID,
+		"generation", s.Generation, "reason", reason)
+	h.journals.touch(s.ID)
+	return nil
+}
+
+// remove ends a server: first its route, then its process, then what it could log in with, and last the wish itself.
+func (h *Hub) remove(ctx context.Context, s Server) error {
+	begun := h.now()
+	if err := h.opts.Publisher.Withdraw(ctx, s.ID, s.Generation); err != nil {
+		return fmt.Errorf("withdraw the route of %s: %w", s.ID, err)
+	}
+	sctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	if err := h.opts.Scheduler.Stop(sctx, s.ID); err != nil {
+		return fmt.Errorf("stop server %s: %w", s.ID, err)
+	}
+	err := h.store.InTx(ctx, func(tx Store) error {
+		if err := tx.DeleteTokensOfServer(ctx, s.ID); err != nil {
+			return err
+		}
+		if err := tx.DeleteClientsOfServer(ctx, s.ID); err != nil {
+			return err
+		}
+		if s.Remove {
+			return tx.DeleteServer(ctx, s.ID)
+		}
+		if s.State == Stopped {
+			return nil
+		}
+		next := s
+		next.State, next.Instance, next.Address, next.Placement = Stopped, "", "", 0
+		_, err := tx.UpdateServer(ctx, next)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	h.metrics.ended(h.now().Sub(begun))
+	h.log.InfoContext(ctx, "server stopped", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
+	h.journals.touch(s.ID)
+	return nil
+}
+
+// stopAll writes the wish to stop for every active server, and carries it out. For a hub that takes its servers with it.
+func (h *Hub) stopAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	active, _, err := h.store.Servers(ctx, ServerQuery{States: []ServerState{Starting, Ready, Stopping}})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range active {
+		s.State = Stopping
+		if s, err = h.store.UpdateServer(ctx, s); err == nil {
+			err = h.remove(ctx, s)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

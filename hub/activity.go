@@ -1,0 +1,120 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const activityInterval = time.Second
+
+// activityBuffer coalesces activity, so that the database sees one statement a second however many servers report.
+type activityBuffer struct {
+	mu      sync.Mutex
+	servers map[string]time.Time // by server ID
+	users   map[string]time.Time // by user ID
+}
+
+func (b *activityBuffer) init() {
+	b.servers, b.users = map[string]time.Time{}, map[string]time.Time{}
+}
+
+func (b *activityBuffer) record(userID, serverID string, t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if serverID != "" && t.After(b.servers[serverID]) {
+		b.servers[serverID] = t
+	}
+	if userID != "" && t.After(b.users[userID]) {
+		b.users[userID] = t
+	}
+}
+
+func (b *activityBuffer) take() []ActivityUpdate {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	updates := make([]ActivityUpdate, 0, len(b.servers)+len(b.users))
+	for id, t := range b.servers {
+		updates = append(updates, ActivityUpdate{ServerID: id, Time: t})
+	}
+	for id, t := range b.users {
+		updates = append(updates, ActivityUpdate{UserID: id, Time: t})
+	}
+	b.init()
+	return updates
+}
+
+// maxClockSkew is how far into the future a report may lie before it is refused, as in JupyterHub.
+const maxClockSkew = 59 * time.Minute
+
+// ReportActivity takes a report of when a user, and optionally one of their servers, was last active. What lies in the future is taken as now. It
+// is written within a second or so.
+func (h *Hub) ReportActivity(ctx context.Context, userName string, user time.Time, servers map[string]time.Time) error {
+	u, err := h.UserByName(ctx, userName)
+	if err != nil {
+		return err
+	}
+	now := h.now()
+	clamp := func(t time.Time) (time.Time, error) {
+		if t.Sub(now) > maxClockSkew {
+			return t, Errorf(Invalid, "The reported activity lies in the future. Check the clock of the server.")
+		}
+		if t.After(now) {
+			return now, nil
+		}
+		return t, nil
+	}
+	ids := map[string]time.Time{}
+	for name, t := range servers {
+		s, err := h.store.ServerByName(ctx, u.ID, name)
+		if err != nil {
+			return Errorf(Invalid, "The user has no server named %q.", name)
+		}
+		if ids[s.ID], err = clamp(t); err != nil {
+			return err
+		}
+	}
+	if !user.IsZero() {
+		if user, err = clamp(user); err != nil {
+			return err
+		}
+		h.activity.record(u.ID, "", user)
+	}
+	for id, t := range ids {
+		h.activity.record("", id, t)
+	}
+	return nil
+}
+
+// flushActivity writes what the proxy, the servers and the pages reported, once a second, and once more at the end.
+func (h *Hub) flushActivity(ctx context.Context) error {
+	tick := time.NewTicker(activityInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), activityInterval)
+			defer cancel()
+			h.writeActivity(last)
+			return nil
+		case <-tick.C:
+			h.writeActivity(ctx)
+		}
+	}
+}
+
+func (h *Hub) writeActivity(ctx context.Context) {
+	for _, a := range h.opts.Routes.TakeActivity() {
+		h.activity.record("", a.Server, a.Last)
+	}
+	updates := h.activity.take()
+	if len(updates) == 0 {
+		return
+	}
+	if err := h.store.RecordActivity(ctx, updates); err != nil {
+		h.log.WarnContext(ctx, "activity not written, will be with the next report", "err", err, "updates", len(updates))
+		for _, u := range updates {
+			h.activity.record(u.UserID, u.ServerID, u.Time)
+		}
+	}
+}

@@ -1,0 +1,323 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+const (
+	sweepInterval = 10 * time.Second // how often the elected replica looks at all servers
+	retryFirst    = 100 * time.Millisecond
+	retryMost     = 10 * time.Second
+	stopPatience  = 2 * time.Minute // one attempt to stop; then the next begins
+	logTailLines  = 20
+)
+
+// controller works on servers, each by one worker at a time in this process. Requests, events and the sweep only wake workers; what to do is decided
+// from the row and the scheduler's status each time anew.
+type controller struct {
+	h        *Hub
+	mu       sync.Mutex
+	workers  map[string]*worker
+	elected  bool
+	stopped  bool
+	ctx      context.Context //nolint:containedctx // the lifetime of workers, set by run
+	queued   []string        // owned before run began
+	group    sync.WaitGroup
+}
+
+// worker is the memory of this process about one active server.
+type worker struct {
+	id   string
+	wake chan struct{} // capacity 1
+	own  bool          // this replica wrote the intent
+
+	generation int64
+	registered bool
+	instance   string // the instance that published, answered and placedAt are about
+	published  bool
+	answered   bool
+	placedAt   time.Time
+	secret     string // the server's token, from its issue to the registration
+}
+
+func (c *controller) init(h *Hub) {
+	c.h, c.workers = h, map[string]*worker{}
+}
+
+// own has this replica work on a server whose intent it wrote.
+func (c *controller) own(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		c.queued = append(c.queued, id)
+		return
+	}
+	c.wakeLocked(id, true)
+}
+
+// nudge has the worker of a server look again. A replica that neither wrote the intent nor is elected leaves the server alone.
+func (c *controller) nudge(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wakeLocked(id, false)
+}
+
+func (c *controller) wakeLocked(id string, own bool) {
+	if c.stopped || c.ctx == nil {
+		return
+	}
+	w := c.workers[id]
+	if w == nil {
+		if !own && !c.elected {
+			return
+		}
+		w = &worker{id: id, wake: make(chan struct{}, 1)}
+		c.workers[id] = w
+		ctx := c.ctx
+		c.group.Go(func() { c.h.work(ctx, w) })
+	}
+	w.own = w.own || own
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// release forgets a worker that has nothing left to do, unless it was woken meanwhile.
+func (c *controller) release(w *worker) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(w.wake) > 0 {
+		return false
+	}
+	delete(c.workers, w.id)
+	return true
+}
+
+func (c *controller) run(ctx context.Context) error {
+	c.mu.Lock()
+	c.ctx = ctx
+	for _, id := range c.queued {
+		c.wakeLocked(id, true)
+	}
+	c.queued = nil
+	c.mu.Unlock()
+
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { c.watch(gctx); return nil })
+	g.Go(func() error { return c.h.opts.Elect(gctx, c.lead) })
+	err := g.Wait()
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
+	c.group.Wait()
+	return err
+}
+
+// lead looks at all servers while this replica is elected.
+func (c *controller) lead(ctx context.Context) error {
+	c.setElected(true)
+	defer c.setElected(false)
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		if err := c.sweep(ctx); err != nil && ctx.Err() == nil {
+			c.h.log.WarnContext(ctx, "sweep of all servers failed, will be repeated", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *controller) setElected(elected bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.elected = elected
+}
+
+// sweep wakes the worker of every active server that is not as it should be, and of every stopped one that the scheduler still runs. It is two
+// lists, however many servers there are.
+func (c *controller) sweep(ctx context.Context) error {
+	running, err := c.h.opts.Scheduler.List(ctx)
+	if err != nil {
+		return err
+	}
+	status := make(map[string]scheduler.Status, len(running))
+	for _, st := range running {
+		status[st.ID] = st
+	}
+	active, _, err := c.h.store.Servers(ctx, ServerQuery{States: []ServerState{Starting, Ready, Stopping}})
+	if err != nil {
+		return err
+	}
+	c.h.metrics.observe(active)
+	for _, s := range active {
+		st, known := status[s.ID]
+		delete(status, s.ID)
+		if !known || !settled(s, st) || !c.hasWorker(s.ID) {
+			c.nudge(s.ID)
+		}
+	}
+	for id := range status {
+		c.nudge(id)
+	}
+	return nil
+}
+
+// settled tells whether a server runs as the row says, so that nothing need be done.
+func settled(s Server, st scheduler.Status) bool {
+	return s.State == Ready && st.State != scheduler.Dead && st.Generation == s.Generation && st.Instance == s.Instance
+}
+
+func (c *controller) hasWorker(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.workers[id] != nil
+}
+
+// watch turns the scheduler's events into messages for the waiting, and wakes workers.
+func (c *controller) watch(ctx context.Context) {
+	for e, err := range c.h.opts.Scheduler.Watch(ctx) {
+		switch {
+		case err != nil:
+			c.h.log.WarnContext(ctx, "event stream of the scheduler is disturbed", "err", err)
+		case e.Resync:
+			c.wakeAll()
+		default:
+			c.h.tell(e)
+			c.nudge(e.ID)
+		}
+	}
+}
+
+// wakeAll has every worker of this process look again: events may have been missed.
+func (c *controller) wakeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id := range c.workers {
+		c.wakeLocked(id, false)
+	}
+}
+
+// tell passes an event's sentence on to whoever watches the start.
+func (h *Hub) tell(e scheduler.Event) {
+	percent := 0
+	if e.Status != nil && e.Status.State == scheduler.Running {
+		percent = percentRunning
+	}
+	h.journals.say(Server{ID: e.ID, Generation: e.Generation}, percent, e.Message)
+}
+
+// work is one server's worker: observe, plan, act, until the server is stopped for good or the context ends.
+func (h *Hub) work(ctx context.Context, w *worker) {
+	delay := retryFirst
+	for {
+		next, err := h.round(ctx, w)
+		wait := next.wait
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrStale): // somebody wrote the row meanwhile: look again at once
+			continue
+		case err != nil:
+			h.log.WarnContext(ctx, "work on a server failed, will be repeated", "server_id", w.id, "err", err)
+			h.journals.say(Server{ID: w.id, Generation: w.generation}, 0, troubleMessage(err))
+			wait, delay = delay, min(2*delay, retryMost)
+		default:
+			delay = retryFirst
+			if next.step != rest {
+				continue
+			}
+			if next.done && h.control.release(w) {
+				return
+			}
+		}
+		if !sleep(ctx, wait, w.wake) {
+			return
+		}
+	}
+}
+
+// sleep waits for a wake-up, for the time to pass (if not zero), or for the context's end, which is reported as false.
+func sleep(ctx context.Context, wait time.Duration, wake <-chan struct{}) bool {
+	var after <-chan time.Time
+	if wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		after = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-after:
+	}
+	return true
+}
+
+func troubleMessage(err error) string {
+	if errors.Is(err, scheduler.ErrUnavailable) {
+		return "The scheduler cannot be reached at this moment. Trying again."
+	}
+	return "Something the server needs cannot be reached at this moment. Trying again."
+}
+
+// outcome is what a round did: its plan, and whether the worker has nothing left to do.
+type outcome struct {
+	plan
+	done bool
+}
+
+// round observes, plans and acts once.
+func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
+	s, err := h.store.ServerByID(ctx, w.id)
+	if errors.Is(err, ErrNotFound) {
+		h.journals.forget(w.id)
+		return outcome{done: true}, nil
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	if s.Generation != w.generation {
+		*w = worker{id: w.id, wake: w.wake, own: w.own, generation: s.Generation}
+	}
+	o, err := h.observe(ctx, w, s)
+	if err != nil {
+		return outcome{}, err
+	}
+	p := planServer(o, timeouts{h.opts.Notebook.PlaceTimeout, h.opts.Notebook.AnswerTimeout})
+	if err := h.act(ctx, w, o, p); err != nil {
+		return outcome{}, err
+	}
+	return outcome{plan: p, done: p.step == rest && s.State == Stopped}, nil
+}
+
+func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, error) {
+	o := observation{server: s, now: h.now()}
+	st, err := h.opts.Scheduler.Status(ctx, s.ID)
+	switch {
+	case errors.Is(err, scheduler.ErrNotFound):
+	case err != nil:
+		return o, err
+	default:
+		o.status = &st
+		if st.Generation == s.Generation {
+			w.registered = true
+		}
+		if st.Instance != w.instance {
+			w.instance, w.published, w.answered, w.placedAt = st.Instance, false, false, o.now
+		}
+	}
+	o.registered, o.published, o.answered, o.placedAt = w.registered, w.published, w.answered, w.placedAt
+	return o, nil
+}

@@ -1,0 +1,56 @@
+package hub
+
+import (
+	"encoding/json"
+	"maps"
+)
+
+// Version is the JupyterHub version whose protocol the hub speaks; servers compare it with their own.
+const Version = "5.5.1"
+
+// environment is what a stock single-user server needs to know. The token is apart from it, and the server's own listening address
+// (JUPYTERHUB_SERVICE_URL) is added by the scheduler. Source: JupyterHub's Spawner.get_env.
+func environment(u URLs, s Server, extra map[string]string) map[string]string {
+	path := u.Server(s.UserName, s.Name)
+	access, _ := json.Marshal(accessScopes(s)) // strings always encode
+	public, publicHub := "", ""
+	host := ""
+	if p := u.Public(); p != nil {
+		host = p.Scheme + "://" + p.Host
+		public, publicHub = host+path, host+u.Hub()
+	}
+	env := map[string]string{
+		"JUPYTERHUB_API_URL":                     u.APIForServers(),
+		"JUPYTERHUB_BASE_URL":                    u.Base(),
+		"JUPYTERHUB_CLIENT_ID":                   ClientID(s.UserName, s.Name),
+		"JUPYTERHUB_OAUTH_CALLBACK_URL":          path + "oauth_callback",
+		"JUPYTERHUB_OAUTH_ACCESS_SCOPES":         string(access),
+		"JUPYTERHUB_OAUTH_SCOPES":                string(access),
+		"JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES": "[]",
+		"JUPYTERHUB_USER":                        s.UserName,
+		"JUPYTERHUB_SERVER_NAME":                 s.Name,
+		"JUPYTERHUB_SERVICE_PREFIX":              path,
+		"JUPYTERHUB_HOST":                        "",
+		"JUPYTERHUB_ACTIVITY_URL":                u.APIForServers() + "/users/" + EscapePath(s.UserName) + "/activity",
+		"JUPYTERHUB_PUBLIC_URL":                  public,
+		"JUPYTERHUB_PUBLIC_HUB_URL":              publicHub,
+	}
+	maps.Copy(env, extra)
+	return env
+}
+
+// accessScopes are the scopes of which a visitor needs one to use the server. Names are raw.
+func accessScopes(s Server) []string {
+	return []string{
+		"access:servers!server=" + s.UserName + "/" + s.Name,
+		"access:servers!user=" + s.UserName,
+	}
+}
+
+// serverTokenScopes are what the server itself may do: report activity, and be opened.
+func serverTokenScopes(s Server) []string {
+	return []string{
+		"users:activity!user=" + s.UserName,
+		"access:servers!server=" + s.UserName + "/" + s.Name,
+	}
+}

@@ -1,0 +1,152 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nomadhub/nomadhub/routing"
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// Routes tells the hub when the proxy of this process has a route.
+type Routes interface {
+	// AwaitRoute returns nil once requests to this run of the server reach it, or the context's error.
+	AwaitRoute(ctx context.Context, server string, generation int64, instance string) error
+	// TakeActivity returns what the proxy saw since the last call.
+	TakeActivity() []routing.Activity
+}
+
+// Elector runs fn while this replica is the one that looks after all servers.
+type Elector func(ctx context.Context, fn func(context.Context) error) error
+
+// Options are what a Hub is made of. Store, Scheduler, Publisher, Routes, URLs and Logger are required.
+type Options struct {
+	Store     Store
+	Scheduler scheduler.Scheduler
+	Publisher routing.Publisher
+	Routes    Routes
+	URLs      URLs
+	Logger    *slog.Logger
+
+	Admission Admission
+	Notebook  Notebook
+	Limits    Limits
+
+	// ServiceName tells under which name discovery shall find a server; nil: it is not registered.
+	ServiceName func(serverID string) string
+	// Elect chooses one of several replicas for what only one need do; nil: this is the only one.
+	Elect Elector
+	// Probe asks servers whether they answer; nil: a client without proxy or redirects.
+	Probe *http.Client
+	// SessionLifetime is how long a login lasts; default 14 days, as in JupyterHub.
+	SessionLifetime time.Duration
+	// StopServers ends all servers when Run ends; the default leaves them running, and the next start finds them again.
+	StopServers bool
+	Registerer  prometheus.Registerer
+	Now         func() time.Time
+}
+
+// Notebook is how servers are started.
+type Notebook struct {
+	Env       map[string]string // added to every server's environment; wins over the hub's own
+	Resources scheduler.Resources
+	// PlaceTimeout bounds the time from the start's request to a place on a machine; default 2 minutes.
+	PlaceTimeout time.Duration
+	// AnswerTimeout bounds the time from a place to the first answer over HTTP; default 1 minute.
+	AnswerTimeout time.Duration
+	// DefaultURL is where a server's root leads, such as "/lab"; default: the server decides.
+	DefaultURL string
+}
+
+// Limits bound what users may ask for. Zero means no limit.
+type Limits struct {
+	NamedServers     int  // per user; counts records, running or not
+	AllowNamed       bool // whether there are named servers at all
+	ConcurrentStarts int  // starts under way at once; default 100
+	ActiveServers    int
+}
+
+// Hub is the core: all use cases of the product. Its methods are safe for concurrent use.
+type Hub struct {
+	opts     Options
+	store    Store
+	urls     URLs
+	log      *slog.Logger
+	now      func() time.Time
+	metrics  metrics
+	journals journals
+	activity activityBuffer
+	control  controller
+	mu       sync.Mutex // guards lastSeen
+	lastSeen map[string]time.Time
+}
+
+// New checks the options. It does no I/O; Run does.
+func New(o Options) (*Hub, error) {
+	var missing []error
+	for name, absent := range map[string]bool{
+		"Store": o.Store == nil, "Scheduler": o.Scheduler == nil, "Publisher": o.Publisher == nil,
+		"Routes": o.Routes == nil, "Logger": o.Logger == nil, "URLs": o.URLs.base == "",
+	} {
+		if absent {
+			missing = append(missing, errors.New("hub: option "+name+" is missing"))
+		}
+	}
+	if err := errors.Join(missing...); err != nil {
+		return nil, err
+	}
+	o.SessionLifetime = cmp.Or(o.SessionLifetime, 14*24*time.Hour)
+	o.Notebook.PlaceTimeout = cmp.Or(o.Notebook.PlaceTimeout, 2*time.Minute)
+	o.Notebook.AnswerTimeout = cmp.Or(o.Notebook.AnswerTimeout, time.Minute)
+	o.Limits.ConcurrentStarts = cmp.Or(o.Limits.ConcurrentStarts, 100)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Elect == nil {
+		o.Elect = func(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
+	}
+	if o.Probe == nil {
+		o.Probe = newProbeClient()
+	}
+	h := &Hub{
+		opts: o, store: o.Store, urls: o.URLs, log: o.Logger, now: o.Now,
+		metrics: newMetrics(o.Registerer), lastSeen: map[string]time.Time{},
+	}
+	h.journals.init()
+	h.activity.init()
+	h.control.init(h)
+	return h, nil
+}
+
+// URLs returns the addresses of hub and servers.
+func (h *Hub) URLs() URLs { return h.urls }
+
+// Limits returns the limits in force.
+func (h *Hub) Limits() Limits { return h.opts.Limits }
+
+// Run looks after servers, activity and expiry until ctx ends. It returns when all that it started has ended.
+func (h *Hub) Run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.control.run(gctx) })
+	g.Go(func() error { return h.flushActivity(gctx) })
+	g.Go(func() error { return h.opts.Elect(gctx, h.purgeExpired) })
+	err := g.Wait()
+	if h.opts.StopServers {
+		err = errors.Join(err, h.stopAll(context.WithoutCancel(ctx)))
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Ping tells whether the hub can do its work: the database answers.
+func (h *Hub) Ping(ctx context.Context) error { return h.store.Ping(ctx) }

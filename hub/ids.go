@@ -1,0 +1,25 @@
+package hub
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/google/uuid"
+)
+
+// newID returns a new immutable ID. IDs of version 7 sort by creation.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// newSecret returns 32 hexadecimal digits that nobody can guess.
+func newSecret() string {
+	var b [16]byte
+	rand.Read(b[:]) //nolint:errcheck // crypto/rand.Read never fails; it ends the program instead
+	return hex.EncodeToString(b[:])
+}
+
+// hashSecret is how secrets of tokens, clients and codes are stored and found again.
+func hashSecret(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}

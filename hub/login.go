@@ -1,0 +1,157 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nomadhub/nomadhub/auth"
+)
+
+// Browser is what is known of the browser that logs in.
+type Browser struct {
+	Address   string
+	UserAgent string
+	ID        string // the value of jupyterhub-session-id that it has already, or ""
+}
+
+const (
+	maxUserAgent  = 256
+	seenPrecision = 5 * time.Minute // how coarse LastSeen and token activity are
+	browserIDSize = 32
+)
+
+// LoginOptions say how far an identity is to be trusted.
+type LoginOptions struct {
+	// Operator is set for a way in that only the operator can open: admission rules do not apply, but for blocked users.
+	Operator bool
+	// LinkByName lets a provider's subject take over an existing user of the same name whom another provider vouched for. Only
+	// right where both providers speak of the same people.
+	LinkByName bool
+}
+
+// Login admits an identity or refuses it with a Forbidden [Error]. It creates the user at the first login, brings groups and the admin flag up
+// to date where the provider speaks of them, and begins a session.
+func (h *Hub) Login(ctx context.Context, id auth.Identity, b Browser, o LoginOptions) (Session, User, error) {
+	name := NormalizeUserName(id.Name)
+	if err := ValidateUserName(name); err != nil {
+		return Session{}, User{}, err
+	}
+	v := h.opts.Admission.decide(name, id, o.Operator)
+	h.metrics.login(v.allowed)
+	if !v.allowed {
+		h.log.InfoContext(ctx, "login refused", "user", name, "provider", id.Provider, "blocked", v.blocked)
+		return Session{}, User{}, Errorf(Forbidden, "You are known as %q, but you may not use this hub. Ask its administrator to let you in.", name)
+	}
+	var user User
+	var sess Session
+	err := h.store.InTx(ctx, func(tx Store) error {
+		var err error
+		if user, err = h.enroll(ctx, tx, name, id, v, o); err != nil {
+			return err
+		}
+		sess = h.newSession(user, id.Provider, b)
+		return tx.CreateSession(ctx, sess)
+	})
+	if err != nil {
+		return Session{}, User{}, fmt.Errorf("login of %s: %w", name, err)
+	}
+	h.log.InfoContext(ctx, "logged in", "user", user.Name, "provider", id.Provider, "client", b.Address)
+	return sess, user, nil
+}
+
+func (h *Hub) newSession(u User, provider string, b Browser) Session {
+	now := h.now()
+	if len(b.ID) != browserIDSize {
+		b.ID = newSecret()
+	}
+	return Session{
+		ID: newID(), UserID: u.ID, BrowserID: b.ID, Provider: provider, Address: b.Address,
+		UserAgent: b.UserAgent[:min(len(b.UserAgent), maxUserAgent)],
+		Created:   now, LastSeen: now, Expires: now.Add(h.opts.SessionLifetime),
+	}
+}
+
+// enroll finds or makes the user behind an identity.
+func (h *Hub) enroll(ctx context.Context, tx Store, name string, id auth.Identity, v verdict, o LoginOptions) (User, error) {
+	user, err := tx.UserByIdentity(ctx, id.Provider, id.Subject)
+	if errors.Is(err, ErrNotFound) {
+		user, err = h.enrollByName(ctx, tx, name, id, o)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	if slices.Contains(h.opts.Admission.BlockedUsers, user.Name) {
+		return User{}, Errorf(Forbidden, "The user %q may not use this hub.", user.Name)
+	}
+	before := user
+	if v.admin != nil {
+		user.Admin = *v.admin
+	}
+	if id.Groups != nil {
+		user.Groups = slices.Compact(slices.Sorted(slices.Values(id.Groups)))
+	}
+	if user.Admin == before.Admin && slices.Equal(user.Groups, before.Groups) {
+		return user, nil
+	}
+	return user, tx.UpdateUser(ctx, user)
+}
+
+// enrollByName ties a subject that was never seen to the user of its name. A user whom a provider vouched for before is not handed over: names
+// are given up and taken by others, subjects are not.
+func (h *Hub) enrollByName(ctx context.Context, tx Store, name string, id auth.Identity, o LoginOptions) (User, error) {
+	user, err := tx.UserByName(ctx, name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		user = User{ID: newID(), Name: name, Created: h.now()}
+		if err := tx.CreateUser(ctx, user); err != nil {
+			return User{}, err
+		}
+	case err != nil:
+		return User{}, err
+	default:
+		known, err := tx.Identities(ctx, user.ID)
+		if err != nil {
+			return User{}, err
+		}
+		if _, other := known[id.Provider]; other || len(known) > 0 && !o.LinkByName && !o.Operator {
+			return User{}, Errorf(Forbidden,
+				"The name %q belongs to somebody who logs in another way. Use that way, or ask the administrator.", name)
+		}
+	}
+	return user, tx.LinkIdentity(ctx, user.ID, id.Provider, id.Subject)
+}
+
+// Logout ends a session, with every token that was issued to servers in this browser.
+func (h *Hub) Logout(ctx context.Context, s Session) error {
+	return h.store.InTx(ctx, func(tx Store) error {
+		if err := tx.DeleteTokensOfBrowser(ctx, s.UserID, s.BrowserID); err != nil {
+			return err
+		}
+		return tx.DeleteSession(ctx, s.ID)
+	})
+}
+
+// Sessions lists a user's live sessions, newest first.
+func (h *Hub) Sessions(ctx context.Context, userID string) ([]Session, error) {
+	all, err := h.store.Sessions(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	now := h.now()
+	return slices.DeleteFunc(all, func(s Session) bool { return !s.Expires.After(now) }), nil
+}
+
+// RevokeSession ends one of the user's sessions by its ID; NotFound if it is not theirs.
+func (h *Hub) RevokeSession(ctx context.Context, userID, sessionID string) error {
+	s, err := h.store.SessionByID(ctx, sessionID)
+	if errors.Is(err, ErrNotFound) || err == nil && s.UserID != userID {
+		return Errorf(NotFound, "There is no such session. It may have ended already.")
+	}
+	if err != nil {
+		return err
+	}
+	return h.Logout(ctx, s)
+}

@@ -1,0 +1,181 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"html"
+	"iter"
+	"sync"
+	"time"
+)
+
+// ProgressEvent is one step of a start, as told to the person who waits. Its JSON is JupyterHub's.
+type ProgressEvent struct {
+	Progress    int      `json:"progress"`
+	Message     string   `json:"message,omitempty"`
+	HTMLMessage string   `json:"html_message,omitempty"`
+	Ready       bool     `json:"ready,omitempty"`
+	Failed      bool     `json:"failed,omitempty"`
+	URL         string   `json:"url,omitempty"`
+	Log         []string `json:"log,omitempty"` // on failure: the last lines that the server printed
+}
+
+// maxJournal bounds how many events of one start are remembered.
+const maxJournal = 100
+
+// journal is what happened to one server in its present generation.
+type journal struct {
+	generation int64
+	progress   int
+	events     []ProgressEvent
+	changed    chan struct{} // closed and replaced at each change
+}
+
+// journals are this replica's memory of starts. They are for people to watch; nothing is decided by them.
+type journals struct {
+	mu sync.Mutex
+	of map[string]*journal
+}
+
+func (j *journals) init() { j.of = map[string]*journal{} }
+
+// get returns the journal of the server; the caller holds mu.
+func (j *journals) get(id string) *journal {
+	e := j.of[id]
+	if e == nil {
+		e = &journal{changed: make(chan struct{})}
+		j.of[id] = e
+	}
+	return e
+}
+
+// begin opens the journal of a new generation.
+func (j *journals) begin(s Server) { j.say(s, 0, "Start requested.") }
+
+// say adds a message; percent 0 leaves the bar where it is. What was said last is not said twice in a row.
+func (j *journals) say(s Server, percent int, message string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.get(s.ID)
+	if s.Generation > e.generation {
+		e.generation, e.progress, e.events = s.Generation, 0, nil
+	}
+	if s.Generation < e.generation {
+		return
+	}
+	e.progress = max(e.progress, percent)
+	if n := len(e.events); message != "" && (n == 0 || e.events[n-1].Message != message) && n < maxJournal {
+		e.events = append(e.events, ProgressEvent{Progress: e.progress, Message: message})
+	}
+	e.wake()
+}
+
+// wake tells waiters that the server's row or journal changed; the caller holds mu.
+func (e *journal) wake() {
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// touch wakes waiters without a message.
+func (j *journals) touch(id string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.get(id).wake()
+}
+
+// changed returns a channel that is closed at the next change.
+func (j *journals) changed(id string) <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.get(id).changed
+}
+
+// since returns what was added to the generation's journal after the first n events.
+func (j *journals) since(id string, generation int64, n int) []ProgressEvent {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.get(id)
+	if e.generation != generation || n >= len(e.events) {
+		return nil
+	}
+	return append([]ProgressEvent(nil), e.events[n:]...)
+}
+
+// forget drops the journal of a server that is gone.
+func (j *journals) forget(id string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e := j.of[id]; e != nil {
+		e.wake()
+		delete(j.of, id)
+	}
+}
+
+// Progress tells a start as it happens, from its beginning, and ends with an event that is Ready or Failed. A start that this replica did not make, or has
+// forgotten, is told from now on. It fails with an Invalid [Error] for a server that is neither starting nor ready and never failed.
+func (h *Hub) Progress(ctx context.Context, userName, serverName string) (iter.Seq[ProgressEvent], error) {
+	s, err := h.Server(ctx, userName, serverName)
+	if err != nil {
+		return nil, err
+	}
+	if s.State == Stopped && s.Failure == nil {
+		return nil, Errorf(Invalid, "The server is not starting. Start it first.")
+	}
+	return func(yield func(ProgressEvent) bool) { h.follow(ctx, s, yield) }, nil
+}
+
+func (h *Hub) follow(ctx context.Context, s Server, yield func(ProgressEvent) bool) {
+	tick := time.NewTicker(awaitInterval)
+	defer tick.Stop()
+	told := 0
+	if s.State == Starting && len(h.journals.since(s.ID, s.Generation, 0)) == 0 && !yield(ProgressEvent{Message: "The server is starting."}) {
+		return
+	}
+	for {
+		changed := h.journals.changed(s.ID)
+		now, err := h.store.ServerByID(ctx, s.ID)
+		if errors.Is(err, ErrNotFound) {
+			now, err = Server{State: Stopped}, nil
+		}
+		if err == nil {
+			final, done := h.finalEvent(now, s.Generation)
+			if !done || s.State == Starting {
+				for _, e := range h.journals.since(s.ID, s.Generation, told) {
+					told++
+					if !yield(e) {
+						return
+					}
+				}
+			}
+			if done {
+				yield(final)
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-tick.C:
+		}
+	}
+}
+
+// finalEvent is the last event of a start, once it is known.
+func (h *Hub) finalEvent(s Server, generation int64) (ProgressEvent, bool) {
+	switch {
+	case s.State == Ready && s.Generation == generation:
+		url := h.urls.Server(s.UserName, s.Name)
+		return ProgressEvent{
+			Progress: 100, Ready: true, URL: url, Message: "Server ready at " + url,
+			HTMLMessage: `Server ready at <a href="` + html.EscapeString(url) + `">` + html.EscapeString(url) + `</a>`,
+		}, true
+	case s.Failure != nil && s.Generation == generation && s.State == Stopping:
+		return ProgressEvent{}, false // told when it may be started again
+	case s.Failure != nil && s.Generation == generation && s.State == Stopped:
+		return ProgressEvent{Progress: 100, Failed: true, Message: "Spawn failed: " + s.Failure.Message, Log: s.Failure.Log}, true
+	case s.State == Stopping || s.State == Stopped || s.Generation != generation:
+		return ProgressEvent{Progress: 100, Failed: true, Message: "Spawn cancelled: the server was stopped."}, true
+	}
+	return ProgressEvent{}, false
+}

@@ -1,0 +1,31 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const purgeInterval = time.Hour
+
+// purgeExpired removes what has expired: sessions, tokens and codes. Nothing depends on it, since every reader looks at the clock.
+func (h *Hub) purgeExpired(ctx context.Context) error {
+	tick := time.NewTicker(purgeInterval)
+	defer tick.Stop()
+	for {
+		now := h.now()
+		sessions, err1 := h.store.DeleteSessionsBefore(ctx, now)
+		tokens, err2 := h.store.DeleteTokensBefore(ctx, now)
+		codes, err3 := h.store.DeleteCodesBefore(ctx, now)
+		if err := errors.Join(err1, err2, err3); err != nil && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "expired rows not removed, will be in an hour", "err", err)
+		} else if sessions+tokens+codes > 0 {
+			h.log.InfoContext(ctx, "expired rows removed", "sessions", sessions, "tokens", tokens, "codes", codes)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package hub
+
+import (
+	"net/url"
+	"strings"
+)
+
+// URLs builds the addresses of hub and servers.
+type URLs struct {
+	base   string   // with leading and trailing slash
+	public *url.URL // nil: not known; requests tell it
+	api    string   // absolute, for servers, without trailing slash
+}
+
+// NewURLs returns the addresses below base ("/" or "/prefix/"). public is the absolute address at which browsers reach the hub, or nil;
+// servers is the absolute address, without a path, at which servers reach the hub's API.
+func NewURLs(base string, public *url.URL, servers string) URLs {
+	base = "/" + strings.Trim(base, "/") + "/"
+	if base == "//" {
+		base = "/"
+	}
+	return URLs{base: base, public: public, api: strings.TrimSuffix(servers, "/") + base + "hub/api"}
+}
+
+// Base is the path of everything: "/" or "/prefix/".
+func (u URLs) Base() string { return u.base }
+
+// Hub is the path of the hub's own pages: "/hub/".
+func (u URLs) Hub() string { return u.base + "hub/" }
+
+// Login is the path of the login page.
+func (u URLs) Login() string { return u.Hub() + "login" }
+
+// Home is the path of the user's control panel.
+func (u URLs) Home() string { return u.Hub() + "home" }
+
+// API is the path of the REST API, without trailing slash: "/hub/api".
+func (u URLs) API() string { return u.Hub() + "api" }
+
+// APIForServers is the absolute URL of the API as servers reach it, without trailing slash.
+func (u URLs) APIForServers() string { return u.api }
+
+// Public is the absolute URL at which browsers reach the hub, or nil if it was not configured.
+func (u URLs) Public() *url.URL { return u.public }
+
+// Secure tells whether browsers reach the hub over TLS, as configured.
+func (u URLs) Secure() bool { return u.public != nil && u.public.Scheme == "https" }
+
+// Server is the percent-encoded path of a user's server, with a trailing slash.
+func (u URLs) Server(userName, serverName string) string {
+	p := u.base + "user/" + EscapePath(userName) + "/"
+	if serverName != "" {
+		p += EscapePath(serverName) + "/"
+	}
+	return p
+}
+
+// Prefix is the decoded path of a user's server, by which requests are routed.
+func (u URLs) Prefix(userName, serverName string) string {
+	p := u.base + "user/" + userName + "/"
+	if serverName != "" {
+		p += serverName + "/"
+	}
+	return p
+}
+
+// Spawn is the path of the page that starts a server.
+func (u URLs) Spawn(userName, serverName string) string {
+	return u.Hub() + "spawn" + target(userName, serverName)
+}
+
+// SpawnPending is the path of the page that shows a start as it happens.
+func (u URLs) SpawnPending(userName, serverName string) string {
+	return u.Hub() + "spawn-pending" + target(userName, serverName)
+}
+
+func target(userName, serverName string) string {
+	p := "/" + EscapePath(userName)
+	if serverName != "" {
+		p += "/" + EscapePath(serverName)
+	}
+	return p
+}
+
+// Progress is the path of a server's progress stream in the API.
+func (u URLs) Progress(userName, serverName string) string {
+	return u.APIServer(userName, serverName) + "/progress"
+}
+
+// APIServer is the path of a server in the API.
+func (u URLs) APIServer(userName, serverName string) string {
+	p := u.API() + "/users/" + EscapePath(userName)
+	if serverName == "" {
+		return p + "/server"
+	}
+	return p + "/servers/" + EscapePath(serverName)
+}
