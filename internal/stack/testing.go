@@ -1,0 +1,71 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+)
+
+// shared is the one stack of a test process.
+type shared struct {
+	once  sync.Once
+	stack *Stack
+	err   error
+}
+
+//nolint:gochecknoglobals // the tests of one process share one stack, and the testing package offers no other place for it
+var sharedStack shared
+
+// New returns the one stack that all tests of this process share. Tests must keep out of each other's way: use own namespaces,
+// prefixes and IDs, and start a stack of their own to kill its servers. The test is skipped where the servers cannot be had,
+// unless NOMADHUB_TEST_REQUIRE is 1. The package needs a TestMain that calls [Main].
+func New(t testing.TB) *Stack {
+	t.Helper()
+	sharedStack.once.Do(func() {
+		sharedStack.stack, sharedStack.err = Start(context.Background(), Options{})
+	})
+	need(t, sharedStack.err)
+	return sharedStack.stack
+}
+
+// NewOwn starts a stack for one test, which may kill its servers, and stops it when the test ends.
+func NewOwn(t testing.TB, o Options) *Stack {
+	t.Helper()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	s, err := Start(t.Context(), o)
+	need(t, err)
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Errorf("stop the stack: %v", err)
+		}
+	})
+	return s
+}
+
+func need(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case os.Getenv("NOMADHUB_TEST_REQUIRE") == "1":
+		t.Fatalf("the real stack cannot be started: %v", err)
+	default:
+		t.Skipf("the real stack cannot be started: %v", err)
+	}
+}
+
+// Main runs the package's tests and then stops the stack that [New] started. Call it from TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	if sharedStack.stack != nil {
+		if err := sharedStack.stack.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the stack:", err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
