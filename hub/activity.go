@@ -13,10 +13,11 @@ type activityBuffer struct {
 	mu      sync.Mutex
 	servers map[string]time.Time // by server ID
 	users   map[string]time.Time // by user ID
+	tokens  map[int64]time.Time  // by token ID
 }
 
 func (b *activityBuffer) init() {
-	b.servers, b.users = map[string]time.Time{}, map[string]time.Time{}
+	b.servers, b.users, b.tokens = map[string]time.Time{}, map[string]time.Time{}, map[int64]time.Time{}
 }
 
 func (b *activityBuffer) record(userID, serverID string, t time.Time) {
@@ -30,18 +31,25 @@ func (b *activityBuffer) record(userID, serverID string, t time.Time) {
 	}
 }
 
-func (b *activityBuffer) take() []ActivityUpdate {
+func (b *activityBuffer) token(id int64, t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	updates := make([]ActivityUpdate, 0, len(b.servers)+len(b.users))
+	b.tokens[id] = t
+}
+
+func (b *activityBuffer) take() (updates []ActivityUpdate, tokens map[int64]time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	updates = make([]ActivityUpdate, 0, len(b.servers)+len(b.users))
 	for id, t := range b.servers {
 		updates = append(updates, ActivityUpdate{ServerID: id, Time: t})
 	}
 	for id, t := range b.users {
 		updates = append(updates, ActivityUpdate{UserID: id, Time: t})
 	}
+	tokens = b.tokens
 	b.init()
-	return updates
+	return updates, tokens
 }
 
 // maxClockSkew is how far into the future a report may lie before it is refused, as in JupyterHub.
@@ -107,14 +115,18 @@ func (h *Hub) writeActivity(ctx context.Context) {
 	for _, a := range h.opts.Routes.TakeActivity() {
 		h.activity.record("", a.Server, a.Last)
 	}
-	updates := h.activity.take()
-	if len(updates) == 0 {
-		return
+	updates, tokens := h.activity.take()
+	if len(updates) > 0 {
+		if err := h.store.RecordActivity(ctx, updates); err != nil {
+			h.log.WarnContext(ctx, "activity not written, will be with the next report", "err", err, "updates", len(updates))
+			for _, u := range updates {
+				h.activity.record(u.UserID, u.ServerID, u.Time)
+			}
+		}
 	}
-	if err := h.store.RecordActivity(ctx, updates); err != nil {
-		h.log.WarnContext(ctx, "activity not written, will be with the next report", "err", err, "updates", len(updates))
-		for _, u := range updates {
-			h.activity.record(u.UserID, u.ServerID, u.Time)
+	if len(tokens) > 0 {
+		if err := h.store.TouchTokens(ctx, tokens); err != nil {
+			h.log.WarnContext(ctx, "use of tokens not written", "err", err, "tokens", len(tokens))
 		}
 	}
 }

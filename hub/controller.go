@@ -22,14 +22,14 @@ const (
 // controller works on servers, each by one worker at a time in this process. Requests, events and the sweep only wake workers; what to do is decided
 // from the row and the scheduler's status each time anew.
 type controller struct {
-	h        *Hub
-	mu       sync.Mutex
-	workers  map[string]*worker
-	elected  bool
-	stopped  bool
-	ctx      context.Context //nolint:containedctx // the lifetime of workers, set by run
-	queued   []string        // owned before run began
-	group    sync.WaitGroup
+	h       *Hub
+	mu      sync.Mutex
+	workers map[string]*worker
+	elected bool
+	stopped bool
+	ctx     context.Context //nolint:containedctx // the lifetime of workers, set by run
+	queued  []string        // owned before run began
+	group   sync.WaitGroup
 }
 
 // worker is the memory of this process about one active server.

@@ -40,9 +40,15 @@ func newMetrics(r prometheus.Registerer) metrics {
 	return m
 }
 
-func (m metrics) started(took time.Duration) { m.starts.WithLabelValues("success").Observe(took.Seconds()) }
-func (m metrics) failed(took time.Duration)  { m.starts.WithLabelValues("failure").Observe(took.Seconds()) }
-func (m metrics) ended(took time.Duration)   { m.stops.WithLabelValues("success").Observe(took.Seconds()) }
+func (m metrics) started(took time.Duration) {
+	m.starts.WithLabelValues("success").Observe(took.Seconds())
+}
+func (m metrics) failed(took time.Duration) {
+	m.starts.WithLabelValues("failure").Observe(took.Seconds())
+}
+func (m metrics) ended(took time.Duration) {
+	m.stops.WithLabelValues("success").Observe(took.Seconds())
+}
 
 func (m metrics) login(admitted bool) {
 	result := "refused"

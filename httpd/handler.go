@@ -1,0 +1,76 @@
+package httpd
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// HandlerFunc is a handler that may fail. What it returns is rendered by the group's [Renderer].
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// maxBody bounds the bodies of requests to the hub itself, in bytes.
+const maxBody = 1 << 20
+
+// Decode reads a JSON body into a T. An empty body is the zero T; unknown keys, a body that is too large or not JSON are an Invalid error.
+func Decode[T any](r *http.Request) (T, error) {
+	var v T
+	body, err := Body(r)
+	if err != nil || len(body) == 0 {
+		return v, err
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return v, &hub.Error{Kind: hub.Invalid, Message: "The body is not the JSON that is expected here: " + jsonTrouble(err), Err: err}
+	}
+	return v, nil
+}
+
+func jsonTrouble(err error) string {
+	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return "the field " + te.Field + " must not be a " + te.Value + "."
+	}
+	return "it cannot be parsed."
+}
+
+// Body reads the whole body, within bounds.
+func Body(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, hub.Errorf(hub.Invalid, "The body is larger than %d bytes.", maxBody)
+	}
+	if err != nil {
+		return nil, &hub.Error{Kind: hub.Invalid, Message: "The body could not be read.", Err: err}
+	}
+	return body, nil
+}
+
+// JSON writes v with the status.
+func JSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone; nobody is left to tell
+	return nil
+}
+
+// Param returns a path parameter, decoded: chi hands parameters over as they stand in the path. What cannot be decoded is a NotFound error.
+func Param(r *http.Request, name string) (string, error) {
+	raw := chi.URLParam(r, name)
+	if r.URL.RawPath == "" {
+		return raw, nil // the path held nothing that was encoded in an unusual way, so chi matched the decoded one
+	}
+	v, err := url.PathUnescape(raw)
+	if err != nil {
+		return "", &hub.Error{Kind: hub.NotFound, Message: "The address is not percent-encoded as it should be.", Err: err}
+	}
+	return v, nil
+}

@@ -1,0 +1,85 @@
+package httpd
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+type principalKey struct{}
+
+// WithPrincipal returns the request with who makes it.
+func WithPrincipal(r *http.Request, p hub.Principal) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), principalKey{}, p))
+}
+
+// Principal tells who makes the request; the zero Principal if no middleware found out.
+func Principal(r *http.Request) hub.Principal {
+	p, _ := r.Context().Value(principalKey{}).(hub.Principal)
+	return p
+}
+
+// NeedLogin lets only logged-in browsers pass. Others are sent to log in and come back, if they are reading; a write is refused. Writes are checked for
+// coming from our own pages.
+func (s *Sessions) NeedLogin(g Group) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return g.Do(func(w http.ResponseWriter, r *http.Request) error {
+			p, err := s.Browser(r)
+			if hub.KindOf(err) == hub.Unauthenticated {
+				if r.Method != http.MethodGet && r.Method != http.MethodHead {
+					return hub.Errorf(hub.Forbidden, "You are not logged in any more. Log in and try again.")
+				}
+				http.Redirect(w, r, s.URLs.Login()+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusFound)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := s.CheckXSRF(r, p.Session, false); err != nil {
+				return err
+			}
+			next.ServeHTTP(w, WithPrincipal(r, p))
+			return nil
+		})
+	}
+}
+
+// NeedCredential lets requests pass that carry a token, or the login cookie of a browser. All others are refused with 403, as in JupyterHub.
+func (s *Sessions) NeedCredential(g Group) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return g.Do(func(w http.ResponseWriter, r *http.Request) error {
+			p, err := s.credential(r)
+			if err != nil {
+				return err
+			}
+			next.ServeHTTP(w, WithPrincipal(r, p))
+			return nil
+		})
+	}
+}
+
+var errNoCredential = hub.Errorf(hub.Forbidden, "Missing or invalid credentials.")
+
+func (s *Sessions) credential(r *http.Request) (hub.Principal, error) {
+	p, present, err := s.Token(r)
+	if present && (err == nil || hub.KindOf(err) != hub.Forbidden) {
+		return p, err
+	}
+	if ct := r.Header.Get("Content-Type"); r.Method == http.MethodPost && ct != "" && !isJSON(ct) {
+		return hub.Principal{}, errNoCredential // a form of another site can send cookies, but no JSON
+	}
+	p, err = s.Browser(r)
+	if hub.KindOf(err) == hub.Unauthenticated {
+		return hub.Principal{}, errNoCredential
+	}
+	if err != nil {
+		return hub.Principal{}, err
+	}
+	return p, s.CheckXSRF(r, p.Session, true)
+}
+
+func isJSON(contentType string) bool {
+	return len(contentType) >= len("application/json") && contentType[:len("application/json")] == "application/json"
+}

@@ -1,0 +1,158 @@
+package httpd
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// Names of cookies, as JupyterHub has them.
+const (
+	LoginCookie   = "jupyterhub-hub-login"  // below /hub/ only, so that no server ever sees it
+	BrowserCookie = "jupyterhub-session-id" // everywhere, unsigned: servers tell one browser session from the next by it
+	flowCookie    = "nomadhub-login-flow"
+)
+
+const (
+	loginPurpose = "cookie.login.v1"
+	flowPurpose  = "cookie.flow.v1"
+	flowLifetime = 10 * time.Minute
+)
+
+// KeyRing signs and seals; old keys verify and open.
+type KeyRing interface {
+	Sign(purpose string, message []byte) (code string)
+	Verify(purpose string, message []byte, code string) bool
+	Seal(purpose string, plaintext []byte) (string, error)
+	Open(purpose, sealed string) ([]byte, error)
+}
+
+// Accounts is what Sessions needs of the hub.
+type Accounts interface {
+	SessionPrincipal(ctx context.Context, sessionID string) (hub.Principal, error)
+	TokenPrincipal(ctx context.Context, secret string) (hub.Principal, error)
+}
+
+// Sessions ties browsers to the hub's sessions by cookies.
+type Sessions struct {
+	Accounts Accounts
+	Keys     KeyRing
+	URLs     hub.URLs
+}
+
+// Begin gives the browser the cookies of a new session, and the page token that belongs to it.
+func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, sess hub.Session) {
+	s.set(w, r, &http.Cookie{
+		Name: LoginCookie, Value: sess.ID + "." + s.Keys.Sign(loginPurpose, []byte(sess.ID)),
+		Path: s.URLs.Hub(), HttpOnly: true, Expires: sess.Expires, SameSite: http.SameSiteLaxMode,
+	})
+	s.set(w, r, &http.Cookie{Name: BrowserCookie, Value: sess.BrowserID, Path: s.URLs.Base(), HttpOnly: true})
+	s.setPageToken(w, r, s.pageToken(sess.ID))
+}
+
+// End takes the cookies back.
+func (s *Sessions) End(w http.ResponseWriter, r *http.Request) {
+	for name, path := range map[string]string{
+		LoginCookie: s.URLs.Hub(), BrowserCookie: s.URLs.Base(), xsrfCookie: s.URLs.Hub(), "jupyterhub-services": s.URLs.Base() + "services",
+	} {
+		s.set(w, r, &http.Cookie{Name: name, Path: path, MaxAge: -1, HttpOnly: name != xsrfCookie})
+	}
+}
+
+func (s *Sessions) set(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
+	c.Secure = s.secure(r)
+	http.SetCookie(w, c)
+}
+
+// secure tells whether the browser speaks TLS to us, or to what stands before us.
+func (s *Sessions) secure(r *http.Request) bool { return s.URLs.Secure() || r.TLS != nil }
+
+// Browser tells the principal by the login cookie, or hub.ErrNoSession.
+func (s *Sessions) Browser(r *http.Request) (hub.Principal, error) {
+	for _, c := range r.CookiesNamed(LoginCookie) {
+		id, code, ok := strings.Cut(c.Value, ".")
+		if ok && s.Keys.Verify(loginPurpose, []byte(id), code) {
+			return s.Accounts.SessionPrincipal(r.Context(), id)
+		}
+	}
+	return hub.Principal{}, hub.ErrNoSession
+}
+
+// bearer is how tokens are sent: JupyterHub's own scheme, or OAuth's.
+var bearer = regexp.MustCompile(`(?i)^(?:token|bearer)\s+(\S+)$`)
+
+// Token tells the principal by the Authorization header. present is false if there is no token at all.
+func (s *Sessions) Token(r *http.Request) (p hub.Principal, present bool, err error) {
+	m := bearer.FindStringSubmatch(r.Header.Get("Authorization"))
+	if m == nil {
+		return hub.Principal{}, false, nil
+	}
+	p, err = s.Accounts.TokenPrincipal(r.Context(), m[1])
+	return p, true, err
+}
+
+var browserID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// Client describes the browser for a login.
+func (s *Sessions) Client(r *http.Request) hub.Browser {
+	b := hub.Browser{Address: middleware.GetClientIP(r.Context()), UserAgent: r.UserAgent()}
+	if c, err := r.Cookie(BrowserCookie); err == nil && browserID.MatchString(c.Value) {
+		b.ID = c.Value
+	}
+	return b
+}
+
+// sealedFlow is a value that a browser keeps for us for minutes.
+type sealedFlow struct {
+	Expires time.Time       `json:"expires"`
+	Value   json.RawMessage `json:"value"`
+}
+
+// KeepFlow seals v into a cookie that lasts for one login through a provider. key tells one provider from another.
+func (s *Sessions) KeepFlow(w http.ResponseWriter, r *http.Request, key string, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	plain, err := json.Marshal(sealedFlow{Expires: time.Now().Add(flowLifetime), Value: raw})
+	if err != nil {
+		return err
+	}
+	sealed, err := s.Keys.Seal(flowPurpose+"."+key, plain)
+	if err != nil {
+		return err
+	}
+	s.set(w, r, &http.Cookie{
+		Name: flowName(key), Value: sealed, Path: s.URLs.Hub(), HttpOnly: true,
+		MaxAge: int(flowLifetime.Seconds()), SameSite: http.SameSiteLaxMode,
+	})
+	return nil
+}
+
+// TakeFlow opens what KeepFlow sealed, and has the browser forget it. False if there is none, it is too old, or it is not ours.
+func (s *Sessions) TakeFlow(w http.ResponseWriter, r *http.Request, key string, v any) bool {
+	c, err := r.Cookie(flowName(key))
+	if err != nil {
+		return false
+	}
+	s.set(w, r, &http.Cookie{Name: flowName(key), Path: s.URLs.Hub(), MaxAge: -1, HttpOnly: true})
+	plain, err := s.Keys.Open(flowPurpose+"."+key, c.Value)
+	if err != nil {
+		return false
+	}
+	var f sealedFlow
+	return json.Unmarshal(plain, &f) == nil && time.Now().Before(f.Expires) && json.Unmarshal(f.Value, v) == nil
+}
+
+// flowName is a cookie's name for a key that may hold anything.
+func flowName(key string) string {
+	return flowCookie + "-" + base64.RawURLEncoding.EncodeToString([]byte(key))
+}

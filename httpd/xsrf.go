@@ -1,0 +1,116 @@
+package httpd
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+const (
+	xsrfCookie    = "_xsrf"
+	xsrfPurpose   = "xsrf.session.v1"
+	anonPurpose   = "xsrf.anonymous.v1"
+	anonPrefix    = "anon."
+	anonLifetime  = time.Hour
+	maxFormMemory = 1 << 20
+)
+
+// A page token proves that a request was made by one of our own pages: other sites can send a browser's cookies here, but cannot read them. For a session it
+// is a code over the session's ID; for a visitor it is a signed random value which must also be in the cookie.
+
+func (s *Sessions) pageToken(sessionID string) string {
+	return s.Keys.Sign(xsrfPurpose, []byte(sessionID))
+}
+
+func (s *Sessions) setPageToken(w http.ResponseWriter, r *http.Request, token string) {
+	c := &http.Cookie{Name: xsrfCookie, Value: token, Path: s.URLs.Hub(), SameSite: http.SameSiteLaxMode}
+	if strings.HasPrefix(token, anonPrefix) {
+		c.MaxAge = int(anonLifetime.Seconds())
+	}
+	s.set(w, r, c)
+}
+
+// PageToken returns the token for the forms of a page, and sees to it that the browser has the cookie. session is nil for a visitor.
+func (s *Sessions) PageToken(w http.ResponseWriter, r *http.Request, session *hub.Session) string {
+	for _, c := range r.CookiesNamed(xsrfCookie) {
+		if s.validPageToken(c.Value, session) {
+			return c.Value
+		}
+	}
+	var token string
+	if session != nil {
+		token = s.pageToken(session.ID)
+	} else {
+		nonce := rand.Text()
+		token = anonPrefix + nonce + "." + s.Keys.Sign(anonPurpose, []byte(nonce))
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode == "" || mode == "navigate" {
+		s.setPageToken(w, r, token)
+	}
+	return token
+}
+
+func (s *Sessions) validPageToken(token string, session *hub.Session) bool {
+	if session != nil {
+		return s.Keys.Verify(xsrfPurpose, []byte(session.ID), token)
+	}
+	rest, ok := strings.CutPrefix(token, anonPrefix)
+	nonce, code, found := strings.Cut(rest, ".")
+	return ok && found && s.Keys.Verify(anonPurpose, []byte(nonce), code)
+}
+
+// errXSRF is what a forged or outdated request gets.
+var errXSRF = hub.Errorf(hub.Forbidden, "This page is out of date, or the request came from another site. Reload the page and try again.")
+
+// CheckXSRF refuses a request that lives on the browser's cookies but was not made by one of our pages. api tells that even reading is checked when the
+// browser says that a script asks. Source: hub-protocol of JupyterHub since 4.1.
+func (s *Sessions) CheckXSRF(r *http.Request, session *hub.Session, api bool) error {
+	if !needsPageToken(r, api) {
+		return nil
+	}
+	for _, token := range []string{r.Header.Get("X-XSRFToken"), r.Header.Get("X-CSRFToken"), r.URL.Query().Get(xsrfCookie), formToken(r)} {
+		if token == "" || !s.validPageToken(token, session) {
+			continue
+		}
+		if session != nil {
+			return nil
+		}
+		for _, c := range r.CookiesNamed(xsrfCookie) {
+			if subtle.ConstantTimeCompare([]byte(c.Value), []byte(token)) == 1 {
+				return nil
+			}
+		}
+	}
+	return errXSRF
+}
+
+func formToken(r *http.Request) string {
+	switch ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); ct {
+	case "application/x-www-form-urlencoded", "multipart/form-data":
+	default:
+		return ""
+	}
+	r.Body = http.MaxBytesReader(nil, r.Body, maxFormMemory)
+	return r.PostFormValue(xsrfCookie)
+}
+
+func needsPageToken(r *http.Request, api bool) bool {
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	if !api && reading || r.Method == http.MethodHead || r.Method == http.MethodOptions {
+		return false
+	}
+	mode, site := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Site")
+	switch {
+	case mode == "websocket":
+		return false
+	case reading && (mode == "" || mode == "navigate"):
+		return false
+	case reading && mode == "no-cors" && site == "same-origin":
+		return false
+	}
+	return true
+}

@@ -1,0 +1,256 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nomadhub/nomadhub/auth/scope"
+)
+
+const (
+	codeLifetime  = 5 * time.Minute     // JupyterHub's
+	tokenLifetime = 14 * 24 * time.Hour // JupyterHub's default: as long as a login
+)
+
+// OAuthError is an error in RFC 6749's terms.
+type OAuthError struct {
+	Code        string // "invalid_grant" and the like
+	Description string // a sentence
+}
+
+func (e *OAuthError) Error() string { return e.Code + ": " + e.Description }
+
+// AuthorizeRequest is what a server asks when it sends a browser to find out who its visitor is.
+type AuthorizeRequest struct {
+	ClientID      string
+	ResponseType  string
+	RedirectURI   string // "": the registered one
+	State         string
+	Scopes        []string // nil: what the client is allowed
+	Challenge     string
+	ChallengeType string
+}
+
+// OAuthClient finds the client of an authorize request. What is wrong with client or redirect URI is an Invalid [Error] that must be shown here, never sent to
+// the redirect URI.
+func (h *Hub) OAuthClient(ctx context.Context, r AuthorizeRequest) (OAuthClient, error) {
+	c, err := h.store.Client(ctx, r.ClientID)
+	if errors.Is(err, ErrNotFound) {
+		return OAuthClient{}, Errorf(Invalid, "The server that sent you here is not known, or has stopped. Start it from your home page.")
+	}
+	if err != nil {
+		return OAuthClient{}, err
+	}
+	if r.RedirectURI != "" && r.RedirectURI != c.RedirectURI {
+		return OAuthClient{}, Errorf(Invalid, "The server that sent you here wants you back at an address which is not its own.")
+	}
+	return c, nil
+}
+
+// Grant is what a visitor would grant to a client.
+type Grant struct {
+	Scopes []string // raw
+	// Confirm is set when the visitor has to be asked first.
+	Confirm bool
+	// Owner is the user whose server it is.
+	Owner string
+}
+
+// Grant decides what the client may have of the visitor. An *OAuthError goes back to the client, a Forbidden [Error] is shown to the visitor.
+func (h *Hub) Grant(ctx context.Context, p Principal, c OAuthClient, r AuthorizeRequest) (Grant, error) {
+	if r.ResponseType != "code" {
+		return Grant{}, &OAuthError{"unsupported_response_type", "Only the authorization code flow is offered."}
+	}
+	if err := checkChallenge(r); err != nil {
+		return Grant{}, err
+	}
+	s, err := h.store.ServerByID(ctx, c.ServerID)
+	if err != nil {
+		return Grant{}, fmt.Errorf("server of client %s: %w", c.ID, err)
+	}
+	access := accessScopes(s)[0]
+	if !p.Can("access:servers", scope.Server(s.UserName, s.Name)) {
+		return Grant{}, Errorf(Forbidden, "You may not use this server of %s. Ask %s to share it with you.", s.UserName, s.UserName)
+	}
+	granted := append(slices.Clone(scope.Identify), access)
+	for _, asked := range r.Scopes {
+		switch {
+		case asked == "identify" || slices.Contains(granted, asked):
+		case slices.Contains(c.AllowedScopes, asked):
+			granted = append(granted, asked)
+		default:
+			return Grant{}, &OAuthError{"invalid_scope", "The client may not ask for the scope " + asked + "."}
+		}
+	}
+	confirm := s.UserID != p.User.ID
+	if confirm {
+		if confirm, err = h.needsConfirm(ctx, p.User.ID, c.ID, granted); err != nil {
+			return Grant{}, err
+		}
+	}
+	return Grant{Scopes: granted, Confirm: confirm, Owner: s.UserName}, nil
+}
+
+// needsConfirm tells whether the user has not yet granted all of this to the client.
+func (h *Hub) needsConfirm(ctx context.Context, userID, clientID string, granted []string) (bool, error) {
+	tokens, err := h.store.Tokens(ctx, userID)
+	if err != nil {
+		return false, err
+	}
+	given := map[string]bool{}
+	for _, t := range tokens {
+		if t.ClientID == clientID && !h.expired(t) {
+			for _, s := range t.Scopes {
+				given[s] = true
+			}
+		}
+	}
+	return slices.ContainsFunc(granted, func(s string) bool { return !given[s] }), nil
+}
+
+func checkChallenge(r AuthorizeRequest) error {
+	switch {
+	case r.Challenge == "" && r.ChallengeType == "":
+		return nil
+	case r.Challenge == "" || len(r.Challenge) > 128:
+		return &OAuthError{"invalid_request", "The code challenge is missing or too long."}
+	case r.ChallengeType != "" && r.ChallengeType != "S256" && r.ChallengeType != "plain":
+		return &OAuthError{"invalid_request", "The code challenge method must be S256 or plain."}
+	}
+	return nil
+}
+
+// IssueCode gives the client a code for what the visitor granted.
+func (h *Hub) IssueCode(ctx context.Context, p Principal, c OAuthClient, g Grant, r AuthorizeRequest) (string, error) {
+	code := newSecret()
+	err := h.store.CreateCode(ctx, OAuthCode{
+		Hash: hashSecret(code), ClientID: c.ID, UserID: p.User.ID, BrowserID: p.BrowserID(), RedirectURI: c.RedirectURI,
+		Scopes: g.Scopes, Challenge: r.Challenge, ChallengeType: r.ChallengeType, Expires: h.now().Add(codeLifetime),
+	})
+	if err != nil {
+		return "", fmt.Errorf("issue a code to %s: %w", c.ID, err)
+	}
+	return code, nil
+}
+
+// ExchangeRequest is a client's wish to have a token for a code.
+type ExchangeRequest struct {
+	ClientID, ClientSecret string
+	GrantType, Code        string
+	RedirectURI, Verifier  string
+}
+
+// ExchangeReply is the token that a client gets.
+type ExchangeReply struct {
+	AccessToken string
+	ExpiresIn   time.Duration
+	Scopes      []string
+}
+
+// Exchange turns a code into a token, once. Failures are *OAuthError.
+func (h *Hub) Exchange(ctx context.Context, r ExchangeRequest) (ExchangeReply, error) {
+	c, err := h.authenticateClient(ctx, r.ClientID, r.ClientSecret)
+	if err != nil {
+		return ExchangeReply{}, err
+	}
+	code, err := h.checkCode(ctx, c, r)
+	if err != nil {
+		return ExchangeReply{}, err
+	}
+	secret := newSecret()
+	now := h.now()
+	err = h.store.InTx(ctx, func(tx Store) error {
+		mine, err := tx.TakeCode(ctx, code.Hash)
+		if err != nil {
+			return err
+		}
+		if !mine {
+			return &OAuthError{"invalid_grant", "The code was used already."}
+		}
+		_, err = tx.CreateToken(ctx, Token{
+			UserID: code.UserID, Hash: hashSecret(secret), ClientID: c.ID, BrowserID: code.BrowserID,
+			Scopes: code.Scopes, Created: now, Expires: now.Add(tokenLifetime),
+		})
+		return err
+	})
+	if err != nil {
+		return ExchangeReply{}, err
+	}
+	return ExchangeReply{AccessToken: secret, ExpiresIn: tokenLifetime, Scopes: code.Scopes}, nil
+}
+
+// authenticateClient checks the client's secret. A server's secret is any token that it was started with.
+func (h *Hub) authenticateClient(ctx context.Context, id, secret string) (OAuthClient, error) {
+	invalid := &OAuthError{"invalid_client", "The client is not known, or its secret is wrong."}
+	if id == "" || secret == "" {
+		return OAuthClient{}, invalid
+	}
+	c, err := h.store.Client(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return OAuthClient{}, invalid
+	}
+	if err != nil {
+		return OAuthClient{}, err
+	}
+	t, err := h.store.TokenByHash(ctx, hashSecret(secret))
+	if errors.Is(err, ErrNotFound) || err == nil && (t.ServerID == "" || t.ServerID != c.ServerID) {
+		return OAuthClient{}, invalid
+	}
+	return c, err
+}
+
+func (h *Hub) checkCode(ctx context.Context, c OAuthClient, r ExchangeRequest) (OAuthCode, error) {
+	if r.Code == "" {
+		return OAuthCode{}, &OAuthError{"invalid_request", "The code is missing."}
+	}
+	code, err := h.store.CodeByHash(ctx, hashSecret(r.Code))
+	if errors.Is(err, ErrNotFound) || err == nil && (code.ClientID != c.ID || !code.Expires.After(h.now())) {
+		return OAuthCode{}, &OAuthError{"invalid_grant", "The code is not known, was used already, or has expired."}
+	}
+	if err != nil {
+		return OAuthCode{}, err
+	}
+	if r.RedirectURI != "" && r.RedirectURI != code.RedirectURI {
+		return OAuthCode{}, &OAuthError{"invalid_request", "The redirect URI differs from that of the authorization."}
+	}
+	return code, checkVerifier(code, r.Verifier)
+}
+
+// checkVerifier proves, where a challenge was given, that who exchanges the code is who asked for it (RFC 7636).
+func checkVerifier(code OAuthCode, verifier string) error {
+	if code.Challenge == "" {
+		return nil
+	}
+	if verifier == "" {
+		return &OAuthError{"invalid_request", "The code verifier is missing."}
+	}
+	got := verifier
+	if code.ChallengeType == "S256" {
+		sum := sha256.Sum256([]byte(verifier))
+		got = base64.RawURLEncoding.EncodeToString(sum[:])
+	}
+	if subtle.ConstantTimeCompare([]byte(got), []byte(strings.TrimRight(code.Challenge, "="))) != 1 {
+		return &OAuthError{"invalid_grant", "The code verifier does not fit the challenge."}
+	}
+	return nil
+}
+
+// clientAccess is the scope that opens the client's own server.
+func (h *Hub) clientAccess(ctx context.Context, clientID string) (string, error) {
+	c, err := h.store.Client(ctx, clientID)
+	if err != nil {
+		return "", fmt.Errorf("client %s of a token: %w", clientID, err)
+	}
+	s, err := h.store.ServerByID(ctx, c.ServerID)
+	if err != nil {
+		return "", fmt.Errorf("server of client %s: %w", clientID, err)
+	}
+	return accessScopes(s)[0], nil
+}

@@ -1,0 +1,122 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/nomadhub/nomadhub/auth/scope"
+)
+
+// Principal is who makes a request, and what they may do.
+type Principal struct {
+	User    User
+	Session *Session // set if a browser's cookie says so
+	Token   *Token   // set if a token says so
+	Scopes  scope.Set
+}
+
+// Can tells whether the principal holds the scope for what the filter names.
+func (p Principal) Can(name string, on scope.Filter) bool {
+	return p.Scopes.Has(name, on, memberOf(p.User))
+}
+
+// BrowserID is the browser session that the request belongs to, or "".
+func (p Principal) BrowserID() string {
+	switch {
+	case p.Session != nil:
+		return p.Session.BrowserID
+	case p.Token != nil:
+		return p.Token.BrowserID
+	}
+	return ""
+}
+
+// memberOf resolves group filters by the groups of the user who is at hand. Filters on groups of other users come with the group API.
+func memberOf(u User) scope.Members {
+	return func(group, user string) bool { return user == u.Name && slices.Contains(u.Groups, group) }
+}
+
+// userScopes is what a user may do by their roles.
+func userScopes(u User) scope.Set {
+	raw := slices.Clone(scope.UserRole)
+	if u.Admin {
+		raw = append(raw, scope.AdminRole...)
+	}
+	return scope.Expand(raw, scope.Owner{User: u.Name})
+}
+
+// ErrNoSession means that nobody is logged in by this cookie.
+var ErrNoSession = Errorf(Unauthenticated, "You are not logged in. Log in and try again.")
+
+// SessionPrincipal tells who is logged in by a session. ErrNoSession if it has ended.
+func (h *Hub) SessionPrincipal(ctx context.Context, sessionID string) (Principal, error) {
+	s, err := h.store.SessionByID(ctx, sessionID)
+	if errors.Is(err, ErrNotFound) || err == nil && !s.Expires.After(h.now()) {
+		return Principal{}, ErrNoSession
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	u, err := h.store.UserByID(ctx, s.UserID)
+	if errors.Is(err, ErrNotFound) {
+		return Principal{}, ErrNoSession
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	if slices.Contains(h.opts.Admission.BlockedUsers, u.Name) {
+		return Principal{}, ErrNoSession
+	}
+	if h.now().Sub(s.LastSeen) > seenPrecision {
+		if err := h.store.TouchSession(ctx, s.ID, h.now()); err != nil {
+			h.log.WarnContext(ctx, "session not touched", "err", err)
+		}
+	}
+	h.seen(u.ID)
+	return Principal{User: u, Session: &s, Scopes: userScopes(u)}, nil
+}
+
+// TokenPrincipal tells whose token a secret is, and what it may do now: what was granted, as far as the owner still has it. A Forbidden [Error] if there is no
+// such token.
+func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, error) {
+	t, err := h.store.TokenByHash(ctx, hashSecret(secret))
+	if errors.Is(err, ErrNotFound) || err == nil && h.expired(t) {
+		return Principal{}, Errorf(Forbidden, "The token is not known. It may have expired or been revoked.")
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	u, err := h.store.UserByID(ctx, t.UserID)
+	if err != nil {
+		return Principal{}, err
+	}
+	if slices.Contains(h.opts.Admission.BlockedUsers, u.Name) {
+		return Principal{}, Errorf(Forbidden, "The owner of this token may not use the hub.")
+	}
+	scopes, err := h.tokenScopes(ctx, t, u)
+	if err != nil {
+		return Principal{}, err
+	}
+	if t.ServerID == "" { // what servers report by themselves is not the user's doing
+		h.seen(u.ID)
+	}
+	h.activity.token(t.ID, h.now())
+	return Principal{User: u, Token: &t, Scopes: scopes}, nil
+}
+
+func (h *Hub) tokenScopes(ctx context.Context, t Token, u User) (scope.Set, error) {
+	held := userScopes(u)
+	if slices.Contains(t.Scopes, scope.Inherit) {
+		return held, nil
+	}
+	raw := append(slices.Clone(t.Scopes), scope.Identify...)
+	if t.ClientID != "" {
+		access, err := h.clientAccess(ctx, t.ClientID)
+		if err != nil {
+			return scope.Set{}, err
+		}
+		raw = append(raw, access)
+	}
+	return scope.Intersect(scope.Expand(raw, scope.Owner{User: u.Name}), held, memberOf(u)), nil
+}

@@ -1,0 +1,117 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nomadhub/nomadhub/auth/scope"
+)
+
+// NewToken is what a token shall be.
+type NewToken struct {
+	Note      string
+	Scopes    []string      // nil: all that the owner may do ("inherit")
+	ExpiresIn time.Duration // 0: never
+}
+
+const maxNote = 1000
+
+// IssueToken makes a token for its owner and returns its secret, which is shown this once. Invalid if a scope is unknown, or more than the owner has.
+func (h *Hub) IssueToken(ctx context.Context, owner User, n NewToken) (secret string, t Token, err error) {
+	if len(n.Note) > maxNote {
+		return "", Token{}, Errorf(Invalid, "The note is longer than %d bytes.", maxNote)
+	}
+	if n.ExpiresIn < 0 {
+		return "", Token{}, Errorf(Invalid, "A token cannot expire in the past.")
+	}
+	if n.Scopes == nil {
+		n.Scopes = []string{scope.Inherit}
+	}
+	if err := h.checkTokenScopes(owner, n.Scopes); err != nil {
+		return "", Token{}, err
+	}
+	secret = newSecret()
+	t = Token{UserID: owner.ID, Hash: hashSecret(secret), Scopes: n.Scopes, Note: n.Note, Created: h.now()}
+	if n.ExpiresIn > 0 {
+		t.Expires = t.Created.Add(n.ExpiresIn)
+	}
+	t, err = h.store.CreateToken(ctx, t)
+	if err != nil {
+		return "", Token{}, fmt.Errorf("issue a token for %s: %w", owner.ID, err)
+	}
+	return secret, t, nil
+}
+
+// checkTokenScopes refuses scopes that the owner does not hold: a token never gives more than its owner has.
+func (h *Hub) checkTokenScopes(owner User, raw []string) error {
+	if err := scope.Validate(raw); err != nil {
+		return &Error{Kind: Invalid, Message: "Some of the scopes are not known: " + err.Error() + ".", Err: err}
+	}
+	if slices.Contains(raw, scope.Inherit) {
+		return nil
+	}
+	own := scope.Owner{User: owner.Name}
+	held, asked := userScopes(owner), scope.Expand(raw, own)
+	if excess := scope.Excess(asked, held, memberOf(owner)); len(excess) > 0 {
+		return Errorf(Invalid, "%s does not have the scopes %v, so no token of theirs can have them.", owner.Name, excess)
+	}
+	return nil
+}
+
+// issueServerToken makes the token that a server speaks with, and its OAuth client, whose secret is the token.
+func (h *Hub) issueServerToken(ctx context.Context, s Server) (string, error) {
+	secret := newSecret()
+	path := h.urls.Server(s.UserName, s.Name)
+	err := h.store.InTx(ctx, func(tx Store) error {
+		_, err := tx.CreateToken(ctx, Token{
+			UserID: s.UserID, Hash: hashSecret(secret), ServerID: s.ID, Scopes: serverTokenScopes(s),
+			Note: "Server at " + path, Created: h.now(),
+		})
+		if err != nil {
+			return err
+		}
+		return tx.PutClient(ctx, OAuthClient{
+			ID: ClientID(s.UserName, s.Name), RedirectURI: path + "oauth_callback", ServerID: s.ID,
+			Description: "Server at " + path, AllowedScopes: []string{},
+		})
+	})
+	if err != nil {
+		return "", fmt.Errorf("issue the token of server %s: %w", s.ID, err)
+	}
+	return secret, nil
+}
+
+// Tokens lists a user's tokens that have not expired.
+func (h *Hub) Tokens(ctx context.Context, userID string) ([]Token, error) {
+	all, err := h.store.Tokens(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, h.expired), nil
+}
+
+func (h *Hub) expired(t Token) bool { return !t.Expires.IsZero() && !t.Expires.After(h.now()) }
+
+// Token returns one of the user's tokens, or a NotFound [Error].
+func (h *Hub) Token(ctx context.Context, userID string, id int64) (Token, error) {
+	t, err := h.store.TokenByID(ctx, userID, id)
+	if errors.Is(err, ErrNotFound) || err == nil && h.expired(t) {
+		return Token{}, Errorf(NotFound, "There is no such token.")
+	}
+	return t, err
+}
+
+// RevokeToken deletes one of the user's tokens. Of a token that was issued to an OAuth client, all that the client has for this user go, as in JupyterHub.
+func (h *Hub) RevokeToken(ctx context.Context, userID string, id int64) error {
+	t, err := h.Token(ctx, userID, id)
+	if err != nil {
+		return err
+	}
+	if t.ClientID != "" {
+		return h.store.DeleteTokensOfClient(ctx, t.ClientID, userID)
+	}
+	return h.store.DeleteToken(ctx, t.ID)
+}
