@@ -1,0 +1,85 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// micros is what a time is stored as: microseconds since 1970, or NULL for the zero time.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// null is what an optional reference is stored as: NULL for "".
+func null(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+// timeOf scans a column of microseconds.
+type timeOf struct{ t *time.Time }
+
+// Scan implements [database/sql.Scanner].
+func (c timeOf) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*c.t = time.Time{}
+	case int64:
+		*c.t = time.UnixMicro(v).UTC()
+	default:
+		return fmt.Errorf("a time is stored as %T", v)
+	}
+	return nil
+}
+
+// textOf scans a column of text, NULL as "".
+type textOf struct{ text *string }
+
+// Scan implements [database/sql.Scanner].
+func (c textOf) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*c.text = ""
+	case string:
+		*c.text = v
+	case []byte:
+		*c.text = string(v)
+	default:
+		return fmt.Errorf("a text is stored as %T", v)
+	}
+	return nil
+}
+
+// words is what a list of words is stored as: a JSON array.
+func words(list []string) (string, error) {
+	if len(list) == 0 {
+		return "[]", nil
+	}
+	b, err := json.Marshal(list)
+	return string(b), err
+}
+
+// wordsOf scans a JSON array of words; an empty one as nil.
+type wordsOf struct{ list *[]string }
+
+// Scan implements [database/sql.Scanner].
+func (c wordsOf) Scan(v any) error {
+	var text string
+	if err := (textOf{&text}).Scan(v); err != nil {
+		return err
+	}
+	*c.list = nil
+	if text == "" || text == "[]" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), c.list)
+}
+
+// timeToMicros is a time as it comes back from a column of microseconds.
+func timeToMicros(t time.Time) time.Time { return time.UnixMicro(t.UnixMicro()).UTC() }

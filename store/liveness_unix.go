@@ -1,0 +1,34 @@
+//go:build unix
+
+package store
+
+import (
+	"crypto/tls"
+	"net"
+	"syscall"
+)
+
+// hasNews tells, in one system call that waits for nothing, whether something has come on an idle connection: its end, if the
+// server was restarted, or a message that nobody asked for. Either way it should be pinged before it is trusted with a query,
+// because a query that is lost half-way cannot always be sent again.
+func hasNews(conn net.Conn) bool {
+	if wrapped, ok := conn.(*tls.Conn); ok {
+		conn = wrapped.NetConn()
+	}
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	quiet := false
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = err == syscall.EAGAIN //nolint:errorlint // an Errno, straight from the call
+		return true
+	})
+	return err != nil || !quiet
+}

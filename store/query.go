@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// querier runs statements: a pool or a transaction.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// args are the values of $1, $2, … in a query.
+type args []any
+
+// list is a value that reaches the query as a JSON array of arrays of one text each; in SQL:
+//
+//	SELECT value->>0 FROM <dialect.elements>($1)
+//
+// It is one parameter however long it is, and one text of the query for all lengths.
+type list []string
+
+// errText refuses text that Postgres cannot store, on both databases alike.
+var errText = hub.Errorf(hub.Invalid, "The text contains a NUL or bytes that are not UTF-8, and cannot be stored.")
+
+// values returns the arguments as the drivers take them, or errText.
+func (a args) values() ([]any, error) {
+	out := make([]any, len(a))
+	for i, v := range a {
+		switch v := v.(type) {
+		case string:
+			if !storable(v) {
+				return nil, errText
+			}
+			out[i] = v
+		case list:
+			text, err := v.json()
+			if err != nil {
+				return nil, err
+			}
+			out[i] = text
+		default:
+			out[i] = v
+		}
+	}
+	return out, nil
+}
+
+func (l list) json() (string, error) {
+	rows := make([][1]string, len(l))
+	for i, text := range l {
+		if !storable(text) {
+			return "", errText
+		}
+		rows[i] = [1]string{text}
+	}
+	b, err := json.Marshal(rows)
+	return string(b), err
+}
+
+func storable(text string) bool {
+	return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
+}
+
+// exec runs a statement that returns no rows and says how many it touched.
+func (s *Store) exec(ctx context.Context, what, query string, a args) (int, error) {
+	values, err := a.values()
+	if err != nil {
+		return 0, fmt.Errorf("store: %s: %w", what, err)
+	}
+	var touched int64
+	err = s.retry(ctx, what, func() error {
+		res, err := s.write.ExecContext(ctx, query, values...)
+		if err != nil {
+			return err
+		}
+		touched, err = res.RowsAffected()
+		return err
+	})
+	return int(touched), err
+}
+
+// scanner copies the columns of the present row into dest.
+type scanner func(dest ...any) error
+
+// one reads the only row of a query into dest. It is hub.ErrNotFound if there is none.
+func (s *Store) one(ctx context.Context, what, query string, a args, dest ...any) error {
+	rows, err := all(ctx, s, what, query, a, func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
+	if err == nil && len(rows) == 0 {
+		err = &noRow{what}
+	}
+	return err
+}
+
+// all reads the rows of a query that only reads.
+func all[T any](ctx context.Context, s *Store, what, query string, a args, row func(scanner) (T, error)) ([]T, error) {
+	values, err := a.values()
+	if errors.Is(err, errText) {
+		return nil, nil // what cannot be stored is nowhere
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %s: %w", what, err)
+	}
+	return fetch(ctx, s, s.read, what, query, values, row)
+}
+
+// returning runs a statement that writes one row at most, and reads what it returns into dest. It is hub.ErrNotFound if it
+// wrote none.
+func (s *Store) returning(ctx context.Context, what, query string, a args, dest ...any) error {
+	values, err := a.values()
+	if err != nil {
+		return fmt.Errorf("store: %s: %w", what, err)
+	}
+	rows, err := fetch(ctx, s, s.write, what, query, values,
+		func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
+	if err == nil && len(rows) == 0 {
+		err = &noRow{what}
+	}
+	return err
+}
+
+func fetch[T any](
+	ctx context.Context, s *Store, q querier, what, query string, values []any, row func(scanner) (T, error),
+) ([]T, error) {
+	var out []T
+	err := s.retry(ctx, what, func() error {
+		out = nil
+		rows, err := q.QueryContext(ctx, query, values...)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }() // Err tells what went wrong
+		for rows.Next() {
+			v, err := row(rows.Scan)
+			if err != nil {
+				return err
+			}
+			out = append(out, v)
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+// noRow is a query's having found nothing.
+type noRow struct{ what string }
+
+func (e *noRow) Error() string { return "store: " + e.what + ": " + hub.ErrNotFound.Error() }
+
+func (e *noRow) Unwrap() error { return hub.ErrNotFound }
+
+// isNothing tells whether a query found no row, as opposed to a reference that points at none.
+func isNothing(err error) bool {
+	_, nothing := errors.AsType[*noRow](err)
+	return nothing
+}
+
+// fail turns an error of a driver into what the contract promises. The cause stays in the chain.
+func (s *Store) fail(what string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("store: %s: %w", what, err) // the caller's wish
+	}
+	switch s.db.classify(err) {
+	case faultExists:
+		return fmt.Errorf("store: %s: %w (%w)", what, hub.ErrExists, err)
+	case faultMissing:
+		return fmt.Errorf("store: %s: what it belongs to: %w (%w)", what, hub.ErrNotFound, err)
+	case faultRetry:
+		return unavailable("The hub's database is very busy. Please try again.", what, err)
+	case faultAway:
+		return unavailable("The hub cannot reach its database at the moment. Please try again in a few seconds.", what, err)
+	case faultOther:
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return unavailable("The hub's database did not answer in time. Please try again in a few seconds.", what, err)
+	}
+	return fmt.Errorf("store: %s: %w", what, err)
+}
+
+func unavailable(sentence, what string, err error) error {
+	return &hub.Error{
+		Kind: hub.Unavailable, Message: sentence, RetryAfter: 2 * time.Second, Err: fmt.Errorf("store: %s: %w", what, err),
+	}
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"cmp"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+)
+
+// dialectSQLite returns what is particular to SQLite. Its transactions take the write lock when they begin, so one that
+// migrates needs no lock of its own, and none can lose against another.
+func dialectSQLite() dialect {
+	return dialect{
+		name:     "sqlite",
+		elements: "json_each",
+		now:      "CAST(unixepoch('subsec') * 1000000 AS BIGINT)",
+		hasTable: "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+		classify: classifySQLite,
+	}
+}
+
+func classifySQLite(err error) fault {
+	se, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return faultOther
+	}
+	switch se.Code() {
+	case sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return faultExists
+	case sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return faultMissing
+	}
+	switch se.Code() & 0xff { // the primary code: the extended ones only say more
+	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR,
+		sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_READONLY:
+		return faultAway
+	}
+	return faultOther
+}
+
+// openSQLite opens the file at path, or a database in memory for ":memory:". There is one connection that writes, so that
+// writers queue up fairly in this process, where a context can end the wait, rather than poll the file's lock.
+func openSQLite(path string, opts Options) (*database, error) {
+	if path == ":memory:" {
+		// Each connection would have a database of its own: there is to be one.
+		db, err := openSQLiteFile("file::memory:", 1, "")
+		if err != nil {
+			return nil, err
+		}
+		return &database{dialect: dialectSQLite(), reader: db, writer: db}, nil
+	}
+	name, err := prepareFile(path)
+	if err != nil {
+		return nil, err
+	}
+	writer, err := openSQLiteFile(name, 1, "")
+	if err != nil {
+		return nil, err
+	}
+	reader, err := openSQLiteFile(name, cmp.Or(opts.MaxConns, max(4, runtime.GOMAXPROCS(0))), "query_only(1)")
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	return &database{dialect: dialectSQLite(), reader: reader, writer: writer}, nil
+}
+
+// prepareFile makes the file if there is none, readable by its owner only because it holds sessions, and returns it as a URI.
+// SQLite gives the files that it lays beside it the same mode.
+func prepareFile(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find the database file %s: %w", path, err)
+	}
+	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("open the database file; its folder must exist and be writable: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return "", fmt.Errorf("close the database file: %w", err)
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String(), nil
+}
+
+// openSQLiteFile opens a URI. The settings stand in the data source name because each connection needs them anew.
+func openSQLiteFile(uri string, conns int, pragma string) (*sql.DB, error) {
+	settings := url.Values{
+		"_txlock": {"immediate"},
+		// journal_mode(WAL): readers and the writer do not wait for each other. synchronous(NORMAL): a crash of the machine may
+		// undo the last commits but never damages the file.
+		"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "journal_mode(WAL)", "synchronous(NORMAL)"},
+	}
+	if pragma != "" {
+		settings.Add("_pragma", pragma)
+	}
+	db, err := sql.Open("sqlite", uri+"?"+settings.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open SQLite: %w", err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+const tokenColumns = "user_id, hash, client_id, browser_id, server_id, scopes, note, created, last_activity, expires"
+
+// CreateToken implements [hub.TokenStore].
+func (s *Store) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error) {
+	scopes, err := words(t.Scopes)
+	if err != nil {
+		return hub.Token{}, err
+	}
+	var made hub.Token
+	err = s.returning(ctx, "create token", `
+		INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT DO NOTHING RETURNING id, `+tokenColumns,
+		args{
+			t.UserID, t.Hash, null(t.ClientID), null(t.BrowserID), null(t.ServerID), scopes, t.Note,
+			micros(t.Created), micros(t.LastActivity), micros(t.Expires),
+		}, tokenFields(&made)...)
+	if isNothing(err) {
+		return hub.Token{}, fmt.Errorf("store: create token: %w", hub.ErrExists)
+	}
+	return made, err
+}
+
+func tokenFields(t *hub.Token) []any {
+	return []any{
+		&t.ID, &t.UserID, &t.Hash, textOf{&t.ClientID}, textOf{&t.BrowserID}, textOf{&t.ServerID}, wordsOf{&t.Scopes}, &t.Note,
+		timeOf{&t.Created}, timeOf{&t.LastActivity}, timeOf{&t.Expires},
+	}
+}
+
+// TokenByHash implements [hub.TokenStore].
+func (s *Store) TokenByHash(ctx context.Context, hash []byte) (hub.Token, error) {
+	var t hub.Token
+	err := s.one(ctx, "find token", "SELECT id, "+tokenColumns+" FROM tokens WHERE hash = $1", args{hash}, tokenFields(&t)...)
+	return t, err
+}
+
+// TokenByID implements [hub.TokenStore].
+func (s *Store) TokenByID(ctx context.Context, userID string, id int64) (hub.Token, error) {
+	var t hub.Token
+	err := s.one(ctx, "find token", "SELECT id, "+tokenColumns+" FROM tokens WHERE id = $1 AND user_id = $2",
+		args{id, userID}, tokenFields(&t)...)
+	return t, err
+}
+
+// Tokens implements [hub.TokenStore].
+func (s *Store) Tokens(ctx context.Context, userID string) ([]hub.Token, error) {
+	return all(ctx, s, "list tokens", "SELECT id, "+tokenColumns+" FROM tokens WHERE user_id = $1 ORDER BY id", args{userID},
+		func(scan scanner) (t hub.Token, err error) {
+			err = scan(tokenFields(&t)...)
+			return t, err
+		})
+}
+
+// DeleteToken implements [hub.TokenStore].
+func (s *Store) DeleteToken(ctx context.Context, id int64) error {
+	_, err := s.exec(ctx, "delete token", "DELETE FROM tokens WHERE id = $1", args{id})
+	return err
+}
+
+// DeleteTokensOfBrowser implements [hub.TokenStore]. A token that belongs to no browser has NULL for one, which equals nothing,
+// not even "": the like holds for the two methods that follow.
+func (s *Store) DeleteTokensOfBrowser(ctx context.Context, userID, browserID string) error {
+	_, err := s.exec(ctx, "delete tokens of a browser", "DELETE FROM tokens WHERE user_id = $1 AND browser_id = $2",
+		args{userID, browserID})
+	return err
+}
+
+// DeleteTokensOfClient implements [hub.TokenStore].
+func (s *Store) DeleteTokensOfClient(ctx context.Context, clientID, userID string) error {
+	_, err := s.exec(ctx, "delete tokens of a client", "DELETE FROM tokens WHERE client_id = $1 AND ($2 = '' OR user_id = $2)",
+		args{clientID, userID})
+	return err
+}
+
+// DeleteTokensOfServer implements [hub.TokenStore].
+func (s *Store) DeleteTokensOfServer(ctx context.Context, serverID string) error {
+	_, err := s.exec(ctx, "delete tokens of a server", "DELETE FROM tokens WHERE server_id = $1", args{serverID})
+	return err
+}
+
+// DeleteTokensBefore implements [hub.TokenStore].
+func (s *Store) DeleteTokensBefore(ctx context.Context, then time.Time) (int, error) {
+	return s.exec(ctx, "delete old tokens", "DELETE FROM tokens WHERE expires < $1", args{then.UnixMicro()})
+}

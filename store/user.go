@@ -1,0 +1,226 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// CreateUser implements [hub.UserStore].
+func (s *Store) CreateUser(ctx context.Context, u hub.User) error {
+	return s.atomic(ctx, func(tx *Store) error {
+		n, err := tx.exec(ctx, "create user", `
+			INSERT INTO users (id, name, name_folded, admin, created, last_activity)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity)})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("store: create user: %w", hub.ErrExists)
+		}
+		return tx.setGroups(ctx, u.ID, u.Groups)
+	})
+}
+
+// UpdateUser implements [hub.UserStore].
+func (s *Store) UpdateUser(ctx context.Context, u hub.User) error {
+	return s.atomic(ctx, func(tx *Store) error {
+		n, err := tx.exec(ctx, "update user", "UPDATE users SET name = $2, name_folded = $3, admin = $4 WHERE id = $1",
+			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("store: update user: %w", hub.ErrNotFound)
+		}
+		return tx.setGroups(ctx, u.ID, u.Groups)
+	})
+}
+
+// setGroups makes the user a member of these groups and of no others. Groups that do not exist are created.
+func (s *Store) setGroups(ctx context.Context, userID string, groups []string) error {
+	names := "(SELECT value->>0 FROM " + s.db.elements + "($1))"
+	if len(groups) > 0 {
+		// WHERE NOT EXISTS spares the sequence of IDs; ON CONFLICT is for who creates the same at the same time.
+		_, err := s.exec(ctx, "create groups", `
+			INSERT INTO groups (name) SELECT e.value->>0 FROM `+s.db.elements+`($1) e
+			WHERE NOT EXISTS (SELECT 1 FROM groups g WHERE g.name = e.value->>0)
+			ORDER BY 1 ON CONFLICT DO NOTHING`, args{list(groups)})
+		if err != nil {
+			return err
+		}
+	}
+	_, err := s.exec(ctx, "leave groups", `
+		DELETE FROM group_members WHERE user_id = $2
+		AND group_id NOT IN (SELECT id FROM groups WHERE name IN `+names+`)`, args{list(groups), userID})
+	if err != nil || len(groups) == 0 {
+		return err
+	}
+	_, err = s.exec(ctx, "join groups", `
+		INSERT INTO group_members (user_id, group_id) SELECT $2, id FROM groups WHERE name IN `+names+`
+		ON CONFLICT DO NOTHING`, args{list(groups), userID})
+	return err
+}
+
+// DeleteUser implements [hub.UserStore]; what belongs to the user goes by the foreign keys.
+func (s *Store) DeleteUser(ctx context.Context, id string) error {
+	n, err := s.exec(ctx, "delete user", "DELETE FROM users WHERE id = $1", args{id})
+	if err == nil && n == 0 {
+		err = fmt.Errorf("store: delete user: %w", hub.ErrNotFound)
+	}
+	return err
+}
+
+// UserByID implements [hub.UserStore].
+func (s *Store) UserByID(ctx context.Context, id string) (hub.User, error) {
+	return s.user(ctx, "SELECT * FROM users WHERE id = $1", args{id})
+}
+
+// UserByName implements [hub.UserStore].
+func (s *Store) UserByName(ctx context.Context, name string) (hub.User, error) {
+	return s.user(ctx, "SELECT * FROM users WHERE name = $1", args{name})
+}
+
+// UserByIdentity implements [hub.UserStore].
+func (s *Store) UserByIdentity(ctx context.Context, provider, subject string) (hub.User, error) {
+	return s.user(ctx, `
+		SELECT * FROM users WHERE id = (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)`,
+		args{provider, subject})
+}
+
+func (s *Store) user(ctx context.Context, selection string, a args) (hub.User, error) {
+	users, err := s.usersIn(ctx, "find user", selection, "u.id", a)
+	if err != nil {
+		return hub.User{}, err
+	}
+	if len(users) == 0 {
+		return hub.User{}, fmt.Errorf("store: find user: %w", hub.ErrNotFound)
+	}
+	return users[0], nil
+}
+
+// usersIn reads the users of a selection of rows of the table users, with their groups, in one query: a page whose groups were
+// read by a second one could show a user without them.
+func (s *Store) usersIn(ctx context.Context, what, selection, order string, a args) ([]hub.User, error) {
+	rows, err := all(ctx, s, what, `
+		SELECT u.id, u.name, u.admin, u.created, u.last_activity, g.name
+		FROM (`+selection+`) u
+		LEFT JOIN group_members m ON m.user_id = u.id LEFT JOIN groups g ON g.id = m.group_id
+		ORDER BY `+order+`, g.name`, a, scanUser)
+	if err != nil {
+		return nil, err
+	}
+	var users []hub.User
+	for _, row := range rows {
+		last := len(users) - 1
+		if last >= 0 && users[last].ID == row.ID {
+			users[last].Groups = append(users[last].Groups, row.Groups...)
+			continue
+		}
+		users = append(users, row)
+	}
+	return users, nil
+}
+
+// scanUser reads a user with at most one group; there is a row for each.
+func scanUser(scan scanner) (hub.User, error) {
+	var u hub.User
+	var group string
+	err := scan(&u.ID, &u.Name, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, textOf{&group})
+	if group != "" {
+		u.Groups = []string{group}
+	}
+	return u, err
+}
+
+// Users implements [hub.UserStore].
+func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
+	order, err := userOrder(q)
+	if err != nil {
+		return nil, 0, err
+	}
+	where, a, err := userFilter(q)
+	if err != nil {
+		return nil, 0, err
+	}
+	limit, offset := page(q.Limit, q.Offset)
+	users, err := s.usersIn(ctx, "list users", fmt.Sprintf("SELECT u.* FROM users u %s ORDER BY %s LIMIT $%d OFFSET $%d",
+		where, order, len(a)+1, len(a)+2), order, append(a[:len(a):len(a)], limit, offset))
+	if err != nil {
+		return nil, 0, err
+	}
+	if whole(len(users), limit, offset) {
+		return users, len(users), nil
+	}
+	total, err := s.count(ctx, "count users", "SELECT count(*) FROM users u "+where, a)
+	return users, total, err
+}
+
+func userFilter(q hub.UserQuery) (where string, a args, err error) {
+	var conditions []string
+	if q.NameContains != "" {
+		a = append(a, "%"+likeEscaper.Replace(strings.ToLower(q.NameContains))+"%")
+		conditions = append(conditions, `u.name_folded LIKE $1 ESCAPE '\'`)
+	}
+	const active = "(SELECT 1 FROM servers s WHERE s.user_id = u.id AND s.state <> 'stopped')"
+	switch q.Activity {
+	case hub.AnyServers:
+	case hub.ActiveServers:
+		conditions = append(conditions, "EXISTS "+active)
+	case hub.ReadyServers:
+		conditions = append(conditions, "EXISTS (SELECT 1 FROM servers s WHERE s.user_id = u.id AND s.state = 'ready')")
+	case hub.InactiveServers:
+		conditions = append(conditions, "NOT EXISTS "+active)
+	default:
+		return "", nil, hub.Errorf(hub.Invalid, "Users can be selected by servers that are active, ready or inactive, not %q.", q.Activity)
+	}
+	if len(conditions) == 0 {
+		return "", nil, nil
+	}
+	return "WHERE " + strings.Join(conditions, " AND "), a, nil
+}
+
+// likeEscaper takes their meaning from the characters that have one in a pattern.
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// userOrder returns the order, which the ID makes total so that pages do not overlap.
+func userOrder(q hub.UserQuery) (string, error) {
+	direction, nulls := "ASC", "FIRST"
+	if q.Descending {
+		direction, nulls = "DESC", "LAST"
+	}
+	switch q.Sort {
+	case hub.SortByID:
+		return "u.id " + direction, nil
+	case hub.SortByName:
+		return "u.name " + direction + ", u.id " + direction, nil
+	case hub.SortByLastActivity:
+		return "u.last_activity " + direction + " NULLS " + nulls + ", u.id " + direction, nil
+	}
+	return "", hub.Errorf(hub.Invalid, "Users can be sorted by id, name or last_activity, not %q.", q.Sort)
+}
+
+// page returns what LIMIT and OFFSET take: no limit is a very high one.
+func page(limit, offset int) (int, int) {
+	if limit <= 0 {
+		limit = math.MaxInt
+	}
+	return limit, max(0, offset)
+}
+
+// whole tells whether a page of n rows shows by itself how many there are.
+func whole(n, limit, offset int) bool {
+	return offset == 0 && n < limit
+}
+
+func (s *Store) count(ctx context.Context, what, query string, a args) (int, error) {
+	var n int
+	if err := s.one(ctx, what, query, a, &n); err != nil && !isNothing(err) {
+		return 0, err
+	}
+	return n, nil
+}
