@@ -41,8 +41,16 @@ func TestNomadDeniesWithoutToken(t *testing.T) {
 func TestJobUsesAllThree(t *testing.T) {
 	t.Parallel()
 	s := New(t)
-	ctx := t.Context()
-	if err := s.Vault.Write(ctx, "default/probe/config", map[string]any{"word": "from-vault"}); err != nil {
+	runProbe(t, s)
+	if got, err := get(t.Context(), probeURL(t, s)); got != "from-vault" {
+		t.Errorf("the job answers %q, %v", got, err)
+	}
+}
+
+// runProbe runs a small web server as a job, and returns when Consul finds it healthy.
+func runProbe(t *testing.T, s *Stack) {
+	t.Helper()
+	if err := s.Vault.Write(t.Context(), "default/probe/config", map[string]any{"word": "from-vault"}); err != nil {
 		t.Fatal(err)
 	}
 	job, err := s.Nomad.Client.Jobs().ParseHCL(probeJob, true)
@@ -52,11 +60,6 @@ func TestJobUsesAllThree(t *testing.T) {
 	if _, _, err := s.Nomad.Client.Jobs().Register(job, nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if _, _, err := s.Nomad.Client.Jobs().Deregister("probe", true, nil); err != nil {
-			t.Error(err)
-		}
-	})
 	waitHealthy(t, s, "probe")
 }
 

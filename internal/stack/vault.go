@@ -32,6 +32,7 @@ func newVault(o Options, path string, ports []int) (*Vault, error) {
 		"storage":       map[string]any{"file": map[string]any{"path": filepath.Join(o.Dir, "vault")}},
 		"listener":      map[string]any{"tcp": map[string]any{"address": hostPort(ports[0]), "cluster_address": hostPort(ports[1]), "tls_disable": true}},
 		"api_addr":      v.Address,
+		"cluster_addr":  "https://" + hostPort(ports[1]),
 		"disable_mlock": true,
 	}
 	file, err := writeJSON(o.Dir, "vault.json", conf)
