@@ -1,0 +1,173 @@
+// Package config reads the hub's configuration: HCL files, then environment variables NOMADHUB_*, then flags. Every option has a default that works for
+// a trial on one machine, and a sentence (the doc tag) that `nomadhub config` prints beside it.
+package config
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Config is the whole configuration.
+type Config struct {
+	BaseURL   string `hcl:"base_url,optional" doc:"Path below which everything is served. Begins and ends with a slash."`
+	PublicURL string `hcl:"public_url,optional" doc:"Address at which browsers reach the hub, such as https://hub.example.org. Needed behind a proxy that speaks TLS."`
+
+	Log      *Log      `hcl:"log,block" doc:"What is logged."`
+	Listen   *Listen   `hcl:"listen,block" doc:"Where the hub listens."`
+	Database *Database `hcl:"database,block" doc:"Where users, servers and tokens are kept."`
+	Secrets  *Secrets  `hcl:"secrets,block" doc:"Where keys and client secrets come from."`
+	Nomad    *Nomad    `hcl:"nomad,block" doc:"Servers run as Nomad jobs. Without this block they run as processes on this machine."`
+	Consul   *Consul   `hcl:"consul,block" doc:"Routes come from Consul. Needed with Nomad."`
+	Local    *Local    `hcl:"local,block" doc:"Servers as processes on this machine. Not used with Nomad."`
+	Notebook *Notebook `hcl:"notebook,block" doc:"How users' servers are started."`
+	Limits   *Limits   `hcl:"limits,block" doc:"What users may have."`
+	Login    *Login    `hcl:"login,block" doc:"Who may enter. Rules that allow add up; blocked_users wins over all."`
+
+	Authenticators []Authenticator `hcl:"authenticator,block"`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  string `hcl:"level,optional" doc:"debug, info, warn or error."`
+	Format string `hcl:"format,optional" doc:"text or json."`
+}
+
+// Listen says where the hub listens.
+type Listen struct {
+	Public         string   `hcl:"public,optional" doc:"Address for browsers."`
+	Servers        string   `hcl:"servers,optional" doc:"Address at which users' servers reach the hub's API."`
+	ServersURL     string   `hcl:"servers_url,optional" doc:"URL under which users' servers find that address; default: http:// and the address itself."`
+	Metrics        string   `hcl:"metrics,optional" doc:"Address for metrics, health and readiness."`
+	TrustedProxies []string `hcl:"trusted_proxies,optional" doc:"Networks (CIDR) of proxies whose X-Forwarded-For is believed."`
+	DrainTimeout   Duration `hcl:"drain_timeout,optional" doc:"How long requests under way may go on when the hub stops."`
+}
+
+// Database says where rows are kept.
+type Database struct {
+	DSN            string `hcl:"dsn,optional" doc:"sqlite:///absolute/file.db, or postgres://user:password@host/database."`
+	MaxConnections int    `hcl:"max_connections,optional" doc:"Connections to Postgres at most."`
+}
+
+// Secrets says where secrets come from. With an address it is Vault, else the file.
+type Secrets struct {
+	File     string   `hcl:"file,optional" doc:"Private file (mode 0600) with keys, made at the first start. Not used with Vault."`
+	Vault    *Vault   `hcl:"vault,block" doc:"Secrets come from Vault's KV store, version 2."`
+	Interval Duration `hcl:"interval,optional" doc:"How often secrets are read again, so that rotation needs no restart."`
+}
+
+// Vault says how to reach Vault. VAULT_ADDR and the other standard variables hold where an option is empty.
+type Vault struct {
+	Address   string `hcl:"address,optional" doc:"Address of Vault; default: VAULT_ADDR."`
+	Mount     string `hcl:"mount,optional" doc:"Where the KV store is mounted."`
+	Prefix    string `hcl:"prefix,optional" doc:"Path below which the hub's secrets are."`
+	TokenFile string `hcl:"token_file,optional" doc:"File with a token, read again when it changes. On Nomad: the file that the vault block makes."`
+	JWTFile   string `hcl:"jwt_file,optional" doc:"File with a workload identity to log in with instead of a token."`
+	JWTRole   string `hcl:"jwt_role,optional" doc:"Role to log in to with jwt_file."`
+	JWTMount  string `hcl:"jwt_mount,optional" doc:"Mount of the JWT auth method."`
+}
+
+// Nomad says how servers run as jobs. NOMAD_ADDR and the other standard variables hold where an option is empty.
+type Nomad struct {
+	Address   string            `hcl:"address,optional" doc:"Address of Nomad, or unix:///path of the task API; default: NOMAD_ADDR."`
+	TokenFile string            `hcl:"token_file,optional" doc:"File with a token or workload identity, read again when it changes; default: NOMAD_TOKEN."`
+	Region    string            `hcl:"region,optional" doc:"Region; default: the agent's."`
+	Namespace string            `hcl:"namespace,optional" doc:"Namespace of users' jobs."`
+	Jobspec   string            `hcl:"jobspec,optional" doc:"File with the job of one server; default: the one that comes with the hub."`
+	Variables map[string]string `hcl:"variables,optional" doc:"Values for the jobspec's variables."`
+	JobPrefix string            `hcl:"job_prefix,optional" doc:"Beginning of the jobs' IDs; the server's ID follows."`
+}
+
+// Consul says how routes are found. CONSUL_HTTP_ADDR and the other standard variables hold where an option is empty.
+type Consul struct {
+	Address       string `hcl:"address,optional" doc:"Address of Consul; default: CONSUL_HTTP_ADDR."`
+	TokenFile     string `hcl:"token_file,optional" doc:"File with a token, read again when it changes; default: CONSUL_HTTP_TOKEN."`
+	Prefix        string `hcl:"prefix,optional" doc:"Key below which the hub keeps its signed bindings."`
+	ServicePrefix string `hcl:"service_prefix,optional" doc:"Beginning of the 128 service names over which servers are spread."`
+}
+
+// Local says how servers run as processes.
+type Local struct {
+	Directory   string   `hcl:"directory,optional" doc:"Where state and logs of servers are kept."`
+	Home        string   `hcl:"home,optional" doc:"Directory below which each server gets a home of its own."`
+	Command     []string `hcl:"command,optional" doc:"What to run."`
+	StopServers bool     `hcl:"stop_servers,optional" doc:"Whether servers end with the hub. Otherwise they go on, and the next start finds them."`
+}
+
+// Notebook says how users' servers are started.
+type Notebook struct {
+	Env           map[string]string `hcl:"env,optional" doc:"Added to every server's environment."`
+	DefaultURL    string            `hcl:"default_url,optional" doc:"Where a server's root leads, such as /lab; default: the server decides."`
+	CPU           int               `hcl:"cpu,optional" doc:"MHz reserved; 0: as the jobspec says."`
+	Memory        int64             `hcl:"memory,optional" doc:"MiB reserved; 0: as the jobspec says."`
+	MemoryMax     int64             `hcl:"memory_max,optional" doc:"MiB at most, where the cluster allows more than is reserved; 0: as the jobspec says."`
+	PlaceTimeout  Duration          `hcl:"place_timeout,optional" doc:"From the request of a server to its place on a machine."`
+	AnswerTimeout Duration          `hcl:"answer_timeout,optional" doc:"From its place to its first answer."`
+}
+
+// Limits says what users may have.
+type Limits struct {
+	NamedServers     bool `hcl:"named_servers,optional" doc:"Whether users may have servers with names beside the default one."`
+	NamedPerUser     int  `hcl:"named_servers_per_user,optional" doc:"How many of them; 0: any number."`
+	ConcurrentStarts int  `hcl:"concurrent_starts,optional" doc:"Starts under way at once."`
+	ActiveServers    int  `hcl:"active_servers,optional" doc:"Servers running or pending in all; 0: any number."`
+}
+
+// Login says who may enter.
+type Login struct {
+	AllowAll        bool     `hcl:"allow_all,optional" doc:"Everybody whom an authenticator vouches for."`
+	AllowedUsers    []string `hcl:"allowed_users,optional" doc:"These users."`
+	AllowedGroups   []string `hcl:"allowed_groups,optional" doc:"Members of any of these groups."`
+	BlockedUsers    []string `hcl:"blocked_users,optional" doc:"Never these, whatever else is said."`
+	AdminUsers      []string `hcl:"admin_users,optional" doc:"These users may enter and are administrators."`
+	SessionLifetime Duration `hcl:"session_lifetime,optional" doc:"How long a login lasts."`
+	LinkByName      bool     `hcl:"link_by_name,optional" doc:"Whether two authenticators mean the same person by the same name. Only where both speak of the same people."`
+}
+
+// Authenticator is one way to log in. Its type decides what may stand in the block.
+type Authenticator struct {
+	Type string   `hcl:"type,label"` // "github", "oidc", "dummy"
+	ID   string   `hcl:"id,label"`   // names it in URLs
+	Body hcl.Body `hcl:",remain"`
+}
+
+// Default is the configuration without any file: a trial on this machine, below directory.
+func Default(directory string) Config {
+	return Config{
+		BaseURL:  "/",
+		Log:      &Log{Level: "info", Format: "text"},
+		Listen:   &Listen{Public: "127.0.0.1:8000", Servers: "127.0.0.1:8081", Metrics: "127.0.0.1:8082", DrainTimeout: "10s"},
+		Database: &Database{DSN: "sqlite://" + directory + "/hub.db", MaxConnections: 20},
+		Secrets:  &Secrets{File: directory + "/secrets.json", Interval: "10s"},
+		Local:    &Local{Directory: directory + "/servers", Home: directory + "/home", Command: []string{"jupyterhub-singleuser"}},
+		Notebook: &Notebook{PlaceTimeout: "2m", AnswerTimeout: "1m"},
+		Limits:   &Limits{ConcurrentStarts: 100},
+		Login:    &Login{SessionLifetime: "336h"},
+	}
+}
+
+// Defaults of the blocks that are absent by default.
+func (v *Vault) fill() {
+	v.Mount, v.Prefix, v.JWTMount = cmp.Or(v.Mount, "secret"), cmp.Or(v.Prefix, "nomadhub"), cmp.Or(v.JWTMount, "jwt-nomad")
+}
+
+func (n *Nomad) fill() {
+	n.Namespace, n.JobPrefix = cmp.Or(n.Namespace, "default"), cmp.Or(n.JobPrefix, "notebook-")
+}
+
+func (c *Consul) fill() {
+	c.Prefix, c.ServicePrefix = cmp.Or(c.Prefix, "nomadhub"), cmp.Or(c.ServicePrefix, "notebook")
+}
+
+// Duration is a length of time, written as "90s" or "2m".
+type Duration string
+
+// Value returns the duration; Validate has seen to it that it can be parsed.
+func (d Duration) Value() time.Duration {
+	v, err := time.ParseDuration(string(d))
+	if err != nil {
+		return 0
+	}
+	return v
+}

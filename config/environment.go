@@ -1,0 +1,77 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// options returns every scalar and list option of the blocks that are there, by the name of the environment variable that sets it: NOMADHUB_BLOCK_OPTION.
+func (c *Config) options() map[string]reflect.Value {
+	found := map[string]reflect.Value{}
+	collect("NOMADHUB", reflect.ValueOf(c).Elem(), found)
+	return found
+}
+
+func collect(prefix string, v reflect.Value, found map[string]reflect.Value) {
+	for i := range v.NumField() {
+		field, f := v.Type().Field(i), v.Field(i)
+		name, kind := tag(field)
+		switch {
+		case kind == "block" && f.Kind() == reflect.Pointer && !f.IsNil():
+			collect(prefix+"_"+strings.ToUpper(name), f.Elem(), found)
+		case kind == "optional":
+			found[prefix+"_"+strings.ToUpper(name)] = f
+		}
+	}
+}
+
+func tag(f reflect.StructField) (name, kind string) {
+	name, kind, _ = strings.Cut(f.Tag.Get("hcl"), ",")
+	return name, kind
+}
+
+// applyEnvironment sets options from variables. An unknown NOMADHUB_ variable is left alone: others may use the prefix.
+func (c *Config) applyEnvironment(env map[string]string) error {
+	var errs []error
+	for name, option := range c.options() {
+		if text, set := env[name]; set {
+			if err := assign(option, text); err != nil {
+				errs = append(errs, fmt.Errorf("the environment variable %s: %w", name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func assign(option reflect.Value, text string) error {
+	switch option.Kind() {
+	case reflect.String:
+		option.SetString(text)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		option.SetBool(b)
+	case reflect.Int, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+		option.SetInt(n)
+	case reflect.Slice:
+		var list []string
+		for item := range strings.SplitSeq(text, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				list = append(list, item)
+			}
+		}
+		option.Set(reflect.ValueOf(list))
+	default:
+		return errors.New("this option can only be set in a file")
+	}
+	return nil
+}

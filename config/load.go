@@ -1,0 +1,156 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// Load reads defaults, then every file in order (of a directory its *.hcl by name), then the environment. A later file wins, and leaves alone what it does not
+// mention. It does not call Validate.
+func Load(base Config, paths []string, environ []string) (Config, error) {
+	files, err := expand(paths)
+	if err != nil {
+		return Config{}, err
+	}
+	env := environment(environ)
+	parser := hclparse.NewParser()
+	c := base
+	for _, name := range files {
+		if err := c.decode(parser, name, env); err != nil {
+			return Config{}, err
+		}
+	}
+	if err := c.applyEnvironment(env); err != nil {
+		return Config{}, err
+	}
+	c.fill()
+	return c, nil
+}
+
+func (c *Config) fill() {
+	if c.Secrets.Vault != nil {
+		c.Secrets.Vault.fill()
+	}
+	if c.Nomad != nil {
+		c.Nomad.fill()
+	}
+	if c.Consul != nil {
+		c.Consul.fill()
+	}
+}
+
+func expand(paths []string) ([]string, error) {
+	var files []string
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, fmt.Errorf("the configuration %s cannot be read: %w", p, err)
+		}
+		if !info.IsDir() {
+			files = append(files, p)
+			continue
+		}
+		matches, err := fs.Glob(os.DirFS(p), "*.hcl")
+		if err != nil {
+			return nil, err
+		}
+		if len(matches) == 0 {
+			return nil, fmt.Errorf("the directory %s holds no *.hcl file", p)
+		}
+		slices.Sort(matches)
+		for _, m := range matches {
+			files = append(files, filepath.Join(p, m))
+		}
+	}
+	return files, nil
+}
+
+func environment(environ []string) map[string]string {
+	env := make(map[string]string, len(environ))
+	for _, kv := range environ {
+		k, v, _ := strings.Cut(kv, "=")
+		env[k] = v
+	}
+	return env
+}
+
+func (c *Config) decode(parser *hclparse.Parser, name string, env map[string]string) error {
+	file, diags := parser.ParseHCLFile(name)
+	if diags.HasErrors() {
+		return sentence(diags)
+	}
+	before := c.Authenticators
+	c.Authenticators = nil
+	if diags := gohcl.DecodeBody(file.Body, Context(env), c); diags.HasErrors() {
+		return sentence(diags)
+	}
+	for _, a := range c.Authenticators {
+		before = slices.DeleteFunc(before, func(old Authenticator) bool { return old.ID == a.ID })
+		before = append(before, a)
+	}
+	c.Authenticators = before
+	return nil
+}
+
+// sentence makes one error of what the parser found, each with file, line and what to do.
+func sentence(diags hcl.Diagnostics) error {
+	var errs []error
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError {
+			where := ""
+			if d.Subject != nil {
+				where = fmt.Sprintf("%s, line %d: ", d.Subject.Filename, d.Subject.Start.Line)
+			}
+			errs = append(errs, fmt.Errorf("%s%s. %s", where, d.Summary, d.Detail))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Context is what expressions in a configuration may use: env("NAME") and file("path").
+func Context(env map[string]string) *hcl.EvalContext {
+	str := function.StaticReturnType(cty.String)
+	param := []function.Parameter{{Name: "name", Type: cty.String}}
+	return &hcl.EvalContext{Functions: map[string]function.Function{
+		"env": function.New(&function.Spec{Params: param, Type: str, Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			v, ok := env[args[0].AsString()]
+			if !ok {
+				return cty.UnknownVal(cty.String), fmt.Errorf("the environment variable %s is not set", args[0].AsString())
+			}
+			return cty.StringVal(v), nil
+		}}),
+		"file": function.New(&function.Spec{Params: param, Type: str, Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			b, err := os.ReadFile(args[0].AsString())
+			if err != nil {
+				return cty.UnknownVal(cty.String), fmt.Errorf("the file cannot be read: %w", err)
+			}
+			return cty.StringVal(strings.TrimRight(string(b), "\r\n")), nil
+		}}),
+	}}
+}
+
+// DecodeBody decodes an authenticator's block onto v, which holds the defaults.
+func (a Authenticator) DecodeBody(v any, environ []string) error {
+	if diags := gohcl.DecodeBody(a.Body, Context(environment(environ)), v); diags.HasErrors() {
+		return sentence(diags)
+	}
+	return nil
+}
+
+// EnvironmentNames lists the variables that set an option, by option.
+func EnvironmentNames() []string {
+	c := Default("")
+	return slices.Sorted(maps.Keys(c.options()))
+}
