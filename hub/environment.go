@@ -46,11 +46,3 @@ func accessScopes(s Server) []string {
 		"access:servers!user=" + s.UserName,
 	}
 }
-
-// serverTokenScopes are what the server itself may do: report activity, and be opened.
-func serverTokenScopes(s Server) []string {
-	return []string{
-		"users:activity!user=" + s.UserName,
-		"access:servers!server=" + s.UserName + "/" + s.Name,
-	}
-}

@@ -79,7 +79,7 @@ func (h *Hub) Grant(ctx context.Context, p Principal, c OAuthClient, r Authorize
 	if !p.Can("access:servers", scope.Server(s.UserName, s.Name)) {
 		return Grant{}, Errorf(Forbidden, "You may not use this server of %s. Ask %s to share it with you.", s.UserName, s.UserName)
 	}
-	granted := append(slices.Clone(scope.Identify), access)
+	granted := append(scope.Identify(scope.Owner{User: p.User.Name}), access)
 	for _, asked := range r.Scopes {
 		switch {
 		case asked == "identify" || slices.Contains(granted, asked):
@@ -242,15 +242,15 @@ func checkVerifier(code OAuthCode, verifier string) error {
 	return nil
 }
 
-// clientAccess is the scope that opens the client's own server.
-func (h *Hub) clientAccess(ctx context.Context, clientID string) (string, error) {
+// clientServer is the server behind a client.
+func (h *Hub) clientServer(ctx context.Context, clientID string) (Server, error) {
 	c, err := h.store.Client(ctx, clientID)
 	if err != nil {
-		return "", fmt.Errorf("client %s of a token: %w", clientID, err)
+		return Server{}, fmt.Errorf("client %s of a token: %w", clientID, err)
 	}
 	s, err := h.store.ServerByID(ctx, c.ServerID)
 	if err != nil {
-		return "", fmt.Errorf("server of client %s: %w", clientID, err)
+		return Server{}, fmt.Errorf("server of client %s: %w", clientID, err)
 	}
-	return accessScopes(s)[0], nil
+	return s, nil
 }

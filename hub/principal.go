@@ -16,10 +16,11 @@ type Principal struct {
 	Scopes  scope.Set
 }
 
-// Can tells whether the principal holds the scope for what the filter names.
-func (p Principal) Can(name string, on scope.Filter) bool {
-	return p.Scopes.Has(name, on, memberOf(p.User))
-}
+// Can tells whether the principal holds the scope for the object.
+func (p Principal) Can(name string, on scope.Object) bool { return p.Scopes.Has(name, on) }
+
+// Holds tells whether the principal holds the scope for anything at all.
+func (p Principal) Holds(name string) bool { return !p.Scopes.Filter(name).Empty() }
 
 // BrowserID is the browser session that the request belongs to, or "".
 func (p Principal) BrowserID() string {
@@ -32,19 +33,18 @@ func (p Principal) BrowserID() string {
 	return ""
 }
 
-// memberOf resolves group filters by the groups of the user who is at hand. Filters on groups of other users come with the group API.
-func memberOf(u User) scope.Members {
-	return func(group, user string) bool { return user == u.Name && slices.Contains(u.Groups, group) }
+// groupsOf knows the groups of the user who is at hand, which is all that a token's own limits can be about.
+func groupsOf(u User) scope.GroupsOf {
+	return func(user string) []string {
+		if user == u.Name {
+			return u.Groups
+		}
+		return nil
+	}
 }
 
 // userScopes is what a user may do by their roles.
-func userScopes(u User) scope.Set {
-	raw := slices.Clone(scope.UserRole)
-	if u.Admin {
-		raw = append(raw, scope.AdminRole...)
-	}
-	return scope.Expand(raw, scope.Owner{User: u.Name})
-}
+func userScopes(u User) scope.Set { return scope.OfUser(u.Name, u.Admin) }
 
 // ErrNoSession means that nobody is logged in by this cookie.
 var ErrNoSession = Errorf(Unauthenticated, "You are not logged in. Log in and try again.")
@@ -106,17 +106,13 @@ func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, err
 }
 
 func (h *Hub) tokenScopes(ctx context.Context, t Token, u User) (scope.Set, error) {
-	held := userScopes(u)
-	if slices.Contains(t.Scopes, scope.Inherit) {
-		return held, nil
-	}
-	raw := append(slices.Clone(t.Scopes), scope.Identify...)
+	owner := scope.Owner{User: u.Name}
 	if t.ClientID != "" {
-		access, err := h.clientAccess(ctx, t.ClientID)
+		s, err := h.clientServer(ctx, t.ClientID)
 		if err != nil {
 			return scope.Set{}, err
 		}
-		raw = append(raw, access)
+		owner.ClientServer = scope.FullName(s.UserName, s.Name)
 	}
-	return scope.Intersect(scope.Expand(raw, scope.Owner{User: u.Name}), held, memberOf(u)), nil
+	return scope.Effective(t.Scopes, owner, userScopes(u), groupsOf(u)), nil
 }

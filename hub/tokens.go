@@ -53,9 +53,8 @@ func (h *Hub) checkTokenScopes(owner User, raw []string) error {
 	if slices.Contains(raw, scope.Inherit) {
 		return nil
 	}
-	own := scope.Owner{User: owner.Name}
-	held, asked := userScopes(owner), scope.Expand(raw, own)
-	if excess := scope.Excess(asked, held, memberOf(owner)); len(excess) > 0 {
+	asked := scope.Expand(raw, scope.Owner{User: owner.Name})
+	if excess := scope.Excess(asked, userScopes(owner), groupsOf(owner)); len(excess) > 0 {
 		return Errorf(Invalid, "%s does not have the scopes %v, so no token of theirs can have them.", owner.Name, excess)
 	}
 	return nil
@@ -67,7 +66,7 @@ func (h *Hub) issueServerToken(ctx context.Context, s Server) (string, error) {
 	path := h.urls.Server(s.UserName, s.Name)
 	err := h.store.InTx(ctx, func(tx Store) error {
 		_, err := tx.CreateToken(ctx, Token{
-			UserID: s.UserID, Hash: hashSecret(secret), ServerID: s.ID, Scopes: serverTokenScopes(s),
+			UserID: s.UserID, Hash: hashSecret(secret), ServerID: s.ID, Scopes: scope.ServerToken(s.UserName, s.Name),
 			Note: "Server at " + path, Created: h.now(),
 		})
 		if err != nil {

@@ -1,0 +1,102 @@
+package httpd
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// requestID names the request with a number that nobody can guess or choose.
+func requestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := rand.Text()[:12]
+		w.Header().Set("X-Request-Id", id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), middleware.RequestIDKey, id)))
+	})
+}
+
+// versioned says which JupyterHub we speak like.
+func versioned(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (p Parts) logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		begun := time.Now()
+		next.ServeHTTP(ww, r)
+		p.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",
+			slog.String("request_id", middleware.GetReqID(r.Context())), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+			slog.Int("status", ww.Status()), slog.Duration("took", time.Since(begun)), slog.String("client", middleware.GetClientIP(r.Context())))
+	})
+}
+
+func (p Parts) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler {
+				panic(v) // the standard library's way to cut a connection
+			}
+			id := middleware.GetReqID(r.Context())
+			p.Log.ErrorContext(r.Context(), "panic in a handler", "request_id", id, "panic", v, "stack", string(debug.Stack()))
+			RenderJSON(w, r, Problem{Status: http.StatusInternalServerError, RequestID: id,
+				Message: "Something went wrong inside the hub. Tell the administrator the request's number " + id + "."})
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+type requestMetrics struct{ seconds *prometheus.HistogramVec }
+
+func newRequestMetrics(r prometheus.Registerer) requestMetrics {
+	m := requestMetrics{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "jupyterhub_request_duration_seconds", Help: "Duration of requests to the hub itself.", Buckets: prometheus.DefBuckets,
+	}, []string{"method", "handler", "code"})}
+	if r != nil {
+		r.MustRegister(m.seconds)
+	}
+	return m
+}
+
+var knownMethods = map[string]bool{
+	http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true,
+	http.MethodDelete: true, http.MethodOptions: true,
+}
+
+func (m requestMetrics) measure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		rctx := chi.NewRouteContext()
+		r = r.WithContext(context.WithValue(r.Context(), chi.RouteCtxKey, rctx))
+		begun := time.Now()
+		next.ServeHTTP(ww, r)
+		method, pattern := r.Method, rctx.RoutePattern()
+		if !knownMethods[method] {
+			method = "other"
+		}
+		if pattern == "" {
+			pattern = "none"
+		}
+		m.seconds.WithLabelValues(method, pattern, strconv.Itoa(ww.Status())).Observe(time.Since(begun).Seconds())
+	})
+}

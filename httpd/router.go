@@ -1,0 +1,99 @@
+package httpd
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// Parts are what the routers are made of.
+type Parts struct {
+	URLs  hub.URLs
+	Pages func(chi.Router) // mounted below /hub/
+	API   func(chi.Router) // mounted below /hub/api
+	OAuth func(chi.Router) // mounted below /hub/api/oauth2
+	// Proxy takes all that is not the hub's own.
+	Proxy      http.Handler
+	RenderPage Renderer
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	// Trusted are networks (CIDR) of proxies before us, whose X-Forwarded-For is believed.
+	Trusted []string
+}
+
+// Routers are the handlers of the two listeners that speak for the hub.
+type Routers struct {
+	Public  http.Handler // for browsers
+	Servers http.Handler // for users' servers: the API only
+}
+
+// NewRouters puts the parts together.
+func NewRouters(p Parts) Routers {
+	around := p.around()
+	return Routers{
+		Public:  split(p.URLs, around(p.own(true)), p.Proxy),
+		Servers: around(p.own(false)),
+	}
+}
+
+// split sends the hub's own paths to the hub, and everything else to the proxy, untouched by middleware: no time limit, no body limit, no buffer.
+func split(urls hub.URLs, own, proxy http.Handler) http.Handler {
+	prefix := urls.Hub()
+	bare := strings.TrimSuffix(prefix, "/")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == bare || strings.HasPrefix(r.URL.Path, prefix) {
+			own.ServeHTTP(w, r)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// around is the one list of what happens to every request to the hub itself, outermost first.
+func (p Parts) around() func(http.Handler) http.Handler {
+	m := newRequestMetrics(p.Registerer)
+	return func(h http.Handler) http.Handler {
+		return chi.Chain(
+			requestID,    // every line of the log and every error names the request
+			p.clientIP(), // from trusted proxies only, never from what the client claims
+			p.logged,     // one line each, when done
+			m.measure,    // by route pattern, so that names never become labels
+			p.recovered,  // a panic is our error, not the end of the program
+			versioned,    // servers compare their version with ours
+		).Handler(h)
+	}
+}
+
+// own routes the hub's own paths. Only browsers' listener has pages.
+func (p Parts) own(pages bool) http.Handler {
+	r := chi.NewRouter()
+	api := strings.TrimSuffix(p.URLs.API(), "/")
+	r.Route(api+"/oauth2", func(r chi.Router) { p.OAuth(r) })
+	r.Route(api, func(r chi.Router) { p.API(r) })
+	group := Group{Render: p.RenderPage, Log: p.Log}
+	if pages {
+		r.Get(strings.TrimSuffix(p.URLs.Hub(), "/"), func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, p.URLs.Hub(), http.StatusMovedPermanently)
+		})
+		r.Route(strings.TrimSuffix(p.URLs.Hub(), "/"), func(r chi.Router) { p.Pages(r) })
+	} else {
+		group.Render = RenderJSON
+	}
+	r.NotFound(group.Do(func(http.ResponseWriter, *http.Request) error {
+		return hub.Errorf(hub.NotFound, "There is nothing at this address.")
+	}))
+	return r
+}
+
+func (p Parts) clientIP() func(http.Handler) http.Handler {
+	if len(p.Trusted) == 0 {
+		return middleware.ClientIPFromRemoteAddr
+	}
+	return middleware.ClientIPFromXFF(p.Trusted...)
+}
