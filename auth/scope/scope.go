@@ -1,260 +1,136 @@
-// Package scope decides what a set of JupyterHub scopes allows. It is pure: memberships are asked of the caller.
+// Package scope is the arithmetic of permissions: JupyterHub's scopes and roles, so that its clients understand ours. It is pure:
+// no storage, no clock, no network.
 //
-// A raw scope is "name" or "name!kind=value", as granted to roles and tokens. A [Set] is what raw scopes amount to: every implied scope, filters resolved,
-// and narrow grants dropped where a wide one is held.
+// A raw scope is what roles and tokens hold, such as "self" or "servers!user". Expanding it for its owner gives a [Set], which
+// answers what may be done. What a token may do is the intersection of its own set with its owner's of this moment.
+//
+//	raw scopes ──Expand──► Set ──Intersect──► Set ──Has──► yes or no
 package scope
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
 
-// Filter narrows a scope to one resource. The zero Filter is none: all resources.
-type Filter struct {
-	kind  string // "", user, group, server, service
-	value string // for server: "user/server"
+// ErrInvalid means that a text is no scope. The error's text says which and why, and may be shown.
+var ErrInvalid = errors.New("invalid scope")
+
+// Two scopes stand for others, which depend on who holds them.
+const (
+	Self    = "self"    // whatever every user may do with what is their own
+	Inherit = "inherit" // for tokens: whatever the owner may do
+)
+
+// Kind is what a scope can be limited to.
+type Kind string
+
+// The kinds of limits.
+const (
+	Unlimited Kind = ""
+	ByUser    Kind = "user"    // this user and, where servers are concerned, all servers of theirs
+	ByGroup   Kind = "group"   // this group, or all its members and their servers
+	ByServer  Kind = "server"  // one server, as "USER/SERVER"
+	ByService Kind = "service" // one service
+)
+
+// Scope is one raw scope, taken apart.
+type Scope struct {
+	Name string // "read:users"
+	Kind Kind
+	// Value is what the scope is limited to. "" with a kind is a reference to the holder: "servers!user".
+	Value string
 }
 
-// User is the filter on one user, and for scopes of servers on all of theirs.
-func User(name string) Filter { return Filter{"user", name} }
-
-// Group is the filter on one group, or on all its members.
-func Group(name string) Filter { return Filter{"group", name} }
-
-// Server is the filter on one server of a user; the default server's name is "".
-func Server(user, server string) Filter { return Filter{"server", user + "/" + server} }
-
-// Service is the filter on one service.
-func Service(name string) Filter { return Filter{"service", name} }
-
-func (f Filter) String() string {
-	if f.kind == "" {
-		return ""
+// Parse takes a raw scope apart. It fails with ErrInvalid for scopes that do not exist and for impossible limits.
+func Parse(raw string) (Scope, error) {
+	name, limit, limited := strings.Cut(raw, "!") // names of users may contain "!" and "=" too
+	if !known(name) {
+		return Scope{}, fmt.Errorf("%w: there is no scope %q", ErrInvalid, name)
 	}
-	return "!" + f.kind + "=" + f.value
-}
-
-// owner is the user that a user or server filter is about. User names hold no slash.
-func (f Filter) owner() string {
-	if f.kind == "server" {
-		user, _, _ := strings.Cut(f.value, "/")
-		return user
+	if !limited {
+		return Scope{Name: name}, nil
 	}
-	return f.value
+	if name == Self || name == Inherit {
+		return Scope{}, fmt.Errorf("%w: %q cannot be limited: %q", ErrInvalid, name, raw)
+	}
+	kind, value, named := strings.Cut(limit, "=")
+	s := Scope{Name: name, Kind: Kind(kind), Value: value}
+	switch {
+	case !slices.Contains([]Kind{ByUser, ByGroup, ByServer, ByService}, s.Kind):
+		return Scope{}, fmt.Errorf("%w: scopes are limited by user, group, server or service: %q", ErrInvalid, raw)
+	case !named && s.Kind == ByGroup:
+		return Scope{}, fmt.Errorf("%w: the group is not named: %q", ErrInvalid, raw)
+	case named && value == "":
+		return Scope{}, fmt.Errorf("%w: the %s has no name: %q", ErrInvalid, kind, raw)
+	case named && s.Kind == ByServer && strings.Index(value, "/") < 1:
+		return Scope{}, fmt.Errorf("%w: a server is named USER/SERVER: %q", ErrInvalid, raw)
+	}
+	return s, nil
 }
 
-// Members tells whether a user is in a group; nil means that no memberships are known.
-type Members func(group, user string) bool
-
-func (m Members) has(group, user string) bool { return m != nil && m(group, user) }
-
-// Owner resolves the self filters !user, !service and !server. An empty field leaves its filter unresolved, and the scope is dropped.
-type Owner struct {
-	User    string
-	Service string
-	Server  string // "user/server"
-}
-
-// Set is an immutable set of expanded scopes. The zero Set allows nothing.
-type Set struct {
-	of map[string]map[Filter]struct{}
-}
-
-// Validate tells in words which raw scope is not one, or returns nil.
+// Validate fails with ErrInvalid for the first raw scope that Parse refuses.
 func Validate(raw []string) error {
 	for _, r := range raw {
-		name, filter, filtered := strings.Cut(r, "!")
-		if _, known := subscopes[name]; !known && name != Self && name != Inherit {
-			return fmt.Errorf("there is no scope %q", name)
-		}
-		if !filtered {
-			continue
-		}
-		kind, value, valued := strings.Cut(filter, "=")
-		switch kind {
-		case "user", "service", "server":
-		case "group":
-			if !valued {
-				return fmt.Errorf("the filter of %q names no group", r)
-			}
-		default:
-			return fmt.Errorf("the filter of %q is of no kind that exists", r)
-		}
-		if valued && (value == "" || kind == "server" && !strings.Contains(value, "/")) {
-			return fmt.Errorf("the filter of %q names nothing", r)
+		if _, err := Parse(r); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// Expand returns what raw scopes amount to for their owner. Inherit and unknown scopes add nothing.
-func Expand(raw []string, o Owner) Set {
-	s := Set{of: map[string]map[Filter]struct{}{}}
-	for _, r := range raw {
-		name, filter, filtered := strings.Cut(r, "!")
-		if name == Self {
-			if o.User != "" {
-				for _, n := range selfScopes {
-					s.add(n, User(o.User))
-				}
-			}
-			continue
-		}
-		f := Filter{}
-		if filtered {
-			var ok bool
-			if f, ok = o.resolve(filter); !ok {
-				continue
-			}
-		}
-		s.add(name, f)
-	}
-	s.reduce()
-	return s
-}
-
-func (o Owner) resolve(filter string) (Filter, bool) {
-	kind, value, valued := strings.Cut(filter, "=")
-	if !valued {
-		value = map[string]string{"user": o.User, "service": o.Service, "server": o.Server}[kind]
-	}
-	switch kind {
-	case "user", "service", "group":
-	case "server":
-		if !strings.Contains(value, "/") {
-			return Filter{}, false
-		}
+// String returns the raw scope.
+func (s Scope) String() string {
+	switch {
+	case s.Kind == Unlimited:
+		return s.Name
+	case s.Value == "":
+		return s.Name + "!" + string(s.Kind)
 	default:
-		return Filter{}, false
-	}
-	return Filter{kind, value}, value != ""
-}
-
-// add puts a scope and all that it implies into a set under construction.
-func (s Set) add(name string, f Filter) {
-	subs, known := subscopes[name]
-	if !known {
-		return
-	}
-	if s.of[name] == nil {
-		s.of[name] = map[Filter]struct{}{}
-	}
-	if _, have := s.of[name][f]; have {
-		return
-	}
-	s.of[name][f] = struct{}{}
-	for _, sub := range subs {
-		if f.kind == "server" && strings.HasPrefix(sub, "read:user") {
-			continue // one server does not reveal its owner
-		}
-		s.add(sub, f)
+		return s.Name + "!" + string(s.Kind) + "=" + s.Value
 	}
 }
 
-// reduce drops what a wider grant covers.
-func (s Set) reduce() {
-	for name, filters := range s.of {
-		if _, all := filters[Filter{}]; all {
-			s.of[name] = map[Filter]struct{}{{}: {}}
+// ContainsAll tells whether have holds every raw scope of want, letter by letter. Nothing is expanded: that is how consent once
+// given is compared with what is asked for now.
+func ContainsAll(have, want []string) bool {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			return false
 		}
 	}
+	return true
 }
 
-// narrower returns the filter that covers what both a and b cover.
-func narrower(a, b Filter, m Members) (Filter, bool) {
-	switch {
-	case a == b, b.kind == "":
-		return a, true
-	case a.kind == "":
-		return b, true
-	case covers(a, b, m):
-		return b, true
-	case covers(b, a, m):
-		return a, true
-	}
-	return Filter{}, false
+// Object is what somebody wants to act on. The zero Object is everything: only an unlimited scope covers it.
+type Object struct {
+	kind   Kind
+	name   string
+	groups []string
 }
 
-// covers tells whether wide includes all that narrow is about.
-func covers(wide, narrow Filter, m Members) bool {
-	switch {
-	case wide == narrow, wide.kind == "":
-		return true
-	case narrow.kind != "user" && narrow.kind != "server":
-		return false
-	case wide.kind == "user":
-		return wide.value == narrow.owner()
-	case wide.kind == "group":
-		return m.has(wide.value, narrow.owner())
-	}
-	return false
+// User is the user of that name, a member of these groups.
+func User(name string, groups ...string) Object {
+	return Object{kind: ByUser, name: name, groups: groups}
 }
 
-// Intersect returns what both sets allow.
-func Intersect(a, b Set, m Members) Set {
-	s := Set{of: map[string]map[Filter]struct{}{}}
-	for name, fa := range a.of {
-		for x := range fa {
-			for y := range b.of[name] {
-				f, ok := narrower(x, y, m)
-				if !ok {
-					continue
-				}
-				if s.of[name] == nil {
-					s.of[name] = map[Filter]struct{}{}
-				}
-				s.of[name][f] = struct{}{}
-			}
-		}
-	}
-	s.reduce()
-	return s
+// Server is a server of a user who is a member of these groups; server "" is the default server.
+func Server(user, server string, groups ...string) Object {
+	return Object{kind: ByServer, name: FullName(user, server), groups: groups}
 }
 
-// Excess returns the scopes of asked, raw and sorted, that held does not cover.
-func Excess(asked, held Set, m Members) []string {
-	var excess []string
-	for name, filters := range asked.of {
-		for f := range filters {
-			if !held.Has(name, f, m) {
-				excess = append(excess, name+f.String())
-			}
-		}
-	}
-	slices.Sort(excess)
-	return excess
-}
+// Group is the group of that name, not its members.
+func Group(name string) Object { return Object{kind: ByGroup, name: name} }
 
-// Has tells whether the set allows the scope on the resource; the zero Filter asks for all resources.
-func (s Set) Has(name string, on Filter, m Members) bool {
-	for f := range s.of[name] {
-		if covers(f, on, m) {
-			return true
-		}
-	}
-	return false
-}
+// Service is the service of that name.
+func Service(name string) Object { return Object{kind: ByService, name: name} }
 
-// Any tells whether the set allows the scope on anything at all.
-func (s Set) Any(name string) bool { return len(s.of[name]) > 0 }
+// FullName returns a server's name as scopes write it: "alice/" is the default server of alice.
+func FullName(user, server string) string { return user + "/" + server }
 
-// Names returns the set as sorted raw scopes.
-func (s Set) Names() []string {
-	names := []string{}
-	for name, filters := range s.of {
-		for f := range filters {
-			names = append(names, name+f.String())
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// Filters returns to what the scope is narrowed, sorted; a single zero Filter means not at all.
-func (s Set) Filters(name string) []Filter {
-	return slices.SortedFunc(maps.Keys(s.of[name]), func(a, b Filter) int {
-		return strings.Compare(a.String(), b.String())
-	})
+// SplitFullName is the reverse of FullName. A user's name has no slash, a server's may have.
+func SplitFullName(full string) (user, server string) {
+	user, server, _ = strings.Cut(full, "/")
+	return user, server
 }

@@ -1,73 +1,113 @@
 package scope
 
-// Metascopes stand for others; see Expand.
-const (
-	Self    = "self"    // a user's own resources
-	Inherit = "inherit" // all that a token's owner has
+import (
+	"iter"
+	"maps"
+	"slices"
 )
 
-// Identify is what every token may read of its owner, raw.
-var Identify = []string{"read:users:name!user", "read:users:groups!user"}
+// definition says what a scope is for, and what it includes.
+type definition struct {
+	text     string
+	includes []string
+}
 
-// UserRole and AdminRole are the raw scopes of the roles that every user, and every administrator, has.
-var (
-	UserRole  = []string{Self}
-	AdminRole = []string{
-		"admin-ui", "admin:users", "admin:servers", "admin:services", "tokens", "admin:groups", "list:services", "read:services",
-		"read:hub", "proxy", "shutdown", "access:services", "access:servers", "read:roles", "read:metrics", "shares",
+// definitions are the scopes of JupyterHub 5 and 6. Nothing changes this map.
+var definitions = map[string]definition{
+	Self:    {text: "Everything that every user may do with what is their own."},
+	Inherit: {text: "Everything that the owner of the token may do."},
+
+	"admin-ui": {text: "Open the administration page."},
+
+	"admin:users":         {"Create, change and delete users, and see what their login provider said.", []string{"admin:auth_state", "users", "read:roles:users", "delete:users"}},
+	"admin:auth_state":    {text: "See what the login provider said about users."},
+	"users":               {"Read and change users, without their servers and tokens.", []string{"read:users", "list:users", "users:activity"}},
+	"delete:users":        {text: "Delete users."},
+	"list:users":          {"List users by name.", []string{"read:users:name"}},
+	"read:users":          {"Read about users.", []string{"read:users:name", "read:users:groups", "read:users:activity"}},
+	"read:users:name":     {text: "Read the names of users."},
+	"read:users:groups":   {text: "Read which groups users belong to."},
+	"read:users:activity": {text: "Read when users were last active."},
+	"users:activity":      {"Report that users are active.", []string{"read:users:activity"}},
+
+	"read:roles":          {"Read who has which role.", []string{"read:roles:users", "read:roles:services", "read:roles:groups"}},
+	"read:roles:users":    {text: "Read the roles of users."},
+	"read:roles:services": {text: "Read the roles of services."},
+	"read:roles:groups":   {text: "Read the roles of groups."},
+
+	"admin:servers":      {"Start, stop and delete servers, and see their inner state.", []string{"admin:server_state", "servers"}},
+	"admin:server_state": {text: "See the inner state of servers."},
+	"servers":            {"Start and stop servers.", []string{"read:servers", "delete:servers", "start:servers"}},
+	"read:servers":       {"Read about servers and whose they are.", []string{"read:users:name"}},
+	"start:servers":      {text: "Start, create and change servers."},
+	"delete:servers":     {text: "Stop and delete servers."},
+	"access:servers":     {text: "Use servers."},
+
+	"tokens":      {"Read, make and revoke API tokens of users.", []string{"read:tokens"}},
+	"read:tokens": {text: "Read about API tokens of users."},
+
+	"admin:groups":     {"Create, change and delete groups.", []string{"groups", "read:roles:groups", "delete:groups"}},
+	"groups":           {"Read groups and change who belongs to them.", []string{"read:groups", "list:groups"}},
+	"list:groups":      {"List groups by name.", []string{"read:groups:name"}},
+	"read:groups":      {"Read about groups.", []string{"read:groups:name"}},
+	"read:groups:name": {text: "Read the names of groups."},
+	"delete:groups":    {text: "Delete groups."},
+
+	"admin:services":     {"Create, change and delete services.", []string{"list:services", "read:services", "read:roles:services"}},
+	"list:services":      {"List services by name.", []string{"read:services:name"}},
+	"read:services":      {"Read about services.", []string{"read:services:name"}},
+	"read:services:name": {text: "Read the names of services."},
+	"access:services":    {text: "Use services."},
+
+	"shares":             {"Share servers with others.", []string{"access:servers", "read:shares", "users:shares", "groups:shares"}},
+	"read:shares":        {text: "Read who may use shared servers."},
+	"users:shares":       {"Read and give up what is shared with users.", []string{"read:users:shares"}},
+	"read:users:shares":  {text: "Read what is shared with users."},
+	"groups:shares":      {"Read and give up what is shared with groups.", []string{"read:groups:shares"}},
+	"read:groups:shares": {text: "Read what is shared with groups."},
+
+	"proxy":        {text: "Read and renew the proxy's routes."},
+	"shutdown":     {text: "Shut the hub down."},
+	"read:hub":     {text: "Read details about the hub."},
+	"read:metrics": {text: "Read the hub's metrics."},
+}
+
+// included holds, for every scope, itself and all that it includes at any depth, sorted. Nothing changes this map.
+var included = func() map[string][]string {
+	all := make(map[string][]string, len(definitions))
+	for name := range definitions {
+		reached := make(map[string]bool)
+		reach(name, reached)
+		all[name] = slices.Sorted(maps.Keys(reached))
 	}
-)
+	return all
+}()
 
-// selfScopes are what Self stands for, each narrowed to the user.
-var selfScopes = []string{
-	"read:users", "users:shares", "read:shares", "users:activity", "servers", "tokens", "access:servers",
+func reach(name string, reached map[string]bool) {
+	if reached[name] {
+		return
+	}
+	reached[name] = true
+	for _, sub := range definitions[name].includes {
+		reach(sub, reached)
+	}
 }
 
-// subscopes tells what each scope implies directly. Source: JupyterHub 5.5, with start:servers of 6.0.
-var subscopes = map[string][]string{
-	"admin-ui":            nil,
-	"admin:users":         {"admin:auth_state", "users", "read:roles:users", "delete:users"},
-	"admin:auth_state":    nil,
-	"users":               {"read:users", "list:users", "users:activity"},
-	"delete:users":        nil,
-	"list:users":          {"read:users:name"},
-	"read:users":          {"read:users:name", "read:users:groups", "read:users:activity"},
-	"read:users:name":     nil,
-	"read:users:groups":   nil,
-	"read:users:activity": nil,
-	"users:activity":      {"read:users:activity"},
-	"read:roles":          {"read:roles:users", "read:roles:services", "read:roles:groups"},
-	"read:roles:users":    nil,
-	"read:roles:services": nil,
-	"read:roles:groups":   nil,
-	"admin:servers":       {"admin:server_state", "servers"},
-	"admin:server_state":  nil,
-	"servers":             {"read:servers", "delete:servers", "start:servers"},
-	"read:servers":        {"read:users:name"},
-	"start:servers":       nil,
-	"delete:servers":      nil,
-	"tokens":              {"read:tokens"},
-	"read:tokens":         nil,
-	"admin:groups":        {"groups", "read:roles:groups", "delete:groups"},
-	"groups":              {"read:groups", "list:groups"},
-	"list:groups":         {"read:groups:name"},
-	"read:groups":         {"read:groups:name"},
-	"read:groups:name":    nil,
-	"delete:groups":       nil,
-	"admin:services":      {"list:services", "read:services", "read:roles:services"},
-	"list:services":       {"read:services:name"},
-	"read:services":       {"read:services:name"},
-	"read:services:name":  nil,
-	"read:hub":            nil,
-	"access:servers":      nil,
-	"access:services":     nil,
-	"users:shares":        {"read:users:shares"},
-	"groups:shares":       {"read:groups:shares"},
-	"read:users:shares":   nil,
-	"read:groups:shares":  nil,
-	"read:shares":         nil,
-	"shares":              {"access:servers", "read:shares", "users:shares", "groups:shares"},
-	"proxy":               nil,
-	"shutdown":            nil,
-	"read:metrics":        nil,
+func known(name string) bool {
+	_, ok := definitions[name]
+	return ok
 }
+
+// All returns every scope with a sentence for people who are asked to grant it, by name.
+func All() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, name := range slices.Sorted(maps.Keys(definitions)) {
+			if !yield(name, definitions[name].text) {
+				return
+			}
+		}
+	}
+}
+
+// Describe returns the sentence for one scope, "" for one that does not exist. Limits are left to the caller.
+func Describe(name string) string { return definitions[name].text }
