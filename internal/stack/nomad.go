@@ -41,7 +41,6 @@ func newNomad(o Options, path string, ports []int, c *Consul, v *Vault) (*Nomad,
 		return nil, fmt.Errorf("nomad client: %w", err)
 	}
 	n.Process = o.process("nomad", path, "agent", "-config="+file)
-	n.ready = n.answers
 	return n, nil
 }
 
@@ -77,14 +76,10 @@ func (n *Nomad) config(dir string, ports []int, c *Consul, v *Vault) map[string]
 
 // answers is nil when Nomad has a leader, its ACLs are usable and its own client is ready to run jobs.
 func (n *Nomad) answers(ctx context.Context) error {
-	q := (&nomad.QueryOptions{}).WithContext(ctx)
-	if _, err := n.Client.Status().Leader(); err != nil {
+	if err := n.serverAnswers(ctx); err != nil {
 		return err
 	}
-	if _, _, err := n.Client.ACLTokens().Self(q); err != nil {
-		return errors.Join(err, n.bootstrap(ctx))
-	}
-	nodes, _, err := n.Client.Nodes().List(q)
+	nodes, _, err := n.Client.Nodes().List((&nomad.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return err
 	}
@@ -94,6 +89,41 @@ func (n *Nomad) answers(ctx context.Context) error {
 		}
 	}
 	return errors.New("the client is not ready yet")
+}
+
+// serverAnswers is nil when the server has a leader, usable ACLs and a key to sign identities with.
+func (n *Nomad) serverAnswers(ctx context.Context) error {
+	q := (&nomad.QueryOptions{}).WithContext(ctx)
+	if _, err := n.Client.Status().Leader(); err != nil {
+		return err
+	}
+	if _, _, err := n.Client.ACLTokens().Self(q); err != nil {
+		return errors.Join(err, n.bootstrap(ctx))
+	}
+	keys, _, err := n.Client.Keyring().List(q)
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		return errors.New("no key in the keyring yet")
+	}
+	return nil
+}
+
+// firstStart starts an agent without data. In about every third first start the client asks to register in the moment before
+// the server has made its first key, is refused, and tries again only after half a minute; a restart is faster.
+func (n *Nomad) firstStart(ctx context.Context) error {
+	n.ready = n.serverAnswers
+	if err := n.Start(ctx); err != nil {
+		return err
+	}
+	n.ready = n.answers
+	soon, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
+	if poll(soon, pollEvery, n.answers) == nil {
+		return nil
+	}
+	return n.Restart(ctx)
 }
 
 // bootstrap makes the management token that this Nomad was given. It fails where that was done before.

@@ -94,7 +94,13 @@ func prepareDir(dir string) (string, error) {
 	if len(dir) > longestDir {
 		return "", fmt.Errorf("the path %s is longer than %d bytes: Nomad could not make its sockets below it; choose a shorter one", dir, longestDir)
 	}
-	return dir, os.MkdirAll(filepath.Join(dir, "log"), 0o755)
+	// Other accounts may pass through to the tasks that Nomad runs as them, and see nothing else.
+	for _, d := range []string{"", "log", "consul", "vault", "nomad"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			return "", err
+		}
+	}
+	return dir, errors.Join(os.Chmod(dir, 0o711), os.Chmod(filepath.Join(dir, "nomad"), 0o711))
 }
 
 func (s *Stack) start(ctx context.Context, o Options) (err error) {
@@ -128,8 +134,8 @@ func (s *Stack) start(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if err := inParallel(
-		func() error { return startAndSetUp(ctx, s.Consul.Process, s.Consul.setup) },
-		func() error { return startAndSetUp(ctx, s.Vault.Process, s.Vault.setup) },
+		func() error { return startAndSetUp(ctx, s.Consul.Start, s.Consul.setup) },
+		func() error { return startAndSetUp(ctx, s.Vault.Start, s.Vault.setup) },
 		func() error { return s.startDex(ctx, o, paths["dex"], ports[8]) },
 		func() error { return s.startPostgres(ctx, o) },
 	); err != nil {
@@ -139,7 +145,7 @@ func (s *Stack) start(ctx context.Context, o Options) (err error) {
 	if s.Nomad, err = newNomad(o, paths["nomad"], ports[5:8], s.Consul, s.Vault); err != nil {
 		return err
 	}
-	return startAndSetUp(ctx, s.Nomad.Process, func(ctx context.Context) error {
+	return startAndSetUp(ctx, s.Nomad.firstStart, func(ctx context.Context) error {
 		return errors.Join(s.Consul.trustNomad(ctx, s.Nomad.JWKS()), s.Vault.trustNomad(ctx, s.Nomad.JWKS()))
 	})
 }
@@ -152,16 +158,13 @@ func (o Options) tools() []string {
 	return names
 }
 
-func startAndSetUp(ctx context.Context, p *Process, setup func(context.Context) error) error {
-	if err := p.Start(ctx); err != nil {
+func startAndSetUp(ctx context.Context, start, setUp func(context.Context) error) error {
+	if err := start(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := setup(ctx); err != nil {
-		return fmt.Errorf("set up %s: %w", p.name, err)
-	}
-	return nil
+	return setUp(ctx)
 }
 
 func inParallel(steps ...func() error) error {

@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -57,6 +58,9 @@ func runProbe(t *testing.T, s *Stack) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if os.Geteuid() == 0 {
+		job.TaskGroups[0].Tasks[0].User = "nobody" // as notebooks do
+	}
 	if _, _, err := s.Nomad.Client.Jobs().Register(job, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +90,7 @@ job "probe" {
       driver = "raw_exec"
       vault {}
       config {
-        command = "python3"
+        command = "/usr/bin/python3"
         args    = ["-m", "http.server", "-b", "127.0.0.1", "-d", "local/www", "${NOMAD_PORT_http}"]
       }
       template {
