@@ -92,6 +92,7 @@ type Local struct {
 	Directory   string   `hcl:"directory,optional" doc:"Where state and logs of servers are kept."`
 	Home        string   `hcl:"home,optional" doc:"Directory below which each server gets a home of its own."`
 	Command     []string `hcl:"command,optional" doc:"What to run."`
+	Accounts    bool     `hcl:"accounts,optional" doc:"Whether each server runs as the local account of its user's name, in that account's home. Needs root."`
 	StopServers bool     `hcl:"stop_servers,optional" doc:"Whether servers end with the hub. Otherwise they go on, and the next start finds them."`
 }
 

@@ -79,7 +79,10 @@ func (h *Hub) spec(s Server, secret string) scheduler.Spec {
 		Env:         env,
 		Secrets:     map[string]string{"JUPYTERHUB_API_TOKEN": secret, "JPY_API_TOKEN": secret},
 		URLVariable: "JUPYTERHUB_SERVICE_URL", URLPath: path, HealthPath: path + "api",
-		Owner: s.UserName, Resources: h.opts.Notebook.Resources,
+		Home: s.UserID, Resources: h.opts.Notebook.Resources,
+	}
+	if h.opts.Notebook.LocalAccounts {
+		spec.Owner = s.UserName
 	}
 	if h.opts.ServiceName != nil {
 		spec.Service = h.opts.ServiceName(s.ID)

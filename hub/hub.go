@@ -62,6 +62,8 @@ type Notebook struct {
 	PlaceTimeout time.Duration
 	// AnswerTimeout bounds the time from a place to the first answer over HTTP; default 1 minute.
 	AnswerTimeout time.Duration
+	// LocalAccounts runs each server as the local account of its user's name, where the scheduler can.
+	LocalAccounts bool
 	// DefaultURL is where a server's root leads, such as "/lab"; default: the server decides.
 	DefaultURL string
 }

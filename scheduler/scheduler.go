@@ -88,6 +88,9 @@ type Spec struct {
 
 	// Owner is the local account's name for schedulers that run servers as that account, or "".
 	Owner string
+	// Home names whose files the server works on, for as long as they exist: the same alphabet as ID. Folders and volumes are named
+	// from it. "" means the server's own.
+	Home string
 
 	Resources Resources
 }
