@@ -144,11 +144,14 @@ func readDir(t *testing.T, out io.Reader) string {
 	return ""
 }
 
-func TestDexServesDiscovery(t *testing.T) {
+func TestDexAndPostgresBesideTheRest(t *testing.T) {
 	t.Parallel()
-	s := NewOwn(t, Options{Dex: &DexOptions{ClientID: "nomadhub", ClientSecret: "x", RedirectURIs: []string{"http://127.0.0.1:1/cb"}}})
+	s := NewOwn(t, Options{Postgres: true, Dex: &DexOptions{ClientID: "nomadhub", ClientSecret: "x", RedirectURIs: []string{"http://127.0.0.1:1/cb"}}})
 	got, err := get(t.Context(), s.Dex.Issuer+"/.well-known/openid-configuration")
 	if err != nil || !strings.Contains(got, `"issuer": "`+s.Dex.Issuer+`"`) {
 		t.Errorf("discovery document: %v\n%s", err, got)
+	}
+	if err := s.Postgres.Exec(t.Context(), "nomadhub", "CREATE TABLE t (x int)"); err != nil {
+		t.Error(err)
 	}
 }

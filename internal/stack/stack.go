@@ -41,7 +41,7 @@ type Options struct {
 
 // Ports are the loopback ports that people and jobs meet.
 type Ports struct {
-	Nomad, Consul, Vault, Dex int
+	Nomad, Consul, Vault, Postgres, Dex int
 }
 
 // Stack is the running servers. What was not asked for is nil.
