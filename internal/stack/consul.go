@@ -88,15 +88,15 @@ func (c *Consul) token(w *consul.WriteOptions, name, rules string) (string, erro
 	return t.SecretID, nil
 }
 
-// nomadAuthMethod is the name under which Nomad logs its workloads in to Consul; it is Nomad's default.
-const nomadAuthMethod = "nomad-workloads"
+// NomadAuthMethod is the name under which Nomad logs its workloads in to Consul; it is Nomad's default.
+const NomadAuthMethod = "nomad-workloads"
 
 // trustNomad lets Nomad's workloads log in by their identity, as "nomad setup consul" does: a service may register under its
 // own name, and a task gets the role nomad-tasks-NAMESPACE if there is one.
 func (c *Consul) trustNomad(ctx context.Context, jwks string) error {
 	w := (&consul.WriteOptions{}).WithContext(ctx)
 	_, _, err := c.Client.ACL().AuthMethodCreate(&consul.ACLAuthMethod{
-		Name: nomadAuthMethod, Type: "jwt", TokenLocality: "local",
+		Name: NomadAuthMethod, Type: "jwt", TokenLocality: "local",
 		Description: "Login of Nomad's workloads by their identity",
 		Config: map[string]any{
 			"JWKSURL": jwks, "JWTSupportedAlgs": []string{"RS256"}, "BoundAudiences": []string{"consul.io"},
@@ -113,7 +113,7 @@ func (c *Consul) trustNomad(ctx context.Context, jwks string) error {
 		{BindType: consul.BindingRuleBindTypeService, BindName: "${value.nomad_service}", Selector: `"nomad_service" in value`},
 		{BindType: consul.BindingRuleBindTypeRole, BindName: "nomad-tasks-${value.nomad_namespace}", Selector: `"nomad_service" not in value`},
 	} {
-		rule.AuthMethod = nomadAuthMethod
+		rule.AuthMethod = NomadAuthMethod
 		if _, _, err := c.Client.ACL().BindingRuleCreate(rule, w); err != nil {
 			return fmt.Errorf("consul binding rule for Nomad: %w", err)
 		}

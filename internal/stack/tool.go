@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/nomadhub/nomadhub/internal/pyenv"
 )
 
 // module is the module in whose checkout the tool modules lie.
@@ -53,26 +55,12 @@ func ToolNames() []string {
 // Built programs are kept in $NOMADHUB_CACHE/bin; without that variable in /var/cache/nomadhub/bin for root, and
 // nomadhub/bin in the user's cache folder for everybody else.
 func Binary(ctx context.Context, name string) (string, error) {
-	cache, err := defaultCache()
+	cache, err := pyenv.CacheDir()
 	if err != nil {
 		return "", err
 	}
 	f := finder{Cache: cache, BinDir: os.Getenv("NOMADHUB_BIN_DIR"), LookPath: exec.LookPath, Out: os.Stderr, Build: goBuild}
 	return f.find(ctx, name)
-}
-
-func defaultCache() (string, error) {
-	if dir := os.Getenv("NOMADHUB_CACHE"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	if os.Geteuid() == 0 {
-		return "/var/cache/nomadhub", nil
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("no folder to keep built programs in, set NOMADHUB_CACHE: %w", err)
-	}
-	return filepath.Join(dir, "nomadhub"), nil
 }
 
 // finder is Binary without the process's environment.
