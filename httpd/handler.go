@@ -1,11 +1,13 @@
 package httpd
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -19,21 +21,39 @@ type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
 const maxBody = 1 << 20
 
 // Decode reads a JSON body into a T. An empty body is the zero T; unknown keys, a body that is too large or not JSON are an Invalid error.
-func Decode[T any](r *http.Request) (T, error) {
-	var v T
+func Decode[T any](r *http.Request) (T, error) { return decode[T](r, true) }
+
+// DecodeLenient is Decode for the places where JupyterHub ignores keys that it does not know.
+func DecodeLenient[T any](r *http.Request) (T, error) { return decode[T](r, false) }
+
+func decode[T any](r *http.Request, strict bool) (T, error) {
+	var v, none T
 	body, err := Body(r)
-	if err != nil || len(body) == 0 {
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
 		return v, err
 	}
-	if err := json.Unmarshal(body, &v); err != nil {
-		return v, &hub.Error{Kind: hub.Invalid, Message: "The body is not the JSON that is expected here: " + jsonTrouble(err), Err: err}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if strict {
+		d.DisallowUnknownFields()
+	}
+	if err := d.Decode(&v); err != nil {
+		return none, &hub.Error{Kind: hub.Invalid, Message: "The body is not the JSON that is expected here: " + jsonTrouble(err), Err: err}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return none, &hub.Error{Kind: hub.Invalid, Message: "The body is not the JSON that is expected here: something follows it.", Err: err}
 	}
 	return v, nil
 }
 
 func jsonTrouble(err error) string {
 	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return "the field " + te.Field + " must not be a " + te.Value + "."
+		if te.Field == "" {
+			return "it must not be of the type " + te.Value + "."
+		}
+		return "the field " + te.Field + " must not be of the type " + te.Value + "."
+	}
+	if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok { // encoding/json has no type for it
+		return "the key " + key + " is not known."
 	}
 	return "it cannot be parsed."
 }

@@ -58,6 +58,15 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, sess hub.Sessio
 	s.setPageToken(w, r, s.pageToken(sess.ID))
 }
 
+// KeepBrowserID sees to it that the browser has the cookie by which servers tell its session from the next one. Without it a server would go on trusting
+// what it remembers of a browser after the logout.
+func (s *Sessions) KeepBrowserID(w http.ResponseWriter, r *http.Request, sess hub.Session) {
+	if c, err := r.Cookie(BrowserCookie); err == nil && c.Value == sess.BrowserID {
+		return
+	}
+	s.set(w, r, &http.Cookie{Name: BrowserCookie, Value: sess.BrowserID, Path: s.URLs.Base(), HttpOnly: true})
+}
+
 // End takes the cookies back.
 func (s *Sessions) End(w http.ResponseWriter, r *http.Request) {
 	for name, path := range map[string]string{

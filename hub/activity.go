@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -75,8 +76,11 @@ func (h *Hub) ReportActivity(ctx context.Context, userName string, user time.Tim
 	ids := map[string]time.Time{}
 	for name, t := range servers {
 		s, err := h.store.ServerByName(ctx, u.ID, name)
-		if err != nil {
+		if errors.Is(err, ErrNotFound) {
 			return Errorf(Invalid, "The user has no server named %q.", name)
+		}
+		if err != nil {
+			return err
 		}
 		if ids[s.ID], err = clamp(t); err != nil {
 			return err

@@ -156,6 +156,13 @@ type ExchangeReply struct {
 
 // Exchange turns a code into a token, once. Failures are *OAuthError.
 func (h *Hub) Exchange(ctx context.Context, r ExchangeRequest) (ExchangeReply, error) {
+	switch r.GrantType {
+	case "authorization_code":
+	case "refresh_token":
+		return ExchangeReply{}, &OAuthError{"unauthorized_client", "No refresh tokens are issued here."}
+	default:
+		return ExchangeReply{}, &OAuthError{"unsupported_grant_type", "Only the authorization code flow is offered."}
+	}
 	c, err := h.authenticateClient(ctx, r.ClientID, r.ClientSecret)
 	if err != nil {
 		return ExchangeReply{}, err

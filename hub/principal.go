@@ -80,21 +80,28 @@ func (h *Hub) SessionPrincipal(ctx context.Context, sessionID string) (Principal
 // TokenPrincipal tells whose token a secret is, and what it may do now: what was granted, as far as the owner still has it. A Forbidden [Error] if there is no
 // such token.
 func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, error) {
+	unknown := Errorf(Forbidden, "The token is not known. It may have expired or been revoked.")
 	t, err := h.store.TokenByHash(ctx, hashSecret(secret))
 	if errors.Is(err, ErrNotFound) || err == nil && h.expired(t) {
-		return Principal{}, Errorf(Forbidden, "The token is not known. It may have expired or been revoked.")
+		return Principal{}, unknown
 	}
 	if err != nil {
 		return Principal{}, err
 	}
 	u, err := h.store.UserByID(ctx, t.UserID)
+	if errors.Is(err, ErrNotFound) { // deleted since the line above, and the token with it
+		return Principal{}, unknown
+	}
 	if err != nil {
 		return Principal{}, err
 	}
 	if slices.Contains(h.opts.Admission.BlockedUsers, u.Name) {
 		return Principal{}, Errorf(Forbidden, "The owner of this token may not use the hub.")
 	}
-	scopes, err := h.tokenScopes(ctx, t, u)
+	scopes, err := h.TokenScopes(ctx, t, u)
+	if errors.Is(err, ErrNotFound) { // its server stopped a moment ago; a server that heard "not found" would break instead of asking for a login
+		return Principal{}, unknown
+	}
 	if err != nil {
 		return Principal{}, err
 	}
@@ -105,7 +112,9 @@ func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, err
 	return Principal{User: u, Token: &t, Scopes: scopes}, nil
 }
 
-func (h *Hub) tokenScopes(ctx context.Context, t Token, u User) (scope.Set, error) {
+// TokenScopes is what a token of the user amounts to now: what was granted, as far as the owner still has it. The error wraps ErrNotFound if the OAuth
+// client that it was issued to is gone.
+func (h *Hub) TokenScopes(ctx context.Context, t Token, u User) (scope.Set, error) {
 	owner := scope.Owner{User: u.Name}
 	if t.ClientID != "" {
 		s, err := h.clientServer(ctx, t.ClientID)
