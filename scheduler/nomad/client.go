@@ -1,0 +1,108 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+func (s *Scheduler) namespace() string { return s.opts.Namespace }
+
+func (s *Scheduler) query(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{Namespace: s.opts.Namespace, Region: s.opts.Region}).WithContext(ctx)
+}
+
+func (s *Scheduler) write(ctx context.Context) *api.WriteOptions {
+	return (&api.WriteOptions{Namespace: s.opts.Namespace, Region: s.opts.Region}).WithContext(ctx)
+}
+
+// blockingWait bounds one blocking query, so that an answer that got lost on the way is asked for again.
+const blockingWait = 30 * time.Second
+
+// readJob returns the server's job, or nil if there is none.
+func (s *Scheduler) readJob(ctx context.Context, id string) (*api.Job, error) {
+	job, _, err := s.client.Jobs().Info(s.jobID(id), s.query(ctx))
+	if err = translate(ctx, "reading the job", err); errors.Is(err, scheduler.ErrNotFound) {
+		return nil, nil
+	}
+	if err == nil && job.Meta[metaServer] != id {
+		return nil, &scheduler.RejectedError{
+			Reason: "A Nomad job that is not the hub's has the name " + s.jobID(id) + "; an operator must rename it.",
+			Err:    os.ErrExist,
+		}
+	}
+	return job, err
+}
+
+// awaitTerminal returns when no allocation of the server's job runs any more, for certain: Nomad says so.
+func (s *Scheduler) awaitTerminal(ctx context.Context, id string) error {
+	var index uint64
+	for {
+		q := s.query(ctx)
+		q.WaitIndex, q.WaitTime = index, blockingWait
+		allocs, meta, err := s.client.Jobs().Allocations(s.jobID(id), true, q)
+		if err = translate(ctx, "waiting for the end of the server", err); errors.Is(err, scheduler.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !anyLive(allocs) {
+			return nil
+		}
+		index = nextIndex(index, meta.LastIndex)
+	}
+}
+
+// awaitGone returns true when the job no longer exists, and false when it still does after that time.
+func (s *Scheduler) awaitGone(ctx context.Context, id string, atMost time.Duration) (bool, error) {
+	deadline := time.Now().Add(atMost)
+	var index uint64
+	for {
+		q := s.query(ctx)
+		q.WaitIndex, q.WaitTime = index, cmp.Or(max(0, time.Until(deadline)), time.Millisecond)
+		_, meta, err := s.client.Jobs().Info(s.jobID(id), q)
+		if err = translate(ctx, "waiting for the end of the job", err); errors.Is(err, scheduler.ErrNotFound) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if !time.Now().Before(deadline) {
+			return false, nil
+		}
+		index = nextIndex(index, meta.LastIndex)
+	}
+}
+
+// nextIndex is the index to wait for next: a smaller one than before means that Nomad was restored, so begin anew.
+func nextIndex(before, now uint64) uint64 {
+	if now < before {
+		return 0
+	}
+	return max(now, 1)
+}
+
+func anyLive(allocs []*api.AllocationListStub) bool {
+	for _, alloc := range allocs {
+		if !isTerminal(alloc.ClientStatus) {
+			return true
+		}
+	}
+	return false
+}
+
+// isTerminal reports whether Nomad knows that the allocation ended. "unknown" is not: its machine only cannot be reached.
+func isTerminal(clientStatus string) bool {
+	switch clientStatus {
+	case api.AllocClientStatusComplete, api.AllocClientStatusFailed, api.AllocClientStatusLost:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,185 @@
+package nomad
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// The keys of a job's metadata that this package reads back.
+const (
+	metaServer     = "nomadhub_server"
+	metaGeneration = "nomadhub_generation"
+	// metaEnding says why this package stopped the job: endingReplace or endingRemove.
+	metaEnding = "nomadhub_ending"
+	// metaRegistered is the job's modify index when the generation that was stopped had been registered.
+	metaRegistered = "nomadhub_registered"
+	metaLabel      = "nomadhub_label_"
+	// metaAllocation is a key of the service's metadata only.
+	metaAllocation = "nomadhub_allocation"
+)
+
+const (
+	taskName  = "notebook"
+	portLabel = "http"
+)
+
+// fill sets everything that differs from server to server, all of it as typed values, so that nothing a user typed is parsed.
+// What the user typed goes where Nomad does not even interpolate it: into the variable (see variable.go).
+func (s *Scheduler) fill(job *api.Job, spec scheduler.Spec) error {
+	group, task, err := notebookTask(job)
+	if err != nil {
+		return err
+	}
+	id := s.jobID(spec.ID)
+	job.ID, job.Name = &id, &id
+	if ns := s.namespace(); ns != "" {
+		job.Namespace = &ns
+	}
+	if s.opts.Region != "" {
+		job.Region = &s.opts.Region
+	}
+	job.Meta = metadata(job.Meta, spec)
+	group.Count = new(1)
+
+	setResources(task, spec.Resources)
+	setService(group, task, spec)
+	if spec.URLVariable != "" {
+		if task.Env == nil {
+			task.Env = make(map[string]string)
+		}
+		task.Env[spec.URLVariable] = "http://" + s.opts.BindAddress + ":${NOMAD_ALLOC_PORT_" + portLabel + "}" + spec.URLPath
+	}
+	if s.opts.StopTimeout > 0 {
+		task.KillTimeout = new(s.opts.StopTimeout)
+	}
+	task.Templates = append(task.Templates, environmentTemplate(s.variablePath(spec.ID)))
+	return nil
+}
+
+// notebookTask finds the one task of a jobspec that is the server.
+func notebookTask(job *api.Job) (*api.TaskGroup, *api.Task, error) {
+	fail := func(format string, args ...any) (*api.TaskGroup, *api.Task, error) {
+		detail := fmt.Sprintf(format, args...)
+		return nil, nil, misconfigured(detail, fmt.Errorf("jobspec: %s", detail))
+	}
+	if job.IsParameterized() || job.IsPeriodic() {
+		return fail("a job that is parameterized or periodic does not run when it is registered")
+	}
+	if len(job.TaskGroups) != 1 {
+		return fail("it has %d groups and needs one", len(job.TaskGroups))
+	}
+	group := job.TaskGroups[0]
+	if !hasPort(group) {
+		return fail("its group has no port labelled %q", portLabel)
+	}
+	if len(group.Tasks) == 1 {
+		return group, group.Tasks[0], nil
+	}
+	at := slices.IndexFunc(group.Tasks, func(t *api.Task) bool { return t.Name == taskName })
+	if at < 0 {
+		return fail("it has %d tasks and none of them is named %q", len(group.Tasks), taskName)
+	}
+	return group, group.Tasks[at], nil
+}
+
+func hasPort(group *api.TaskGroup) bool {
+	for _, network := range group.Networks {
+		for _, port := range slices.Concat(network.DynamicPorts, network.ReservedPorts) {
+			if port.Label == portLabel {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// metadata adds the server's own to the operator's.
+func metadata(own map[string]string, spec scheduler.Spec) map[string]string {
+	meta := make(map[string]string, len(own)+len(spec.Labels)+2)
+	maps.Copy(meta, own)
+	for name, value := range spec.Labels {
+		meta[metaLabel+name] = value
+	}
+	meta[metaServer] = spec.ID
+	meta[metaGeneration] = strconv.FormatInt(spec.Generation, 10)
+	return meta
+}
+
+// setResources overrides the operator's defaults with what was asked, where something was.
+func setResources(task *api.Task, ask scheduler.Resources) {
+	if ask == (scheduler.Resources{}) {
+		return
+	}
+	if task.Resources == nil {
+		task.Resources = &api.Resources{}
+	}
+	r := task.Resources
+	if ask.CPU > 0 {
+		r.CPU, r.Cores = new(ask.CPU), nil // Nomad takes one of the two
+	}
+	if ask.MemoryMB > 0 {
+		r.MemoryMB = new(int(ask.MemoryMB))
+	}
+	if ask.MemoryMaxMB > 0 {
+		r.MemoryMaxMB = new(int(ask.MemoryMaxMB))
+	}
+	// Nomad refuses a default limit below what was asked for.
+	if r.MemoryMB != nil && r.MemoryMaxMB != nil && *r.MemoryMaxMB > 0 && *r.MemoryMaxMB < *r.MemoryMB {
+		r.MemoryMaxMB = new(*r.MemoryMB)
+	}
+}
+
+// setService names the registration and says whose it is. The metadata alone proves nothing (any job can copy it).
+func setService(group *api.TaskGroup, task *api.Task, spec scheduler.Spec) {
+	isOurs := func(service *api.Service) bool { return service.PortLabel == portLabel }
+	if spec.Service == "" {
+		group.Services = slices.DeleteFunc(group.Services, isOurs)
+		task.Services = slices.DeleteFunc(task.Services, isOurs)
+		return
+	}
+	var service *api.Service
+	for _, candidate := range slices.Concat(group.Services, task.Services) {
+		if isOurs(candidate) {
+			service = candidate
+			break
+		}
+	}
+	if service == nil {
+		service = &api.Service{PortLabel: portLabel, Provider: "consul"}
+		group.Services = append(group.Services, service)
+	}
+	service.Name = spec.Service
+	if service.Meta == nil {
+		service.Meta = make(map[string]string)
+	}
+	service.Meta[metaServer] = spec.ID
+	service.Meta[metaGeneration] = strconv.FormatInt(spec.Generation, 10)
+	service.Meta[metaAllocation] = "${NOMAD_ALLOC_ID}"
+	setCheck(service, spec.HealthPath)
+}
+
+func setCheck(service *api.Service, path string) {
+	isHTTP := func(check api.ServiceCheck) bool { return strings.EqualFold(check.Type, "http") }
+	if path == "" {
+		service.Checks = slices.DeleteFunc(service.Checks, isHTTP)
+		return
+	}
+	at := slices.IndexFunc(service.Checks, isHTTP)
+	if at < 0 {
+		service.Checks = append(service.Checks, api.ServiceCheck{Type: "http"})
+		at = len(service.Checks) - 1
+	}
+	check := &service.Checks[at]
+	check.Path = path
+	check.Interval = cmp.Or(check.Interval, 5*time.Second)
+	check.Timeout = cmp.Or(check.Timeout, 3*time.Second)
+}

@@ -1,0 +1,99 @@
+// Package nomad runs servers as Nomad jobs.
+//
+// One server is one job, named from the server's ID, made of an operator's jobspec, and one Nomad Variable at the path that
+// the job's own workload identity may read. A start goes
+//
+//	read job ─► end an older generation ─► write variable (check-and-set) ─► register job (EnforceIndex) ─► look again
+//
+// and a stop the same road backwards:
+//
+//	mark job as stopped ─► wait until every allocation is terminal ─► delete variable ─► purge job
+//
+// Any step may be the last one that a hub does: whoever starts or stops the same server next goes on from there. Nomad checks
+// EnforceIndex before it writes and not while it writes, so two registrations in the same instant can both pass; a variable is
+// compared while it is written. So the variable carries the generation and decides who is newest, and a start looks at both again
+// after it registered.
+package nomad
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// Options configure a Scheduler.
+type Options struct {
+	// Client reaches Nomad with a token whose policy is at least the one in testdata/policy.hcl. Required.
+	Client *api.Client
+	// Namespace holds the jobs and variables; by default the client's, else "default".
+	Namespace string
+	// Region is Nomad's region; by default the client's.
+	Region string
+
+	// Jobspec is the operator's jobspec in HCL2; Nomad parses it. Required. It has one group with a port labelled "http", and a
+	// task named "notebook" (or only one task).
+	Jobspec string
+	// Variables are values of the jobspec's variables. Text is given as it is; lists and objects as JSON.
+	Variables map[string]string
+
+	// JobPrefix begins the ID of each job and separates several hubs in one namespace; by default "notebook-".
+	JobPrefix string
+	// BindAddress is the host in the URL that a server is told to listen at; by default "${NOMAD_IP_http}", the address that the
+	// port was allocated on. In bridge networks use "0.0.0.0". Nomad replaces its own variables in it.
+	BindAddress string
+	// StopTimeout, if not zero, is how long a server may take to end by itself when it is stopped, instead of the jobspec's
+	// kill_timeout.
+	StopTimeout time.Duration
+	// StreamSilence is how long Nomad's event stream may say nothing, not even a heartbeat (30 s), before it counts as cut; by
+	// default 95 seconds.
+	StreamSilence time.Duration
+	// Logger gets what is not an error of a call; by default nothing is logged.
+	Logger *slog.Logger
+}
+
+// Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec.
+type Scheduler struct {
+	client *api.Client
+	opts   Options
+	parsed atomic.Pointer[[]byte] // the jobspec as Nomad's JSON
+}
+
+var (
+	_ scheduler.Scheduler = (*Scheduler)(nil)
+	_ scheduler.LogTailer = (*Scheduler)(nil)
+)
+
+// A job's ID is part of its variable's path, which allows fewer characters than a job's ID does.
+var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+
+// New checks the options. It does not talk to Nomad; see [Scheduler.Check].
+func New(opts Options) (*Scheduler, error) {
+	opts.JobPrefix = cmp.Or(opts.JobPrefix, "notebook-")
+	opts.BindAddress = cmp.Or(opts.BindAddress, "${NOMAD_IP_http}")
+	opts.StreamSilence = cmp.Or(opts.StreamSilence, 95*time.Second)
+	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
+	switch {
+	case opts.Client == nil:
+		return nil, errors.New("nomad: no client given")
+	case strings.TrimSpace(opts.Jobspec) == "":
+		return nil, errors.New("nomad: no jobspec given")
+	case !prefixPattern.MatchString(opts.JobPrefix):
+		return nil, fmt.Errorf("nomad: the job prefix %q needs 1 to 40 letters, digits, hyphens and underscores", opts.JobPrefix)
+	case strings.ContainsAny(opts.BindAddress, "/ \t\n\"'@"):
+		return nil, fmt.Errorf("nomad: the bind address %q is no host", opts.BindAddress)
+	}
+	return &Scheduler{client: opts.Client, opts: opts}, nil
+}
+
+func (s *Scheduler) jobID(id string) string { return s.opts.JobPrefix + id }
+
+func (s *Scheduler) variablePath(id string) string { return "nomad/jobs/" + s.jobID(id) }

@@ -1,0 +1,183 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// Status implements scheduler.Scheduler.
+func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, error) {
+	job, err := s.readJob(ctx, id)
+	if err != nil {
+		return scheduler.Status{}, err
+	}
+	alloc, err := s.newestAlloc(ctx, id)
+	if err != nil {
+		return scheduler.Status{}, err
+	}
+	if job == nil {
+		view, ok := orphan(alloc)
+		if !ok {
+			return scheduler.Status{}, scheduler.ErrNotFound
+		}
+		return status(view, alloc, ""), nil
+	}
+	view := viewOfJob(job)
+	var blocked string
+	if !view.stopped && !view.owns(alloc) {
+		if blocked, err = s.blockedReasonOf(ctx, id); err != nil {
+			return scheduler.Status{}, err
+		}
+	}
+	return status(view, alloc, blocked), nil
+}
+
+// newestAlloc returns the allocation that was placed last, or nil.
+func (s *Scheduler) newestAlloc(ctx context.Context, id string) (*allocView, error) {
+	stubs, _, err := s.client.Jobs().Allocations(s.jobID(id), true, s.query(ctx))
+	if err = translate(ctx, "listing the server's allocations", err); err != nil && !errors.Is(err, scheduler.ErrNotFound) {
+		return nil, err
+	}
+	if len(stubs) == 0 {
+		return nil, nil
+	}
+	newest := slices.MaxFunc(stubs, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
+	return s.readAlloc(ctx, newest.ID)
+}
+
+// readAlloc returns one allocation, or nil if Nomad has forgotten it.
+func (s *Scheduler) readAlloc(ctx context.Context, allocID string) (*allocView, error) {
+	alloc, _, err := s.client.Allocations().Info(allocID, s.query(ctx))
+	if err = translate(ctx, "reading an allocation", err); errors.Is(err, scheduler.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return viewOfAlloc(alloc), nil
+}
+
+// orphan makes a view of the job of an allocation that still lives after its job was purged.
+func orphan(alloc *allocView) (jobView, bool) {
+	if alloc == nil || isTerminal(alloc.clientStatus) || alloc.meta[metaServer] == "" {
+		return jobView{}, false
+	}
+	view := newView(alloc.meta, true, 0)
+	view.purged = true
+	return view, true
+}
+
+// blockedReasonOf looks for an evaluation of the job that found no place, in the newest that says anything.
+func (s *Scheduler) blockedReasonOf(ctx context.Context, id string) (string, error) {
+	evals, _, err := s.client.Jobs().Evaluations(s.jobID(id), s.query(ctx))
+	if err = translate(ctx, "listing the server's evaluations", err); err != nil && !errors.Is(err, scheduler.ErrNotFound) {
+		return "", err
+	}
+	for _, eval := range evals {
+		if eval.Status == api.EvalStatusBlocked {
+			return blockedReason(eval.FailedTGAllocs), nil
+		}
+	}
+	return "", nil
+}
+
+// List implements scheduler.Scheduler. It asks Nomad for all jobs and for all allocations once, and for the blocked evaluations
+// if some server has no place.
+func (s *Scheduler) List(ctx context.Context) ([]scheduler.Status, error) {
+	views, _, err := s.listJobs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	newest, err := s.listAllocs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	blocked, err := s.listBlocked(ctx, views, newest)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]scheduler.Status, 0, len(views))
+	for _, view := range views {
+		jobID := s.jobID(view.id)
+		all = append(all, status(view, newest[jobID], blocked[jobID]))
+		delete(newest, jobID)
+	}
+	for _, alloc := range newest { // those without a job
+		if isTerminal(alloc.clientStatus) {
+			continue
+		}
+		full, err := s.readAlloc(ctx, alloc.id)
+		if err != nil {
+			return nil, err
+		}
+		if view, ok := orphan(full); ok {
+			all = append(all, status(view, full, ""))
+		}
+	}
+	slices.SortFunc(all, func(a, b scheduler.Status) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// listJobs returns all jobs of this scheduler, and the index of that answer.
+func (s *Scheduler) listJobs(ctx context.Context) ([]jobView, uint64, error) {
+	q := s.query(ctx)
+	q.Prefix = s.opts.JobPrefix
+	stubs, meta, err := s.client.Jobs().ListOptions(&api.JobListOptions{Fields: &api.JobListFields{Meta: true}}, q)
+	if err != nil {
+		return nil, 0, translate(ctx, "listing jobs", err)
+	}
+	views := make([]jobView, 0, len(stubs))
+	for _, stub := range stubs {
+		// The prefix may match other people's jobs, and those of a hub whose prefix begins with ours.
+		if view := viewOfStub(stub); view.id != "" && stub.ID == s.jobID(view.id) {
+			views = append(views, view)
+		}
+	}
+	return views, meta.LastIndex, nil
+}
+
+// listAllocs returns the newest allocation of each job.
+func (s *Scheduler) listAllocs(ctx context.Context) (map[string]*allocView, error) {
+	q := s.query(ctx)
+	// The prefix has no character that means something in a regular expression.
+	q.Filter = fmt.Sprintf("JobID matches %q", "^"+s.opts.JobPrefix)
+	q.Params = map[string]string{"resources": "true"}
+	stubs, _, err := s.client.Allocations().List(q)
+	if err != nil {
+		return nil, translate(ctx, "listing allocations", err)
+	}
+	newest := make(map[string]*allocView, len(stubs))
+	for _, stub := range stubs {
+		if known := newest[stub.JobID]; known == nil || known.created < stub.CreateIndex {
+			newest[stub.JobID] = viewOfAllocStub(stub)
+		}
+	}
+	return newest, nil
+}
+
+// listBlocked returns a sentence for each job that Nomad finds no place for.
+func (s *Scheduler) listBlocked(ctx context.Context, views []jobView, newest map[string]*allocView) (map[string]string, error) {
+	placeless := func(view jobView) bool { return !view.stopped && !view.owns(newest[s.jobID(view.id)]) }
+	if !slices.ContainsFunc(views, placeless) {
+		return nil, nil
+	}
+	q := s.query(ctx)
+	q.Filter = fmt.Sprintf("Status == %q and JobID matches %q", api.EvalStatusBlocked, "^"+s.opts.JobPrefix)
+	evals, _, err := s.client.Evaluations().List(q)
+	if err != nil {
+		return nil, translate(ctx, "listing evaluations", err)
+	}
+	blocked := make(map[string]string, len(evals))
+	for _, eval := range evals {
+		blocked[eval.JobID] = blockedReason(eval.FailedTGAllocs)
+	}
+	return blocked, nil
+}

@@ -1,0 +1,177 @@
+package nomad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// maxRounds bounds how often one call decides anew because others changed the same job. Each lost round means that another
+// call won one, so this many are lost only where something is broken.
+const maxRounds = 50
+
+// removalGrace is how long a start leaves a job alone that somebody is removing and whose allocations have ended. It is
+// far longer than the one request that is missing then; after it the remover is taken for dead.
+const removalGrace = 10 * time.Second
+
+// The values of metaEnding.
+const (
+	endingReplace = "replaced"
+	endingRemove  = "removed"
+)
+
+// Start implements scheduler.Scheduler.
+func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
+	if err := spec.Validate(); err != nil {
+		return err
+	}
+	for range maxRounds {
+		done, err := s.startRound(ctx, spec)
+		switch {
+		case errors.Is(err, errConflict):
+			continue
+		case err != nil:
+			return err
+		case done:
+			return nil
+		}
+	}
+	return fmt.Errorf("nomad: starting %s: %w: %w", spec.ID, scheduler.ErrUnavailable, errConflict)
+}
+
+// startRound looks at the job as it is and takes the next step. It returns true when the generation is accepted.
+func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec) (done bool, err error) {
+	job, err := s.readJob(ctx, spec.ID)
+	if err != nil {
+		return false, err
+	}
+	if job == nil {
+		// An operator may have purged the job of a server that still runs.
+		if err := s.awaitTerminal(ctx, spec.ID); err != nil {
+			return false, err
+		}
+		return s.launch(ctx, spec, 0)
+	}
+	current := viewOfJob(job)
+	switch {
+	case current.generation > spec.Generation:
+		return false, scheduler.ErrStale
+	case current.ending == endingRemove:
+		return s.startAfterRemoval(ctx, spec, current)
+	case current.generation == spec.Generation:
+		return true, nil
+	case !current.stopped:
+		return false, s.markEnding(ctx, job, endingReplace)
+	}
+	if err := s.awaitTerminal(ctx, spec.ID); err != nil {
+		return false, err
+	}
+	return s.launch(ctx, spec, current.index)
+}
+
+// startAfterRemoval lets a Stop that is under way finish, because its last step, the purge, cannot be made conditional. It takes
+// over only from one that has died.
+func (s *Scheduler) startAfterRemoval(ctx context.Context, spec scheduler.Spec, current jobView) (bool, error) {
+	if err := s.awaitTerminal(ctx, spec.ID); err != nil {
+		return false, err
+	}
+	gone, err := s.awaitGone(ctx, spec.ID, removalGrace)
+	if gone || err != nil {
+		return false, err
+	}
+	return s.launch(ctx, spec, current.index)
+}
+
+// launch writes the variable and registers the job over the one with that index (0: over none), then looks again.
+func (s *Scheduler) launch(ctx context.Context, spec scheduler.Spec, index uint64) (bool, error) {
+	job, err := s.compose(ctx, spec)
+	if err != nil {
+		return false, err
+	}
+	written, err := s.writeVariable(ctx, spec)
+	if err != nil {
+		return false, err
+	}
+	if err := s.register(ctx, job, index); err != nil {
+		if _, rejected := errors.AsType[*scheduler.RejectedError](err); rejected {
+			err = errors.Join(err, ignoreConflict(s.deleteVariable(ctx, spec.ID, written)))
+		}
+		return false, err
+	}
+	return s.lookAgain(ctx, spec)
+}
+
+// lookAgain finds out whether another call changed the variable or the job in the same instant.
+func (s *Scheduler) lookAgain(ctx context.Context, spec scheduler.Spec) (bool, error) {
+	// A Stop that saw no job yet may have deleted the variable; then it is written again. A newer start may have written it.
+	if _, err := s.writeVariable(ctx, spec); err != nil {
+		if errors.Is(err, scheduler.ErrStale) {
+			return false, errors.Join(err, s.withdraw(ctx, spec))
+		}
+		return false, err
+	}
+	job, err := s.readJob(ctx, spec.ID)
+	if err != nil {
+		return false, err
+	}
+	// An older start may have passed Nomad's check together with this one and written last.
+	return job == nil || viewOfJob(job).generation >= spec.Generation, nil
+}
+
+// withdraw ends the job of a start that turned out to be stale, if its registration came last. The newer one starts anew.
+func (s *Scheduler) withdraw(ctx context.Context, spec scheduler.Spec) error {
+	job, err := s.readJob(ctx, spec.ID)
+	if err != nil || job == nil {
+		return err
+	}
+	if view := viewOfJob(job); view.generation != spec.Generation || view.stopped {
+		return nil
+	}
+	return ignoreConflict(s.markEnding(ctx, job, endingReplace))
+}
+
+func ignoreConflict(err error) error {
+	if errors.Is(err, errConflict) {
+		return nil
+	}
+	return err
+}
+
+// register writes the job if its index is still that one.
+func (s *Scheduler) register(ctx context.Context, job *api.Job, index uint64) error {
+	_, _, err := s.client.Jobs().RegisterOpts(job, &api.RegisterOptions{EnforceIndex: true, ModifyIndex: index}, s.write(ctx))
+	translated := translate(ctx, "registering the job", err)
+	switch code := statusCode(err); {
+	case translated == nil, errors.Is(translated, errConflict), ctx.Err() != nil:
+		return translated
+	case code == http.StatusBadRequest:
+		return misconfigured(body(err), err)
+	case code == http.StatusInternalServerError:
+		// Nomad answers 500 to jobs that it will never take and to its own troubles alike. Its validation tells which.
+		if rejected := s.validate(ctx, job); rejected != nil {
+			return rejected
+		}
+	}
+	return translated
+}
+
+// markEnding registers the job as stopped, which ends its allocations. Unlike Nomad's own deregistration it is conditional, so it
+// never ends a generation that came after the one that was read.
+func (s *Scheduler) markEnding(ctx context.Context, job *api.Job, ending string) error {
+	meta := maps.Clone(job.Meta)
+	meta[metaEnding] = ending
+	if meta[metaRegistered] == "" {
+		meta[metaRegistered] = strconv.FormatUint(*job.JobModifyIndex, 10)
+	}
+	stopped := *job
+	stopped.Meta, stopped.Stop = meta, new(true)
+	return s.register(ctx, &stopped, *job.JobModifyIndex)
+}

@@ -1,0 +1,103 @@
+package nomad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// purgeTimeout bounds the last look and the purge together. It must stay well below removalGrace.
+const purgeTimeout = 5 * time.Second
+
+// Stop implements scheduler.Scheduler. It ends the generation that it finds and no newer one.
+func (s *Scheduler) Stop(ctx context.Context, id string) error {
+	var first int64 // the generation found at the first look
+	for range maxRounds {
+		job, err := s.readJob(ctx, id)
+		if err != nil {
+			return err
+		}
+		if job == nil {
+			done, err := s.stopWithoutJob(ctx, id, first)
+			if done || (err != nil && !errors.Is(err, errConflict)) {
+				return err
+			}
+			continue
+		}
+		view := viewOfJob(job)
+		if first == 0 {
+			first = view.generation
+		}
+		if view.generation > first {
+			return nil
+		}
+		if err := s.stopRound(ctx, id, job, view); !errors.Is(err, errConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("nomad: stopping %s: %w: %w", id, scheduler.ErrUnavailable, errConflict)
+}
+
+func (s *Scheduler) stopRound(ctx context.Context, id string, job *api.Job, view jobView) error {
+	if view.ending != endingRemove || !view.stopped {
+		if err := s.markEnding(ctx, job, endingRemove); err != nil {
+			return err
+		}
+		return errConflict // we changed it ourselves: read its new index
+	}
+	if err := s.awaitTerminal(ctx, id); err != nil {
+		return err
+	}
+	// Before the purge, because a variable without a job would be found by nobody.
+	if _, err := s.removeVariable(ctx, id, view.generation); err != nil {
+		return err
+	}
+	return s.purge(ctx, id, view.index)
+}
+
+// stopWithoutJob ends what may be left without a job: allocations whose job an operator purged, and the variable of a start
+// that got no further. first is the generation that was seen with a job, or 0. It returns true when there was nothing. Where there
+// was a variable, Stop looks again: a start that was just about to register would else wait for that variable for ever.
+func (s *Scheduler) stopWithoutJob(ctx context.Context, id string, first int64) (done bool, err error) {
+	if err := s.awaitTerminal(ctx, id); err != nil {
+		return false, err
+	}
+	removed, err := s.removeVariable(ctx, id, first)
+	return err == nil && !removed, err
+}
+
+// removeVariable deletes the variable if it is of that generation or an older one; 0 means of any. It reports whether it did.
+func (s *Scheduler) removeVariable(ctx context.Context, id string, generation int64) (removed bool, err error) {
+	variable, err := s.readVariable(ctx, id)
+	if err != nil || variable == nil {
+		return false, err
+	}
+	if generation != 0 && variableGeneration(variable) > generation {
+		return false, nil
+	}
+	return true, s.deleteVariable(ctx, id, variable.ModifyIndex)
+}
+
+// purge removes the job if it is still the one that was marked as removed. Nomad's purge takes no index, so this looks right before
+// it, and a start leaves a job that is so marked alone for longer than this may take.
+func (s *Scheduler) purge(ctx context.Context, id string, index uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, purgeTimeout)
+	defer cancel()
+	job, err := s.readJob(ctx, id)
+	if err != nil || job == nil {
+		return err
+	}
+	if *job.JobModifyIndex != index {
+		return errConflict
+	}
+	_, _, err = s.client.Jobs().DeregisterOpts(s.jobID(id), &api.DeregisterOptions{Purge: true}, s.write(ctx))
+	if err = translate(ctx, "purging the job", err); errors.Is(err, scheduler.ErrNotFound) {
+		return nil
+	}
+	return err
+}

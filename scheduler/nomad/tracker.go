@@ -1,0 +1,196 @@
+package nomad
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// tracker turns Nomad's events into the contract's. An allocation's event does not say which generation it is of, so the
+// tracker remembers each job's registrations as their events go by.
+type tracker struct {
+	prefix string
+	jobs   map[string]*trackedJob // by Nomad's job ID
+}
+
+type trackedJob struct {
+	generations []jobView  // oldest first; of each generation the latest view
+	newest      *allocView // the allocation placed last
+	told        map[string]int64
+	blocked     string
+}
+
+func newTracker(prefix string, views []jobView) *tracker {
+	t := &tracker{prefix: prefix, jobs: make(map[string]*trackedJob, len(views))}
+	for _, view := range views {
+		t.jobs[prefix+view.id] = &trackedJob{generations: []jobView{view}, told: make(map[string]int64)}
+	}
+	return t
+}
+
+// translate returns what an event of Nomad means: nothing, or one thing or several.
+func (t *tracker) translate(event *streamEvent) []scheduler.Event {
+	switch {
+	case event.Payload.Job != nil:
+		return t.jobEvent(event.Type, event.Payload.Job)
+	case event.Payload.Allocation != nil:
+		return t.allocEvent(event.Payload.Allocation)
+	case event.Payload.Evaluation != nil:
+		return t.evalEvent(event.Payload.Evaluation)
+	}
+	return nil
+}
+
+// deregistered is the type of the event of a job that was stopped or purged by Nomad's own commands.
+const deregistered = "JobDeregistered"
+
+func (t *tracker) jobEvent(kind string, job *api.Job) []scheduler.Event {
+	if job.ID == nil || job.JobModifyIndex == nil || !strings.HasPrefix(*job.ID, t.prefix) {
+		return nil
+	}
+	view := viewOfJob(job)
+	if view.id == "" || *job.ID != t.prefix+view.id {
+		return nil
+	}
+	if kind == deregistered && !view.stopped {
+		view.stopped, view.purged = true, true // what Nomad shows of a purged job is what it was before
+	}
+	tracked := t.jobs[*job.ID]
+	if tracked == nil {
+		tracked = &trackedJob{told: make(map[string]int64)}
+		t.jobs[*job.ID] = tracked
+	}
+	began := tracked.update(view)
+	ended := view.stopped && (tracked.newest == nil || isTerminal(tracked.newest.clientStatus))
+	if kind == deregistered && ended {
+		delete(t.jobs, *job.ID)
+	}
+	if !began {
+		return nil
+	}
+	current := status(view, tracked.newest, "")
+	text := "Nomad has accepted the server."
+	if view.stopped {
+		text = withDefault(current.Reason, "The server is being stopped.")
+		if current.State != scheduler.Dead {
+			text = "The server is being stopped."
+		}
+	}
+	return []scheduler.Event{newEvent(view, time.Now(), text, &current)}
+}
+
+// update takes a view in and reports whether it tells something new: a generation, or the end of one.
+func (j *trackedJob) update(view jobView) bool {
+	at := slices.IndexFunc(j.generations, func(known jobView) bool { return known.generation == view.generation })
+	if at < 0 {
+		j.generations = append(j.generations, view)
+		// Only the newest two can still have allocations that Nomad talks of.
+		j.generations = j.generations[max(0, len(j.generations)-2):]
+		j.blocked = ""
+		return true
+	}
+	known := &j.generations[at]
+	if view.index < known.index {
+		return false // a repeated event
+	}
+	changed := view.stopped != known.stopped || view.purged != known.purged
+	if view.registered == 0 || (!view.stopped && known.registered < view.registered) {
+		view.registered = known.registered // the same generation, changed by somebody
+	}
+	*known = view
+	return changed
+}
+
+// generationOf returns the generation that an allocation belongs to.
+func (j *trackedJob) generationOf(alloc *allocView) jobView {
+	for _, view := range slices.Backward(j.generations) {
+		if view.registered < alloc.created {
+			return view
+		}
+	}
+	return j.generations[0]
+}
+
+func (t *tracker) allocEvent(a *api.Allocation) []scheduler.Event {
+	tracked := t.jobs[a.JobID]
+	if tracked == nil {
+		return nil // not ours, or purged and over
+	}
+	alloc := viewOfAlloc(a)
+	view := tracked.generationOf(alloc)
+	current := status(view, alloc, "")
+	events := tracked.tell(alloc, view)
+	if tracked.newest == nil || tracked.newest.created <= alloc.created {
+		tracked.newest, tracked.blocked = alloc, ""
+	}
+	if len(events) == 0 {
+		events = []scheduler.Event{newEvent(view, time.Unix(0, a.ModifyTime), "", nil)}
+	}
+	last := &events[len(events)-1]
+	last.Status = &current
+	if current.State == scheduler.Dead {
+		last.Message = current.Reason
+	}
+	return events
+}
+
+// tell returns an event for the placement, if it is new, and for each task event that was not told before.
+func (j *trackedJob) tell(alloc *allocView, view jobView) []scheduler.Event {
+	var events []scheduler.Event
+	since, known := j.told[alloc.id]
+	if !known && !isTerminal(alloc.clientStatus) && len(alloc.tasks) == 0 {
+		events = append(events, newEvent(view, time.Unix(0, alloc.modified), "A machine was found"+colon(alloc.node)+".", nil))
+	}
+	latest := since
+	var fresh []*api.TaskEvent
+	for _, task := range alloc.tasks {
+		if task == nil {
+			continue
+		}
+		for _, event := range task.Events {
+			if event != nil && event.Time > since {
+				fresh = append(fresh, event)
+				latest = max(latest, event.Time)
+			}
+		}
+	}
+	slices.SortStableFunc(fresh, func(a, b *api.TaskEvent) int { return cmp.Compare(a.Time, b.Time) })
+	for _, event := range fresh {
+		if text := message(event); text != "" {
+			events = append(events, newEvent(view, time.Unix(0, event.Time), text, nil))
+		}
+	}
+	j.told[alloc.id] = latest
+	return events
+}
+
+func colon(node string) string {
+	if node == "" {
+		return ""
+	}
+	return ":" + named(node)
+}
+
+func (t *tracker) evalEvent(eval *api.Evaluation) []scheduler.Event {
+	tracked := t.jobs[eval.JobID]
+	if tracked == nil || len(eval.FailedTGAllocs) == 0 {
+		return nil
+	}
+	view := tracked.generations[len(tracked.generations)-1]
+	reason := blockedReason(eval.FailedTGAllocs)
+	if view.stopped || view.owns(tracked.newest) || reason == "" || reason == tracked.blocked {
+		return nil
+	}
+	tracked.blocked = reason
+	current := status(view, tracked.newest, reason)
+	return []scheduler.Event{newEvent(view, time.Unix(0, eval.ModifyTime), reason, &current)}
+}
+
+func newEvent(view jobView, at time.Time, text string, current *scheduler.Status) scheduler.Event {
+	return scheduler.Event{ID: view.id, Generation: view.generation, Time: at, Message: text, Status: current}
+}

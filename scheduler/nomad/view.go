@@ -1,0 +1,143 @@
+package nomad
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// jobView is what this package needs of a job, from whichever of Nomad's answers it came.
+type jobView struct {
+	id         string // the server's
+	generation int64
+	stopped    bool
+	ending     string // why this package stopped it, or ""
+	purged     bool   // the job is no longer there
+	index      uint64 // its modify index
+	registered uint64 // its modify index when this generation was registered; allocations of the generation are younger
+}
+
+func viewOfJob(job *api.Job) jobView {
+	return newView(job.Meta, job.Stop != nil && *job.Stop, *job.JobModifyIndex)
+}
+
+func viewOfStub(job *api.JobListStub) jobView { return newView(job.Meta, job.Stop, job.JobModifyIndex) }
+
+func newView(meta map[string]string, stopped bool, index uint64) jobView {
+	view := jobView{id: meta[metaServer], stopped: stopped, index: index, registered: index}
+	view.generation, _ = strconv.ParseInt(meta[metaGeneration], 10, 64)
+	if stopped {
+		view.ending = meta[metaEnding]
+	}
+	if registered, err := strconv.ParseUint(meta[metaRegistered], 10, 64); err == nil && stopped {
+		view.registered = registered
+	} else if stopped {
+		view.registered = 0 // stopped by somebody else, who changed the index
+	}
+	return view
+}
+
+// owns reports whether the allocation is of this generation. One that lives is in any case: a generation is registered only after
+// all allocations of the former one have ended. An operator's change of the job makes its index younger than its allocation.
+func (v jobView) owns(alloc *allocView) bool {
+	return alloc != nil && (alloc.created > v.registered || !isTerminal(alloc.clientStatus))
+}
+
+// allocView is what this package needs of an allocation.
+type allocView struct {
+	id, job, node       string
+	created             uint64
+	clientStatus        string
+	clientDescription   string
+	desiredStatus       string
+	preempted           bool
+	tasks               map[string]*api.TaskState
+	address             string
+	memoryLimits        map[string]int64 // MiB by task
+	modified            int64            // nanoseconds since 1970
+	meta                map[string]string
+	desiredDescription  string
+	rescheduledOrMoving bool
+}
+
+func viewOfAlloc(a *api.Allocation) *allocView {
+	view := &allocView{
+		id: a.ID, job: a.JobID, node: a.NodeName, created: a.CreateIndex, modified: a.ModifyTime,
+		clientStatus: a.ClientStatus, clientDescription: a.ClientDescription,
+		desiredStatus: a.DesiredStatus, desiredDescription: a.DesiredDescription,
+		preempted: a.PreemptedByAllocation != "", tasks: a.TaskStates,
+		rescheduledOrMoving: a.NextAllocation != "",
+	}
+	if a.Job != nil {
+		view.meta = a.Job.Meta
+	}
+	view.takeResources(a.AllocatedResources)
+	return view
+}
+
+func viewOfAllocStub(a *api.AllocationListStub) *allocView {
+	view := &allocView{
+		id: a.ID, job: a.JobID, node: a.NodeName, created: a.CreateIndex, modified: a.ModifyTime,
+		clientStatus: a.ClientStatus, clientDescription: a.ClientDescription,
+		desiredStatus: a.DesiredStatus, desiredDescription: a.DesiredDescription,
+		preempted: a.PreemptedByAllocation != "", tasks: a.TaskStates,
+		rescheduledOrMoving: a.NextAllocation != "",
+	}
+	view.takeResources(a.AllocatedResources)
+	return view
+}
+
+func (v *allocView) takeResources(r *api.AllocatedResources) {
+	if r == nil {
+		return
+	}
+	for _, port := range r.Shared.Ports {
+		if port.Label == portLabel {
+			v.address = net.JoinHostPort(port.HostIP, strconv.Itoa(port.Value))
+		}
+	}
+	v.memoryLimits = make(map[string]int64, len(r.Tasks))
+	for name, task := range r.Tasks {
+		if task != nil {
+			v.memoryLimits[name] = max(task.Memory.MemoryMB, task.Memory.MemoryMaxMB)
+		}
+	}
+}
+
+// status says what the newest allocation (or none) makes of a job. blocked is a sentence while Nomad finds no place, else "".
+func status(job jobView, alloc *allocView, blocked string) scheduler.Status {
+	st := scheduler.Status{ID: job.id, Generation: job.generation, State: scheduler.Pending}
+	if !job.owns(alloc) {
+		switch {
+		case job.stopped:
+			st.State, st.Reason = scheduler.Dead, endingReason(job)
+		case blocked != "":
+			st.Blocked, st.Reason = true, blocked
+		}
+		return st
+	}
+	st.Instance, st.Address, st.Placement = alloc.id, alloc.address, alloc.created
+	switch {
+	case isTerminal(alloc.clientStatus):
+		st.State, st.Reason = scheduler.Dead, deadReason(job, alloc)
+	case alloc.clientStatus == api.AllocClientStatusUnknown:
+		st.State, st.Lost = scheduler.Running, true
+		st.Reason = "The contact with the server's machine" + named(alloc.node) + " is lost; the server may still be running there."
+	case alloc.clientStatus == api.AllocClientStatusRunning:
+		st.State = scheduler.Running
+	default:
+		st.Reason = waitingReason(alloc)
+	}
+	return st
+}
+
+func named(node string) string {
+	if node == "" {
+		return ""
+	}
+	return " " + strings.ToValidUTF8(node, "")
+}
