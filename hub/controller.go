@@ -112,7 +112,7 @@ func (c *controller) run(ctx context.Context) error {
 
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { c.watch(gctx); return nil })
-	g.Go(func() error { return c.h.opts.Elect(gctx, c.lead) })
+	g.Go(func() error { return c.h.opts.Elect(gctx, "servers", c.lead) })
 	err := g.Wait()
 	c.mu.Lock()
 	c.stopped = true

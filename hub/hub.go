@@ -24,8 +24,8 @@ type Routes interface {
 	TakeActivity() []routing.Activity
 }
 
-// Elector runs fn while this replica is the one that looks after all servers.
-type Elector func(ctx context.Context, fn func(context.Context) error) error
+// Elector runs fn while this replica is the one chosen for the duty. It returns when ctx ends.
+type Elector func(ctx context.Context, duty string, fn func(context.Context) error) error
 
 // Options are what a Hub is made of. Store, Scheduler, Publisher, Routes, URLs and Logger are required.
 type Options struct {
@@ -113,7 +113,7 @@ func New(o Options) (*Hub, error) {
 		o.Now = time.Now
 	}
 	if o.Elect == nil {
-		o.Elect = func(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
+		o.Elect = func(ctx context.Context, _ string, fn func(context.Context) error) error { return fn(ctx) }
 	}
 	if o.Probe == nil {
 		o.Probe = newProbeClient()
@@ -139,7 +139,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.control.run(gctx) })
 	g.Go(func() error { return h.flushActivity(gctx) })
-	g.Go(func() error { return h.opts.Elect(gctx, h.purgeExpired) })
+	g.Go(func() error { return h.opts.Elect(gctx, "purge", h.purgeExpired) })
 	err := g.Wait()
 	if h.opts.StopServers {
 		err = errors.Join(err, h.stopAll(context.WithoutCancel(ctx)))

@@ -21,6 +21,15 @@ const maxNote = 1000
 
 // IssueToken makes a token for its owner and returns its secret, which is shown this once. Invalid if a scope is unknown, or more than the owner has.
 func (h *Hub) IssueToken(ctx context.Context, owner User, n NewToken) (secret string, t Token, err error) {
+	return issueToken(ctx, h.store, owner, n, h.now())
+}
+
+// IssueToken is [Hub.IssueToken] for who has the database and no hub.
+func IssueToken(ctx context.Context, s TokenStore, owner User, n NewToken) (secret string, t Token, err error) {
+	return issueToken(ctx, s, owner, n, time.Now())
+}
+
+func issueToken(ctx context.Context, s TokenStore, owner User, n NewToken, now time.Time) (secret string, t Token, err error) {
 	if len(n.Note) > maxNote {
 		return "", Token{}, Errorf(Invalid, "The note is longer than %d bytes.", maxNote)
 	}
@@ -30,15 +39,15 @@ func (h *Hub) IssueToken(ctx context.Context, owner User, n NewToken) (secret st
 	if n.Scopes == nil {
 		n.Scopes = []string{scope.Inherit}
 	}
-	if err := h.checkTokenScopes(owner, n.Scopes); err != nil {
+	if err := checkTokenScopes(owner, n.Scopes); err != nil {
 		return "", Token{}, err
 	}
 	secret = newSecret()
-	t = Token{UserID: owner.ID, Hash: hashSecret(secret), Scopes: n.Scopes, Note: n.Note, Created: h.now()}
+	t = Token{UserID: owner.ID, Hash: hashSecret(secret), Scopes: n.Scopes, Note: n.Note, Created: now}
 	if n.ExpiresIn > 0 {
 		t.Expires = t.Created.Add(n.ExpiresIn)
 	}
-	t, err = h.store.CreateToken(ctx, t)
+	t, err = s.CreateToken(ctx, t)
 	if err != nil {
 		return "", Token{}, fmt.Errorf("issue a token for %s: %w", owner.ID, err)
 	}
@@ -46,7 +55,7 @@ func (h *Hub) IssueToken(ctx context.Context, owner User, n NewToken) (secret st
 }
 
 // checkTokenScopes refuses scopes that the owner does not hold: a token never gives more than its owner has.
-func (h *Hub) checkTokenScopes(owner User, raw []string) error {
+func checkTokenScopes(owner User, raw []string) error {
 	if err := scope.Validate(raw); err != nil {
 		return &Error{Kind: Invalid, Message: "Some of the scopes are not known: " + err.Error() + ".", Err: err}
 	}

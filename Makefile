@@ -1,0 +1,49 @@
+# Everything that a person does with this repository. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export CGO_ENABLED ?= 1
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## Build bin/nomadhub
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/nomadhub ./cmd/nomadhub
+
+.PHONY: run
+run: build ## Run a hub on this machine, with Jupyter, and print a link to log in
+	@python=$$(go run ./internal/cmd/pyenv hub5) && exec bin/nomadhub dev -dir .run -notebook "$$python/jupyterhub-singleuser" $(ARGS)
+
+.PHONY: cluster
+cluster: build ## Run real Nomad, Consul, Vault and Postgres here, and the hub on them
+	@go build -o bin/cluster ./internal/cmd/cluster && exec bin/cluster $(ARGS)
+
+.PHONY: tools
+tools: ## Prepare what tests and the cluster need: servers, Python environments, a browser
+	@go run ./internal/cmd/tools
+	@go run ./internal/cmd/deps
+	@go run ./internal/cmd/pyenv hub5 hub4 hub3 hub6
+
+# Tests of packages that start real servers run one package after the other: two cores are few.
+.PHONY: test
+test: tools build ## Run every test, the browser and the real stack included
+	@NOMADHUB_TEST_REQUIRE=1 go test -json -race -p 2 -timeout 40m ./... | go run ./internal/cmd/testsum
+
+.PHONY: lint
+lint: ## Check form and style
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run: make fmt'; exit 1; }
+	@go vet ./...
+	@go vet -tags failpoints ./hub
+	@terraform fmt -check -recursive terraform 2>/dev/null || ! command -v terraform >/dev/null
+	@echo 'lint passed'
+
+.PHONY: fmt
+fmt: ## Format code
+	@gofmt -w .
+	@command -v terraform >/dev/null && terraform fmt -recursive terraform || true
