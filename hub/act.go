@@ -44,15 +44,15 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 // register hands the server to the scheduler with a token of its own. A crash before or after leaves a token that no server holds, or one that the server
 // holds; all of a server's tokens go when it stops.
 func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
-	if w.secret == "" {
+	if w.run.secret == "" {
 		secret, err := h.issueServerToken(ctx, s)
 		if err != nil {
 			return err
 		}
-		w.secret = secret
+		w.run.secret = secret
 	}
 	failpoint("start.before-register")
-	err := h.opts.Scheduler.Start(ctx, h.spec(s, w.secret))
+	err := h.opts.Scheduler.Start(ctx, h.spec(s, w.run.secret))
 	if rejected, ok := errors.AsType[*scheduler.RejectedError](err); ok {
 		h.log.WarnContext(ctx, "scheduler refused a server", "server_id", s.ID, "err", rejected.Err)
 		return h.fail(ctx, s, rejected.Reason)
@@ -61,7 +61,7 @@ func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 		return err
 	}
 	failpoint("start.after-register")
-	w.registered = true
+	w.run.registered = true
 	h.journals.say(s, percentAccepted, "The server was handed to the scheduler.")
 	return nil
 }
@@ -110,7 +110,7 @@ func (h *Hub) publish(ctx context.Context, w *worker, s Server) error {
 	if err != nil {
 		return fmt.Errorf("publish the route of %s: %w", s.ID, err)
 	}
-	w.published = true
+	w.run.published = true
 	return nil
 }
 
@@ -120,7 +120,7 @@ func (h *Hub) probe(ctx context.Context, w *worker, o observation) error {
 	defer cancel()
 	url := "http://" + o.server.Address + h.urls.Server(o.server.UserName, o.server.Name) + "api"
 	if answers(pctx, h.opts.Probe, url, w.wake) {
-		w.answered = true
+		w.run.answered = true
 		h.journals.say(o.server, percentAnswered, "The server answers.")
 	}
 	return ctx.Err()
@@ -147,7 +147,7 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 		return err
 	}
 	failpoint("start.after-ready")
-	w.secret = ""
+	w.run.secret = ""
 	h.activity.record("", s.ID, h.now())
 	h.metrics.started(h.now().Sub(s.Started))
 	h.log.InfoContext(ctx, "server ready", "user", s.UserName, "server", s.Name, "server_id", s.ID,

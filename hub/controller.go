@@ -32,19 +32,22 @@ type controller struct {
 	group   sync.WaitGroup
 }
 
-// worker is the memory of this process about one active server.
+// worker works on one server.
 type worker struct {
 	id   string
 	wake chan struct{} // capacity 1
-	own  bool          // this replica wrote the intent
+	run  runMemory     // the worker's own; nobody else reads it
+}
 
+// runMemory is what this process knows of one generation of a server. None of it is needed: what is forgotten is found out again.
+type runMemory struct {
 	generation int64
 	registered bool
 	instance   string // the instance that published, answered and placedAt are about
 	published  bool
 	answered   bool
 	placedAt   time.Time
-	secret     string // the server's token, from its issue to the registration
+	secret     string // the server's token, from its issue to the server's readiness
 }
 
 func (c *controller) init(h *Hub) {
@@ -83,7 +86,6 @@ func (c *controller) wakeLocked(id string, own bool) {
 		ctx := c.ctx
 		c.group.Go(func() { c.h.work(ctx, w) })
 	}
-	w.own = w.own || own
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -231,7 +233,7 @@ func (h *Hub) work(ctx context.Context, w *worker) {
 			continue
 		case err != nil:
 			h.log.WarnContext(ctx, "work on a server failed, will be repeated", "server_id", w.id, "err", err)
-			h.journals.say(Server{ID: w.id, Generation: w.generation}, 0, troubleMessage(err))
+			h.journals.say(Server{ID: w.id, Generation: w.run.generation}, 0, troubleMessage(err))
 			wait, delay = delay, min(2*delay, retryMost)
 		default:
 			delay = retryFirst
@@ -288,8 +290,8 @@ func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if s.Generation != w.generation {
-		*w = worker{id: w.id, wake: w.wake, own: w.own, generation: s.Generation}
+	if s.Generation != w.run.generation {
+		w.run = runMemory{generation: s.Generation}
 	}
 	o, err := h.observe(ctx, w, s)
 	if err != nil {
@@ -312,12 +314,12 @@ func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, er
 	default:
 		o.status = &st
 		if st.Generation == s.Generation {
-			w.registered = true
+			w.run.registered = true
 		}
-		if st.Instance != w.instance {
-			w.instance, w.published, w.answered, w.placedAt = st.Instance, false, false, o.now
+		if st.Instance != w.run.instance {
+			w.run.instance, w.run.published, w.run.answered, w.run.placedAt = st.Instance, false, false, o.now
 		}
 	}
-	o.registered, o.published, o.answered, o.placedAt = w.registered, w.published, w.answered, w.placedAt
+	o.registered, o.published, o.answered, o.placedAt = w.run.registered, w.run.published, w.run.answered, w.run.placedAt
 	return o, nil
 }
