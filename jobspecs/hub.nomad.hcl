@@ -263,12 +263,12 @@ job "nomadhub" {
         args    = ["serve", "-config", "${NOMAD_TASK_DIR}/nomadhub.hcl"]
       }
 
-      # The hub reads each token again when its file changes: no renewal restarts it.
+      # The proof of who this task is, for Nomad's own API. It is worth nothing once the allocation has ended.
       identity {
-        file        = true
-        ttl         = "1h"
-        change_mode = "noop"
+        file = true
       }
+
+      # The hub reads the tokens for Consul and Vault again when their files change: no renewal restarts it.
 
       consul {}
 

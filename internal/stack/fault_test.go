@@ -27,7 +27,7 @@ func TestServersComeBackOnTheirData(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for _, p := range []*Process{s.Nomad.Process, s.Vault.Process, s.Consul.Process} {
+	for _, p := range []*Process{s.Nomad.Process, s.Nomad.Node, s.Vault.Process, s.Consul.Process} {
 		if err := p.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	dir := readDir(t, out)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if n := len(marked(dir)); n < 4 { // three servers and the job's task
+	if n := len(marked(dir)); n < 5 { // three servers, the client and the job's task
 		t.Fatalf("only %d processes carry the stack's marker", n)
 	}
 	if err := cmd.Process.Kill(); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"path/filepath"
 	"time"
 
@@ -11,28 +13,36 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 )
 
-// Nomad is one Nomad agent, server and client at once, with ACLs on, the raw_exec driver on, and workload identities that
-// Consul and Vault trust.
+// Nomad is one Nomad server, and one client (Node) that runs the jobs, with ACLs on, the raw_exec driver on, and workload
+// identities that Consul and Vault trust. Server and client are processes of their own, as on real clusters: a server can be
+// killed while its client goes on.
 type Nomad struct {
-	*Process
-	Address string // URL
-	Token   string // the management token
-	Client  *nomad.Client
+	*Process          // the server
+	Node     *Process // the client
+	Address  string   // URL of the server
+	Token    string   // the management token
+	Client   *nomad.Client
 
-	ports *portRange
+	nodeAddress string
+	ports       *portRange
 }
 
-// cpuMHz is what the client offers. Two real cores would fit few notebooks of 500 MHz; they idle for most of a test, so the
+// cpuMHz is what the node offers. Two real cores would fit few notebooks of 500 MHz; they idle for most of a test, so the
 // offer is what sixteen cores have.
 const cpuMHz = 40000
 
+// newNomad takes four ports: HTTP, RPC and gossip of the server, HTTP of the client.
 func newNomad(o Options, path string, ports []int, c *Consul, v *Vault) (*Nomad, error) {
-	n := &Nomad{Address: "http://" + hostPort(ports[0]), Token: uuid.NewString()}
+	n := &Nomad{Address: "http://" + hostPort(ports[0]), Token: uuid.NewString(), nodeAddress: "http://" + hostPort(ports[3])}
 	var err error
 	if n.ports, err = takePortRange(); err != nil {
 		return nil, err
 	}
-	file, err := writeJSON(o.Dir, "nomad.json", n.config(o.Dir, ports, c, v))
+	server, err := writeJSON(o.Dir, "nomad-server.json", merged(common(c, v), serverConfig(o.Dir, ports)))
+	if err != nil {
+		return nil, err
+	}
+	client, err := writeJSON(o.Dir, "nomad-client.json", merged(common(c, v), clientConfig(o.Dir, ports, n.ports)))
 	if err != nil {
 		return nil, err
 	}
@@ -40,29 +50,45 @@ func newNomad(o Options, path string, ports []int, c *Consul, v *Vault) (*Nomad,
 	if err != nil {
 		return nil, fmt.Errorf("nomad client: %w", err)
 	}
-	n.Process = o.process("nomad", path, "agent", "-config="+file)
+	n.Process = o.process("nomad-server", path, "agent", "-config="+server)
+	n.ready = n.serverAnswers
+	n.Node = o.process("nomad-client", path, "agent", "-config="+client)
+	n.Node.ready = n.nodeAnswers
 	return n, nil
 }
 
-func (n *Nomad) config(dir string, ports []int, c *Consul, v *Vault) map[string]any {
-	identity := func(aud string) map[string]any { return map[string]any{"aud": []string{aud}, "ttl": "1h"} }
+func serverConfig(dir string, ports []int) map[string]any {
 	return map[string]any{
-		"name": "loopback", "bind_addr": loopback, "data_dir": filepath.Join(dir, "nomad"),
-		"ports":                map[string]any{"http": ports[0], "rpc": ports[1], "serf": ports[2]},
-		"advertise":            map[string]any{"http": loopback, "rpc": loopback, "serf": loopback},
-		"disable_update_check": true,
-		"acl":                  map[string]any{"enabled": true},
+		"data_dir": filepath.Join(dir, "nomad-server"),
+		"ports":    map[string]any{"http": ports[0], "rpc": ports[1], "serf": ports[2]},
 		"server": map[string]any{
 			"enabled": true, "bootstrap_expect": 1, "raft_multiplier": 1,
 			"default_scheduler_config": map[string]any{"memory_oversubscription_enabled": true},
 		},
+	}
+}
+
+func clientConfig(dir string, ports []int, tasks *portRange) map[string]any {
+	return map[string]any{
+		"data_dir": filepath.Join(dir, "nomad"),
+		"ports":    map[string]any{"http": ports[3]},
 		"client": map[string]any{
-			"enabled": true, "network_interface": "lo", "cpu_total_compute": cpuMHz,
-			"min_dynamic_port": n.ports.first, "max_dynamic_port": n.ports.last,
+			"enabled": true, "servers": []string{hostPort(ports[1])},
+			"network_interface": "lo", "cpu_total_compute": cpuMHz,
+			"min_dynamic_port": tasks.first, "max_dynamic_port": tasks.last,
 			// The cloud fingerprinters ask addresses outside of this machine, and one stops the agent when AWS_CA_BUNDLE is set.
 			"options": map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
 		},
 		"plugin": []any{map[string]any{"raw_exec": map[string]any{"config": map[string]any{"enabled": true}}}},
+	}
+}
+
+func common(c *Consul, v *Vault) map[string]any {
+	identity := func(aud string) map[string]any { return map[string]any{"aud": []string{aud}, "ttl": "1h"} }
+	return map[string]any{
+		"name": "loopback", "bind_addr": loopback, "disable_update_check": true,
+		"advertise": map[string]any{"http": loopback, "rpc": loopback, "serf": loopback},
+		"acl":       map[string]any{"enabled": true},
 		"consul": map[string]any{
 			"address": hostPort(c.port), "token": c.nomadToken,
 			"service_identity": identity("consul.io"), "task_identity": identity("consul.io"),
@@ -74,10 +100,43 @@ func (n *Nomad) config(dir string, ports []int, c *Consul, v *Vault) map[string]
 	}
 }
 
-// answers is nil when Nomad has a leader, its ACLs are usable and its own client is ready to run jobs.
-func (n *Nomad) answers(ctx context.Context) error {
-	if err := n.serverAnswers(ctx); err != nil {
+func merged(a, b map[string]any) map[string]any {
+	maps.Copy(a, b)
+	return a
+}
+
+// serverAnswers is nil when the server has a leader, usable ACLs and a key to sign identities with. A client that asks to
+// register before there is a key is refused, and tries again only after half a minute.
+func (n *Nomad) serverAnswers(ctx context.Context) error {
+	if _, err := n.Client.Status().Leader(); err != nil {
 		return err
+	}
+	if _, _, err := n.Client.ACLTokens().Self((&nomad.QueryOptions{}).WithContext(ctx)); err != nil {
+		return errors.Join(err, n.bootstrap(ctx))
+	}
+	keys := struct{ Keys []any }{}
+	if _, err := n.Client.Raw().Query("/.well-known/jwks.json", &keys, (&nomad.QueryOptions{}).WithContext(ctx)); err != nil {
+		return err
+	}
+	if len(keys.Keys) == 0 {
+		return errors.New("no key in the keyring yet")
+	}
+	return nil
+}
+
+// nodeAnswers is nil when the client itself answers and the server takes it for ready to run jobs.
+func (n *Nomad) nodeAnswers(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.nodeAddress+"/v1/agent/health?type=client", nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the client answers %s", res.Status)
 	}
 	nodes, _, err := n.Client.Nodes().List((&nomad.QueryOptions{}).WithContext(ctx))
 	if err != nil {
@@ -89,41 +148,6 @@ func (n *Nomad) answers(ctx context.Context) error {
 		}
 	}
 	return errors.New("the client is not ready yet")
-}
-
-// serverAnswers is nil when the server has a leader, usable ACLs and a key to sign identities with.
-func (n *Nomad) serverAnswers(ctx context.Context) error {
-	q := (&nomad.QueryOptions{}).WithContext(ctx)
-	if _, err := n.Client.Status().Leader(); err != nil {
-		return err
-	}
-	if _, _, err := n.Client.ACLTokens().Self(q); err != nil {
-		return errors.Join(err, n.bootstrap(ctx))
-	}
-	keys, _, err := n.Client.Keyring().List(q)
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 {
-		return errors.New("no key in the keyring yet")
-	}
-	return nil
-}
-
-// firstStart starts an agent without data. In about every third first start the client asks to register in the moment before
-// the server has made its first key, is refused, and tries again only after half a minute; a restart is faster.
-func (n *Nomad) firstStart(ctx context.Context) error {
-	n.ready = n.serverAnswers
-	if err := n.Start(ctx); err != nil {
-		return err
-	}
-	n.ready = n.answers
-	soon, cancel := context.WithTimeout(ctx, 4*time.Second)
-	defer cancel()
-	if poll(soon, pollEvery, n.answers) == nil {
-		return nil
-	}
-	return n.Restart(ctx)
 }
 
 // bootstrap makes the management token that this Nomad was given. It fails where that was done before.

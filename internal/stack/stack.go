@@ -4,7 +4,7 @@
 //
 //	Consul   ACLs, default deny; Nomad has a token of its own
 //	Vault    file storage, unsealed by Start; key/value version 2 at secret/
-//	Nomad    server and client in one agent; ACLs; raw_exec; memory oversubscription
+//	Nomad    a server and a client; ACLs; raw_exec; memory oversubscription
 //	         services and tasks log in to Consul (auth method nomad-workloads) and Vault (jwt-nomad) by identity
 //
 // Every server can be killed and started again on its data and address. Stop ends the jobs first and then the servers; if the
@@ -95,7 +95,7 @@ func prepareDir(dir string) (string, error) {
 		return "", fmt.Errorf("the path %s is longer than %d bytes: Nomad could not make its sockets below it; choose a shorter one", dir, longestDir)
 	}
 	// Other accounts may pass through to the tasks that Nomad runs as them, and see nothing else.
-	for _, d := range []string{"", "log", "consul", "vault", "nomad"} {
+	for _, d := range []string{"", "log", "consul", "vault", "nomad-server", "nomad"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			return "", err
 		}
@@ -113,7 +113,7 @@ func (s *Stack) start(ctx context.Context, o Options) (err error) {
 	if s.unwatch, err = watch(s.Dir); err != nil {
 		return err
 	}
-	ports, err := FreePorts(9)
+	ports, err := FreePorts(10)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (s *Stack) start(ctx context.Context, o Options) (err error) {
 	choose(o.Ports.Consul, &ports[0])
 	choose(o.Ports.Vault, &ports[3])
 	choose(o.Ports.Nomad, &ports[5])
-	choose(o.Ports.Dex, &ports[8])
+	choose(o.Ports.Dex, &ports[9])
 
 	if s.Consul, err = newConsul(o, paths["consul"], ports[0:3]); err != nil {
 		return err
@@ -136,18 +136,23 @@ func (s *Stack) start(ctx context.Context, o Options) (err error) {
 	if err := inParallel(
 		func() error { return startAndSetUp(ctx, s.Consul.Start, s.Consul.setup) },
 		func() error { return startAndSetUp(ctx, s.Vault.Start, s.Vault.setup) },
-		func() error { return s.startDex(ctx, o, paths["dex"], ports[8]) },
+		func() error { return s.startDex(ctx, o, paths["dex"], ports[9]) },
 		func() error { return s.startPostgres(ctx, o) },
 	); err != nil {
 		return err
 	}
 	// Nomad is told Consul's token in its configuration, and the other two check Nomad's keys when they are told of them.
-	if s.Nomad, err = newNomad(o, paths["nomad"], ports[5:8], s.Consul, s.Vault); err != nil {
+	if s.Nomad, err = newNomad(o, paths["nomad"], ports[5:9], s.Consul, s.Vault); err != nil {
 		return err
 	}
-	return startAndSetUp(ctx, s.Nomad.firstStart, func(ctx context.Context) error {
-		return errors.Join(s.Consul.trustNomad(ctx, s.Nomad.JWKS()), s.Vault.trustNomad(ctx, s.Nomad.JWKS()))
-	})
+	if err := s.Nomad.Start(ctx); err != nil {
+		return err
+	}
+	return inParallel(
+		func() error { return s.Nomad.Node.Start(ctx) },
+		func() error { return s.Consul.trustNomad(ctx, s.Nomad.JWKS()) },
+		func() error { return s.Vault.trustNomad(ctx, s.Nomad.JWKS()) },
+	)
 }
 
 func (o Options) tools() []string {
@@ -207,7 +212,7 @@ func (s *Stack) Stop() error {
 func (s *Stack) processes() []*Process {
 	var all []*Process
 	if s.Nomad != nil {
-		all = append(all, s.Nomad.Process)
+		all = append(all, s.Nomad.Node, s.Nomad.Process)
 	}
 	if s.Dex != nil {
 		all = append(all, s.Dex.Process)

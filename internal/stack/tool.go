@@ -20,6 +20,9 @@ import (
 // module is the module in whose checkout the tool modules lie.
 const module = "github.com/nomadhub/nomadhub"
 
+// ErrUnavailable means that a server program is not on this machine and cannot be built on it.
+var ErrUnavailable = errors.New("a program of the real stack is not to be had")
+
 // tool is one server program that the stack runs, and how to build it from its own module below internal/stack/tools.
 type tool struct {
 	name    string
@@ -114,7 +117,7 @@ func (f finder) cached(ctx context.Context, t tool) (string, error) {
 	fmt.Fprintf(f.Out, "stack: building %s %s as a Go tool, once, about %d minutes on two cores, into %s\n", t.name, t.version, t.minutes, target)
 	began := time.Now()
 	if err := f.Build(ctx, t, target); err != nil {
-		return "", fmt.Errorf("build %s %s: %w", t.name, t.version, err)
+		return "", fmt.Errorf("%w: build %s %s: %w", ErrUnavailable, t.name, t.version, err)
 	}
 	fmt.Fprintf(f.Out, "stack: built %s %s in %s\n", t.name, t.version, time.Since(began).Round(time.Second))
 	return target, nil
