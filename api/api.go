@@ -1,0 +1,126 @@
+// Package api is JupyterHub's REST API. Stock single-user servers, the idle culler and scripts that people wrote for JupyterHub speak it, so paths, status
+// codes and fields are JupyterHub's; what is ours stands beside them.
+//
+// There is one file per resource; its mount function lists the routes, each with the scopes of which a caller needs one. How a request travels:
+//
+//	NeedCredential ─► need(scopes on the target) ─► handler: decode, one call on the hub ─► view: only the fields that the caller may read
+//	 403: who?         403: never; 404: not this one
+//
+// What a caller may not see and what does not exist are told in the same words, so that nobody learns who is at this hub.
+package api
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/nomadhub/nomadhub/httpd"
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// Options are what the API is made of. Hub, Sessions and Logger are required.
+type Options struct {
+	Hub      *hub.Hub
+	Sessions *httpd.Sessions
+	Logger   *slog.Logger
+
+	// SlowSpawn and SlowStop are how long a request waits for a server to be up or gone before it answers 202; default 10 s.
+	SlowSpawn, SlowStop time.Duration
+	// KeepAlive is how often a progress stream shows that it is alive; default 8 s.
+	KeepAlive time.Duration
+	// Info is shown by /info.
+	Info Info
+}
+
+// API serves the REST API.
+type API struct {
+	hub      *hub.Hub
+	urls     hub.URLs
+	sessions *httpd.Sessions
+	group    httpd.Group
+	opts     Options
+}
+
+// New checks the options.
+func New(o Options) (*API, error) {
+	if o.Hub == nil || o.Sessions == nil || o.Logger == nil {
+		return nil, errors.New("api: Hub, Sessions and Logger are required")
+	}
+	const patience, keepAlive = 10 * time.Second, 8 * time.Second // JupyterHub's
+	o.SlowSpawn, o.SlowStop = cmp.Or(o.SlowSpawn, patience), cmp.Or(o.SlowStop, patience)
+	o.KeepAlive = cmp.Or(o.KeepAlive, keepAlive)
+	return &API{
+		hub: o.Hub, urls: o.Hub.URLs(), sessions: o.Sessions,
+		group: httpd.Group{Render: httpd.RenderJSON, Log: o.Logger}, opts: o,
+	}, nil
+}
+
+// Mount adds every resource to a router that is mounted at the API's root, "/hub/api". It does not matter on which listener.
+func (a *API) Mount(r chi.Router) {
+	r.Use(headers, preflight)
+	r.NotFound(a.do(func(http.ResponseWriter, *http.Request) error { return errNoPath }))
+	r.MethodNotAllowed(wrongMethod(r))
+
+	r.Group(a.mountRoot)
+	r.Group(func(r chi.Router) {
+		r.Use(a.sessions.NeedCredential(a.group))
+		a.mountInfo(r)
+		a.mountSelf(r)
+		a.mountUsers(r)
+		a.mountActivity(r)
+		a.mountServers(r)
+		a.mountProgress(r)
+		a.mountTokens(r)
+	})
+}
+
+var errNoPath = hub.Errorf(hub.NotFound, "There is nothing at this address of the API.")
+
+func (a *API) do(h httpd.HandlerFunc) http.HandlerFunc { return a.group.Do(h) }
+
+// headers keep answers of the API from being shown as pages, whatever they hold.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// preflight answers OPTIONS on every path, as JupyterHub does. There is no Access-Control-Allow-Origin, so no other site's script gets any further.
+func preflight(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions {
+			empty(w, http.StatusOK)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// wrongMethod answers for paths that exist, and says with which methods.
+func wrongMethod(routes chi.Routes) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		path := chi.RouteContext(r.Context()).RoutePath
+		allowed := []string{http.MethodOptions}
+		for _, m := range methods {
+			if routes.Match(chi.NewRouteContext(), m, path) {
+				allowed = append(allowed, m)
+			}
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		httpd.RenderJSON(w, r, httpd.Problem{Status: http.StatusMethodNotAllowed, Message: "The method " + r.Method + " is not offered at this address."})
+	}
+}
+
+// empty is an answer without a body. JupyterHub marks it as text, and clients that parse JSON go by that.
+func empty(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(status)
+}

@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/nomadhub/nomadhub/auth/scope"
+	"github.com/nomadhub/nomadhub/httpd"
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// rule says who may use a route: whoever holds one of the scopes for what the path is about.
+type rule struct {
+	scopes []string
+	about  about
+	// unborn lets the user of the path not exist yet.
+	unborn bool
+	// blunt refuses with 403 where others say 404.
+	blunt bool
+}
+
+// about is what a path names.
+type about int
+
+const (
+	aboutAll    about = iota // nothing: the scope must not be narrowed
+	aboutSome                // a list: what the scope is narrowed to is what the list holds
+	aboutUser                // {name}
+	aboutServer              // {name} and {server}, or the default server
+)
+
+func anywhere(scopes ...string) rule { return rule{scopes: scopes, about: aboutAll} }
+func listing(scopes ...string) rule  { return rule{scopes: scopes, about: aboutSome} }
+func onUser(scopes ...string) rule   { return rule{scopes: scopes, about: aboutUser} }
+
+// onNewUser is for making the user of the path.
+func onNewUser(scopes ...string) rule { return rule{scopes: scopes, about: aboutUser, unborn: true} }
+
+// onUserBluntly is onUser, but says 403 also where others say 404.
+func onUserBluntly(scopes ...string) rule { return rule{scopes: scopes, about: aboutUser, blunt: true} }
+
+func onServer(scopes ...string) rule { return rule{scopes: scopes, about: aboutServer} }
+
+// target is what a path names, as far as it exists.
+type target struct {
+	user   hub.User
+	exists bool
+	server string
+}
+
+type targetKey struct{}
+
+// targetOf tells what the path of the request names.
+func targetOf(r *http.Request) target {
+	t, _ := r.Context().Value(targetKey{}).(target)
+	return t
+}
+
+// errHidden is said of what does not exist and of what the caller may not see.
+var errHidden = hub.Errorf(hub.NotFound, "There is no such thing, or you have no access to it.")
+
+// need lets only those pass whom the rule allows. Who holds none of its scopes at all gets 403; who holds one for something else gets 404.
+func (a *API) need(k rule) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return a.do(func(w http.ResponseWriter, r *http.Request) error {
+			p := httpd.Principal(r)
+			if !slices.ContainsFunc(k.scopes, p.Holds) {
+				return errScopes(k.scopes)
+			}
+			t, err := a.find(r, k)
+			if err != nil {
+				return err
+			}
+			missing := k.about >= aboutUser && !t.exists && !k.unborn
+			switch allowed := k.allows(p, t); {
+			case !allowed && k.about == aboutSome, (!allowed || missing) && k.blunt:
+				return errScopes(k.scopes)
+			case !allowed, missing:
+				return errHidden
+			}
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, t)))
+			return nil
+		})
+	}
+}
+
+func errScopes(scopes []string) error {
+	return hub.Errorf(hub.Forbidden, "Your credentials do not allow this. It needs one of the scopes: %s.", strings.Join(scopes, ", "))
+}
+
+// find reads from the path what the request is about.
+func (a *API) find(r *http.Request, k rule) (t target, err error) {
+	if k.about < aboutUser {
+		return t, nil
+	}
+	name, err := httpd.Param(r, "name")
+	if err != nil {
+		return t, err
+	}
+	if t.server, err = httpd.Param(r, "server"); err != nil {
+		return t, err
+	}
+	t.user, err = a.hub.UserByName(r.Context(), name)
+	switch {
+	case hub.KindOf(err) == hub.NotFound:
+		t.user.Name = hub.NormalizeUserName(name)
+		return t, nil
+	case err != nil:
+		return t, err
+	}
+	t.exists = true
+	return t, nil
+}
+
+func (k rule) allows(p hub.Principal, t target) bool {
+	return slices.ContainsFunc(k.scopes, func(name string) bool {
+		switch k.about {
+		case aboutAll:
+			return p.Can(name, scope.Object{})
+		case aboutSome:
+			return selectsUsers(p.Scopes.Filter(name))
+		case aboutUser:
+			return p.Can(name, userObject(t.user))
+		case aboutServer:
+			return p.Can(name, serverObject(t.user, t.server))
+		}
+		return false
+	})
+}
+
+// selectsUsers tells whether a list of users can be made from the filter: a limit to a server selects none.
+func selectsUsers(f scope.Filter) bool {
+	return f.All() || len(f.Names(scope.ByUser))+len(f.Names(scope.ByGroup)) > 0
+}
+
+func userObject(u hub.User) scope.Object { return scope.User(u.Name, u.Groups...) }
+
+func serverObject(u hub.User, server string) scope.Object {
+	return scope.Server(u.Name, server, u.Groups...)
+}
