@@ -30,12 +30,13 @@ func (f *feed) follow(ctx context.Context, news func()) {
 	f.mu.Unlock()
 	for {
 		for routes, err := range f.source.Routes(ctx) {
+			if routes != nil || err == nil {
+				f.accept(routes, err)
+				news()
+			}
 			if err != nil {
 				f.fail(err)
-				continue
 			}
-			f.accept(routes)
-			news()
 		}
 		if ctx.Err() != nil {
 			return
@@ -49,13 +50,18 @@ func (f *feed) follow(ctx context.Context, news func()) {
 	}
 }
 
-func (f *feed) accept(routes []Route) {
+// accept takes a snapshot. One that comes with an error is the best that the source knows, and does not count as fresh.
+func (f *feed) accept(routes []Route, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.routes, f.answered = routes, true
+	if err != nil {
+		return
+	}
 	if f.err != nil {
 		f.log.Info("routes are fresh again", "age", time.Since(f.stale), "routes", len(routes))
 	}
-	f.routes, f.answered, f.stale, f.err = routes, true, time.Time{}, nil
+	f.stale, f.err = time.Time{}, nil
 }
 
 // fail keeps the snapshot. It logs the first error of a row only: a source that is away says so every few seconds.

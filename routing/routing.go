@@ -26,7 +26,8 @@ type Route struct {
 }
 
 // Source yields full snapshots of routes, never deltas. The first snapshot may be empty. On trouble it yields an error, and the
-// last good snapshot stays in use; the sequence ends only when ctx does.
+// last good snapshot stays in use; the sequence ends only when ctx does. An error that comes with routes that are not nil is a snapshot
+// of which a part may be old. After an error, a source that is well again yields its snapshot, even an unchanged one.
 type Source interface {
 	Routes(ctx context.Context) iter.Seq2[[]Route, error]
 }

@@ -1,0 +1,92 @@
+package consul
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/nomadhub/nomadhub/routing"
+)
+
+// readRegistrations takes from a listing what speaks of notebooks of this shard. Checks do not count: a failing one does not make a server
+// unreachable, and it is for Nomad to say that a server has ended.
+func readRegistrations(entries []*api.ServiceEntry, shard int) (map[registration]bool, []ignored) {
+	registrations, bad := make(map[registration]bool, len(entries)), []ignored(nil)
+	for _, entry := range entries {
+		if entry == nil || entry.Service == nil {
+			continue
+		}
+		r, err := readRegistration(entry)
+		switch {
+		case err != nil:
+			bad = append(bad, ignored{"registration " + entry.Service.ID, malformed})
+		case routing.Shard(r.server) != shard:
+			bad = append(bad, ignored{"registration " + entry.Service.ID, copied})
+		default:
+			registrations[r] = true
+		}
+	}
+	return registrations, bad
+}
+
+func readRegistration(entry *api.ServiceEntry) (registration, error) {
+	s := entry.Service
+	host := s.Address
+	if host == "" && entry.Node != nil {
+		host = entry.Node.Address
+	}
+	r := registration{
+		server: s.Meta[MetaServer], allocation: s.Meta[MetaAllocation],
+		address: routing.NormalAddress(net.JoinHostPort(host, strconv.Itoa(s.Port))),
+	}
+	if r.server == "" || r.allocation == "" || r.address == "" {
+		return r, errors.New("not a notebook's registration")
+	}
+	if text := s.Meta[MetaGeneration]; text != "" {
+		var err error
+		if r.generation, err = strconv.ParseInt(text, 10, 64); err != nil || r.generation < 1 {
+			return r, fmt.Errorf("generation %q: %w", text, err)
+		}
+	}
+	return r, nil
+}
+
+// listedBinding is a binding as it lies in the key-value store.
+type listedBinding struct {
+	kept
+	index  uint64
+	marked uint64 // when a mark was made, in seconds since 1970; tells nothing but when it may be removed
+}
+
+// readBindings opens the bindings of a shard. One that the hub did not sign, or that lies at a key which is not its own, is not there.
+func (r *Registry) readBindings(pairs api.KVPairs, shard int) (map[string]listedBinding, []ignored) {
+	bindings, bad := make(map[string]listedBinding, len(pairs)), []ignored(nil)
+	for _, pair := range pairs {
+		b, why := r.open(pair)
+		if why == "" && routing.Shard(b.Server) != shard {
+			why = copied
+		}
+		if why != "" {
+			// The index makes another forgery at the same key another one, so that each is counted.
+			bad = append(bad, ignored{fmt.Sprint("binding ", pair.Key, " ", pair.ModifyIndex), why})
+			continue
+		}
+		bindings[b.Server] = b
+	}
+	return bindings, bad
+}
+
+func (r *Registry) open(pair *api.KVPair) (listedBinding, reason) {
+	b, err := routing.OpenBinding(r.signer, pair.Value)
+	switch {
+	case err != nil:
+		return listedBinding{}, forged
+	case !strings.HasSuffix(pair.Key, "/"+b.Server) || !keyable(b.Server):
+		return listedBinding{}, copied
+	}
+	return listedBinding{kept: kept{Binding: b, sealed: string(pair.Value)}, index: pair.ModifyIndex, marked: pair.Flags}, ""
+}

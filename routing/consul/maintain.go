@@ -1,0 +1,57 @@
+package consul
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// markTTL is how long the mark of a withdrawn binding stays. It has to outlive every replica that has not heard of the withdrawal, since such
+// a one would take the missing binding for a lost one. A server that starts again overwrites its mark.
+const markTTL = 7 * 24 * time.Hour
+
+// maintain makes Consul hold what this replica knows: bindings and marks that it lost (a restored snapshot, a new cluster), or has an older
+// version of. What fails is tried again at the next reading.
+func (r *Registry) maintain(ctx context.Context, s *shard, listed map[string]listedBinding) {
+	lost, done := s.compare(listed, time.Now())
+	for _, b := range lost {
+		restored, err := r.set(ctx, b, listed[b.Server].index)
+		switch {
+		case err != nil:
+			r.log.Debug("binding not restored", "server_id", b.Server, "err", err)
+			return
+		case restored:
+			r.log.Warn("Consul had lost a binding; it is restored", "server_id", b.Server, "generation", b.Generation)
+		}
+	}
+	for _, server := range done {
+		b, there := listed[server]
+		if !there {
+			continue
+		}
+		if _, _, err := r.client.KV().DeleteCAS(&api.KVPair{Key: r.bindingKey(server), ModifyIndex: b.index},
+			(&api.WriteOptions{Token: r.tokens.token()}).WithContext(ctx)); err != nil {
+			r.log.Debug("old mark not removed", "server_id", server, "err", err)
+		}
+	}
+	s.forget(done)
+}
+
+// compare finds the bindings of which Consul has nothing or something older, and the marks that have served their time.
+func (s *shard) compare(listed map[string]listedBinding, now time.Time) (lost []kept, done []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for server, mine := range s.bindings {
+		theirs, there := listed[server]
+		switch {
+		case !there && mine.Withdrawn():
+			done = append(done, server)
+		case !there, theirs.Binding != mine.Binding && mine.MayReplace(theirs.Binding):
+			lost = append(lost, mine)
+		case mine.Withdrawn() && theirs.Binding == mine.Binding && now.Sub(time.Unix(int64(theirs.marked), 0)) > markTTL: //nolint:gosec // seconds fit
+			done = append(done, server)
+		}
+	}
+	return lost, done
+}
