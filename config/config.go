@@ -118,6 +118,7 @@ type Limits struct {
 // Login says who may enter.
 type Login struct {
 	AllowAll        bool     `hcl:"allow_all,optional" doc:"Everybody whom an authenticator vouches for."`
+	Public          bool     `hcl:"public,optional" doc:"Says that allow_all is meant even for a provider where anybody can get an account."`
 	AllowedUsers    []string `hcl:"allowed_users,optional" doc:"These users."`
 	AllowedGroups   []string `hcl:"allowed_groups,optional" doc:"Members of any of these groups."`
 	BlockedUsers    []string `hcl:"blocked_users,optional" doc:"Never these, whatever else is said."`

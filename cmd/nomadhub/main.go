@@ -1,0 +1,84 @@
+// Command nomadhub is a JupyterHub for HashiCorp Nomad: one binary, one subcommand per file.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// command is one subcommand.
+type command struct {
+	name, summary string
+	run           func(ctx context.Context, args []string, std streams) error
+}
+
+// streams are where a command reads and writes, and the environment that it sees.
+type streams struct {
+	out, err io.Writer
+	environ  []string
+}
+
+func commands() []command {
+	return []command{
+		{"dev", "run a hub for a trial on this machine, with a one-time link to log in", runDev},
+		{"serve", "run the hub", runServe},
+		{"migrate", "bring the database's schema up to date", runMigrate},
+		{"config", "show every option with its default; config check: check a configuration", runConfig},
+		{"token", "make an API token for a user", runToken},
+		{"version", "print the version", runVersion},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	err := dispatch(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr, environ: os.Environ()})
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "nomadhub: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+func dispatch(ctx context.Context, args []string, std streams) error {
+	if len(args) > 0 {
+		for _, c := range commands() {
+			if c.name == args[0] {
+				return c.run(ctx, args[1:], std)
+			}
+		}
+	}
+	usage(std.err)
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		return nil
+	}
+	return fmt.Errorf("there is no command %q", args[0])
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: nomadhub COMMAND [options]")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.summary)
+	}
+	fmt.Fprintln(w, "nomadhub COMMAND -h tells a command's options.")
+}
+
+// paths is a flag that may be given more than once.
+type paths []string
+
+func (p *paths) String() string     { return fmt.Sprint(*p) }
+func (p *paths) Set(v string) error { *p = append(*p, v); return nil }
+
+func newFlags(name string, std streams) *flag.FlagSet {
+	fs := flag.NewFlagSet("nomadhub "+name, flag.ContinueOnError)
+	fs.SetOutput(std.err)
+	return fs
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/config"
+	"github.com/nomadhub/nomadhub/jobspecs"
+	"github.com/nomadhub/nomadhub/scheduler"
+	"github.com/nomadhub/nomadhub/scheduler/local"
+	"github.com/nomadhub/nomadhub/scheduler/nomad"
+)
+
+// openScheduler opens what runs users' servers, and returns how to let go of it.
+func openScheduler(cfg config.Config, environ []string, log *slog.Logger) (scheduler.Scheduler, func() error, error) {
+	if cfg.Nomad == nil {
+		s, err := openLocal(*cfg.Local, environ, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.Close, nil
+	}
+	s, err := openNomad(*cfg.Nomad, log)
+	return s, func() error { return nil }, err
+}
+
+// inherited are the variables of the hub's own environment that servers on this machine get as well. Nothing else reaches them.
+var inherited = []string{"PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "JUPYTERHUB_SINGLEUSER_APP", "JUPYTERHUB_SINGLEUSER_EXTENSION"}
+
+func openLocal(c config.Local, environ []string, log *slog.Logger) (*local.Scheduler, error) {
+	env := map[string]string{}
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		for _, keep := range inherited {
+			if name == keep {
+				env[name] = value
+			}
+		}
+	}
+	command := c.Command
+	if len(command) > 0 && strings.Contains(command[0], "/") { // what belongs to the command is beside it: the kernels' Python first of all
+		env["PATH"] = filepath.Dir(command[0]) + string(os.PathListSeparator) + env["PATH"]
+	}
+	o := local.Options{Dir: c.Directory, Command: command, Env: env, Logger: log}
+	if !c.Accounts {
+		o.Home = func(s scheduler.Spec) (string, error) { return filepath.Join(c.Home, cmp.Or(s.Home, s.ID)), nil }
+	}
+	return local.New(o)
+}
+
+func openNomad(c config.Nomad, log *slog.Logger) (*nomad.Scheduler, error) {
+	client, err := nomadClient(c)
+	if err != nil {
+		return nil, err
+	}
+	jobspec, err := readJobspec(c.Jobspec)
+	if err != nil {
+		return nil, err
+	}
+	return nomad.New(nomad.Options{
+		Client: client, Namespace: c.Namespace, Region: c.Region, Jobspec: jobspec, Variables: c.Variables,
+		JobPrefix: c.JobPrefix, Logger: log,
+	})
+}
+
+func readJobspec(name string) (string, error) {
+	if name == "" {
+		b, err := jobspecs.FS.ReadFile("notebook.nomad.hcl")
+		return string(b), err
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("the jobspec cannot be read: %w", err)
+	}
+	return string(b), nil
+}
+
+const nomadHeaderTimeout = 6 * time.Minute // above the longest blocking query
+
+// nomadClient reaches Nomad over TCP or its task API's socket, with a token that may be replaced while the hub runs.
+func nomadClient(c config.Nomad) (*api.Client, error) {
+	conf := api.DefaultConfig()
+	conf.Address = cmp.Or(c.Address, conf.Address)
+	conf.Region, conf.Namespace = cmp.Or(c.Region, conf.Region), c.Namespace
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: nomadHeaderTimeout,
+	}
+	client := &http.Client{Transport: transport}
+	if socket, ok := strings.CutPrefix(conf.Address, "unix://"); ok {
+		conf.Address = "http://127.0.0.1"
+		transport.Proxy = nil
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		}
+	} else if err := api.ConfigureTLS(client, conf.TLSConfig); err != nil {
+		return nil, fmt.Errorf("TLS to Nomad: %w", err)
+	}
+	if c.TokenFile != "" {
+		conf.SecretID = ""
+		client.Transport = &tokenFile{next: transport, path: c.TokenFile}
+	}
+	conf.HttpClient = client
+	return api.NewClient(conf)
+}
+
+// tokenFile puts the token of a file into each request. Nomad replaces the file before a workload identity expires.
+type tokenFile struct {
+	next http.RoundTripper
+	path string
+}
+
+func (t *tokenFile) RoundTrip(r *http.Request) (*http.Response, error) {
+	b, err := os.ReadFile(t.path)
+	if err != nil {
+		return nil, fmt.Errorf("token for Nomad: %w", err)
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("X-Nomad-Token", strings.TrimSpace(string(b)))
+	return t.next.RoundTrip(r)
+}

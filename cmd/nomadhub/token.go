@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nomadhub/nomadhub/config"
+	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/store"
+)
+
+// runToken makes a token with the database alone, so that it works while no hub runs: for the first script of an operator.
+func runToken(ctx context.Context, args []string, std streams) error {
+	var files paths
+	fs := newFlags("token", std)
+	fs.Var(&files, "config", "configuration file or directory; may be repeated")
+	dsn := fs.String("dsn", "", "database, instead of the configuration's")
+	user := fs.String("user", "", "name of the user whose token it is (required)")
+	note := fs.String("note", "made by nomadhub token", "what the token is for")
+	scopes := fs.String("scopes", "", "scopes, separated by commas; default: all that the user may do")
+	expires := fs.Duration("expires", 0, "time after which the token ends, such as 720h; default: never")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if *user == "" {
+		return errors.New("say whose token it shall be: nomadhub token -user NAME")
+	}
+	cfg, err := config.Load(config.Default(defaultDirectory), files, std.environ)
+	if err != nil {
+		return err
+	}
+	if *dsn != "" {
+		cfg.Database.DSN = *dsn
+	}
+	db, err := store.Open(ctx, store.Options{DSN: cfg.Database.DSN, Logger: newLogger(std.err, *cfg.Log)})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	owner, err := db.UserByName(ctx, hub.NormalizeUserName(*user))
+	if errors.Is(err, hub.ErrNotFound) {
+		return fmt.Errorf("there is no user named %q; they have to log in once, or be added by an administrator", *user)
+	}
+	if err != nil {
+		return err
+	}
+	want := hub.NewToken{Note: *note, ExpiresIn: *expires}
+	if *scopes != "" {
+		want.Scopes = strings.Split(*scopes, ",")
+	}
+	secret, _, err := hub.IssueToken(ctx, db, owner, want)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(std.out, secret)
+	return nil
+}
