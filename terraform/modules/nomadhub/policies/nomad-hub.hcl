@@ -2,12 +2,12 @@
 # job by its workload identity. It may not read what notebooks store in variables of their own, enter their tasks or change the
 # cluster.
 namespace "${notebook_namespace}" {
-  capabilities = ["parse-job", "submit-job", "read-job", "list-jobs", "read-logs"]
+  capabilities = ["list-jobs", "parse-job", "read-job", "submit-job", "read-logs"]
 
   # The environment of a notebook, with its token, until the notebook ended.
   variables {
     path "nomad/jobs/${job_prefix}*" {
-      capabilities = ["read", "write", "destroy", "list"]
+      capabilities = ["read", "write", "destroy"]
     }
   }
 }
