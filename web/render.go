@@ -1,0 +1,123 @@
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/nomadhub/nomadhub/httpd"
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// chrome is what surrounds every page.
+type chrome struct {
+	Title   string
+	Section string // which entry of the navigation is this page: "home", "token", "admin" or ""
+	User    *personView
+	XSRF    string // for forms
+	// Refresh is after how many seconds a browser without JavaScript asks again; 0: never.
+	Refresh int
+	Links   links
+	Version string
+}
+
+// personView is who looks at the page.
+type personView struct {
+	Name  string
+	Admin bool // may see the administration
+}
+
+// links are the addresses that every page offers.
+type links struct{ Index, Home, Token, Admin, Login, Logout, Hub string }
+
+// chrome prepares a page for whoever asks for it. It may set the cookie of the page token, so it comes before anything is written.
+func (h *Web) chrome(w http.ResponseWriter, r *http.Request, title, section string) chrome {
+	c := h.bareChrome(title)
+	p := httpd.Principal(r)
+	c.Section = section
+	c.XSRF = h.sessions.PageToken(w, r, p.Session)
+	if p.User.ID != "" {
+		c.User = &personView{Name: p.User.Name, Admin: p.Can(scopeAdminUI, everything)}
+	}
+	return c
+}
+
+// bareChrome is for pages that may be shown where the hub's cookies do not reach.
+func (h *Web) bareChrome(title string) chrome {
+	at := h.urls.Hub()
+	return chrome{
+		Title: title, Version: h.version,
+		Links: links{
+			Index: at, Home: h.urls.Home(), Token: at + "token", Admin: at + "admin", Login: h.urls.Login(), Logout: at + "logout", Hub: at,
+		},
+	}
+}
+
+// parseTemplates makes one set per page: the layout, the parts that pages share, and the page itself. A template that names what does not exist fails here.
+func parseTemplates(a *assets) (map[string]*template.Template, error) {
+	shared, err := template.New("").Funcs(template.FuncMap{"asset": a.url}).Option("missingkey=error").
+		ParseFS(templateFiles, "templates/_*.html")
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	files, err := fs.Glob(templateFiles, "templates/[a-z]*.html")
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	pages := make(map[string]*template.Template, len(files))
+	for _, f := range files {
+		t, err := shared.Clone()
+		if err == nil {
+			t, err = t.ParseFS(templateFiles, f)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("web: %w", err)
+		}
+		pages[strings.TrimSuffix(path.Base(f), ".html")] = t
+	}
+	return pages, nil
+}
+
+// show renders a page completely before anything is written, so that a fault in it is an error and not half a page.
+func (h *Web) show(w http.ResponseWriter, status int, name string, page any) error {
+	t := h.pages[name]
+	if t == nil {
+		return fmt.Errorf("web: there is no page %q", name)
+	}
+	var body bytes.Buffer
+	if err := t.ExecuteTemplate(&body, "layout", page); err != nil {
+		return fmt.Errorf("web: %w", err)
+	}
+	setSecureHeaders(w.Header(), h.urls)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store") // what was shown to one person is not shown to the next by "back"
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // the browser is gone; nobody is left to tell
+	return nil
+}
+
+// setSecureHeaders says what a page may do: nothing that we did not write ourselves. Servers of users live on the same origin, so a hole here would
+// be one into them.
+func setSecureHeaders(header http.Header, urls hub.URLs) {
+	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "+
+		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; report-uri "+urls.Hub()+"security/csp-report")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "same-origin")
+}
+
+func secureHeaders(urls hub.URLs) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			setSecureHeaders(w.Header(), urls)
+			next.ServeHTTP(w, r)
+		})
+	}
+}
