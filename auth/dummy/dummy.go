@@ -45,8 +45,8 @@ func (a *Authenticator) ID() string { return a.id }
 // Label is what the login page shows.
 func (a *Authenticator) Label() string { return a.label }
 
-// Open tells that no password is configured, so that everybody who can reach the hub can be anybody.
-func (a *Authenticator) Open() bool { return a.password == "" }
+// AnyPassword tells that no password is configured, so that everybody who can reach the hub can be anybody.
+func (a *Authenticator) AnyPassword() bool { return a.password == "" }
 
 // Login believes the name, and fails with ErrDenied if it is empty or the password is wrong.
 func (a *Authenticator) Login(_ context.Context, name, password string) (auth.Identity, error) {
