@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"maps"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -137,9 +138,23 @@ type key struct {
 	private *rsa.PrivateKey
 }
 
+// firstKeys are made once for all providers of a test run: that takes longer than most tests.
+var firstKeys = sync.OnceValues(func() (keys signingKeys, err error) {
+	if keys.current.private, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+		return keys, err
+	}
+	keys.foreign.private, err = rsa.GenerateKey(rand.Reader, 2048)
+	return keys, err
+})
+
 func newSigningKeys(t testing.TB) *signingKeys {
 	t.Helper()
-	return &signingKeys{current: newKey(t), foreign: newKey(t)}
+	keys, err := firstKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys.current.id, keys.foreign.id = rand.Text(), rand.Text()
+	return &keys
 }
 
 func newKey(t testing.TB) key {

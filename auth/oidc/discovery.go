@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
@@ -148,13 +149,14 @@ func (p *provider) oauth(cfg Config, callback string) oauth2.Config {
 	return oauth2.Config{ClientID: cfg.ClientID, Endpoint: endpoint, RedirectURL: callback, Scopes: cfg.Scopes}
 }
 
-// shorten keeps the page that a broken provider sends out of the log.
+// shorten keeps the page that a broken provider sends out of the log: the library's errors quote it.
 func shorten(err error) error {
 	if _, ok := errors.AsType[*url.Error](err); ok {
 		return err
 	}
-	if text := err.Error(); len(text) > 200 {
-		return errors.New(text[:200] + "…")
+	text := strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), "")
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "") + "…"
 	}
-	return err
+	return errors.New(text)
 }
