@@ -4,8 +4,8 @@
 //	hub ────Publish────► KV nomadhub/bindings/3f/SERVER: signed by the hub: which address owns which path  "it is true"
 //	                     KV nomadhub/changes/3f: touched in the same transaction                           "look again"
 //
-//	128 blocking queries, one per service name ┐
-//	1 blocking query on changes/ ──────────────┴► read the shard's bindings ──► route = binding with its registration
+//	blocking query on changes/ ────────► read the shard's bindings ────────┐
+//	blocking query on a shard's service, while a binding has no registration ┴► route = binding with its registration
 //
 // Nothing vanishes by absence. A registration only has to be seen once, for as long as its binding stands; a binding ends by a signed mark
 // or a newer binding. So an empty answer, a lost leader or a Consul that forgot everything takes nobody's notebook away.
@@ -35,11 +35,12 @@ var (
 	_ routing.Publisher = (*Registry)(nil)
 )
 
-// Consul's own limit is 200 connections from one address (limits.http_max_conns_per_client). 129 are held by blocking queries, the others read
-// and write. Two replicas that share one agent over plain HTTP need a higher limit there.
+// Consul's own limit is 200 connections from one address (limits.http_max_conns_per_client), and says 429 to the next. Two hubs on one
+// machine share an agent whenever one takes over from the other, so each keeps below half of that.
 const (
-	maxConnections = 150
-	maxReads       = 16
+	maxConnections = 90
+	maxWatches     = 56 // blocking queries for registrations
+	maxReads       = 16 // short reads
 )
 
 // maxAnswer bounds what one answer of Consul may take of our memory. A shard of 1,000 notebooks is under 2 MB.
@@ -77,7 +78,8 @@ type Registry struct {
 	log       *slog.Logger
 	metrics   *metrics
 	shards    [routing.Shards]*shard
-	reads     chan struct{} // one token per read of bindings that is under way
+	watches   chan struct{} // one token per blocking query for registrations that is under way
+	reads     chan struct{} // one token per short read that is under way
 	news      chan struct{} // a shard's routes or somebody's health changed; at most one token
 	health    health
 	following atomic.Bool
@@ -100,7 +102,7 @@ func New(o Options) (*Registry, error) {
 		tokens: tokenFile{path: cmp.Or(o.TokenFile, config.TokenFile)}, signer: o.Signer,
 		prefix: cmp.Or(o.Prefix, "nomadhub"), service: cmp.Or(o.Service, "notebook"),
 		readOnly: o.ReadOnly, wait: cmp.Or(o.Wait, time.Minute), log: cmp.Or(o.Logger, slog.Default()),
-		reads: make(chan struct{}, maxReads), news: make(chan struct{}, 1),
+		watches: make(chan struct{}, maxWatches), reads: make(chan struct{}, maxReads), news: make(chan struct{}, 1),
 	}
 	config.TokenFile = "" // ours is read again, theirs is not
 	var err error

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/consul/api"
 
@@ -58,26 +57,30 @@ func readRegistration(entry *api.ServiceEntry) (registration, error) {
 // listedBinding is a binding as it lies in the key-value store.
 type listedBinding struct {
 	kept
-	index  uint64
 	marked uint64 // when a mark was made, in seconds since 1970; tells nothing but when it may be removed
 }
 
+// listing is what lies at the keys of a shard.
+type listing struct {
+	bindings map[string]listedBinding // by server
+	indexes  map[string]uint64        // by key, of whatever lies there
+	bad      []ignored
+}
+
 // readBindings opens the bindings of a shard. One that the hub did not sign, or that lies at a key which is not its own, is not there.
-func (r *Registry) readBindings(pairs api.KVPairs, shard int) (map[string]listedBinding, []ignored) {
-	bindings, bad := make(map[string]listedBinding, len(pairs)), []ignored(nil)
+func (r *Registry) readBindings(pairs api.KVPairs) listing {
+	l := listing{bindings: make(map[string]listedBinding, len(pairs)), indexes: make(map[string]uint64, len(pairs))}
 	for _, pair := range pairs {
+		l.indexes[pair.Key] = pair.ModifyIndex
 		b, why := r.open(pair)
-		if why == "" && routing.Shard(b.Server) != shard {
-			why = copied
-		}
 		if why != "" {
 			// The index makes another forgery at the same key another one, so that each is counted.
-			bad = append(bad, ignored{fmt.Sprint("binding ", pair.Key, " ", pair.ModifyIndex), why})
+			l.bad = append(l.bad, ignored{fmt.Sprint("binding ", pair.Key, " ", pair.ModifyIndex), why})
 			continue
 		}
-		bindings[b.Server] = b
+		l.bindings[b.Server] = b
 	}
-	return bindings, bad
+	return l
 }
 
 func (r *Registry) open(pair *api.KVPair) (listedBinding, reason) {
@@ -85,8 +88,8 @@ func (r *Registry) open(pair *api.KVPair) (listedBinding, reason) {
 	switch {
 	case err != nil:
 		return listedBinding{}, forged
-	case !strings.HasSuffix(pair.Key, "/"+b.Server) || !keyable(b.Server):
+	case pair.Key != r.bindingKey(b.Server) || !keyable(b.Server):
 		return listedBinding{}, copied
 	}
-	return listedBinding{kept: kept{Binding: b, sealed: string(pair.Value)}, index: pair.ModifyIndex, marked: pair.Flags}, ""
+	return listedBinding{kept: kept{Binding: b, sealed: string(pair.Value)}, marked: pair.Flags}, ""
 }

@@ -11,12 +11,12 @@ import (
 // a one would take the missing binding for a lost one. A server that starts again overwrites its mark.
 const markTTL = 7 * 24 * time.Hour
 
-// maintain makes Consul hold what this replica knows: bindings and marks that it lost (a restored snapshot, a new cluster), or has an older
-// version of. What fails is tried again at the next reading.
-func (r *Registry) maintain(ctx context.Context, s *shard, listed map[string]listedBinding) {
-	lost, done := s.compare(listed, time.Now())
+// maintain makes Consul hold what this replica knows: bindings and marks that it lost (a restored snapshot, a new cluster), has an older
+// version of, or something that the hub did not sign in place of. What fails is tried again at the next reading.
+func (r *Registry) maintain(ctx context.Context, s *shard, l listing) {
+	lost, done := s.compare(l.bindings, time.Now())
 	for _, b := range lost {
-		restored, err := r.set(ctx, b, listed[b.Server].index)
+		restored, err := r.set(ctx, b, l.indexes[r.bindingKey(b.Server)])
 		switch {
 		case err != nil:
 			r.log.Debug("binding not restored", "server_id", b.Server, "err", err)
@@ -26,11 +26,11 @@ func (r *Registry) maintain(ctx context.Context, s *shard, listed map[string]lis
 		}
 	}
 	for _, server := range done {
-		b, there := listed[server]
-		if !there {
+		key := r.bindingKey(server)
+		if l.indexes[key] == 0 {
 			continue
 		}
-		if _, _, err := r.client.KV().DeleteCAS(&api.KVPair{Key: r.bindingKey(server), ModifyIndex: b.index},
+		if _, _, err := r.client.KV().DeleteCAS(&api.KVPair{Key: key, ModifyIndex: l.indexes[key]},
 			(&api.WriteOptions{Token: r.tokens.token()}).WithContext(ctx)); err != nil {
 			r.log.Debug("old mark not removed", "server_id", server, "err", err)
 		}

@@ -81,7 +81,7 @@ func (r *Registry) write(ctx context.Context, server string, decide decide) erro
 		next, change := decide(old.Binding, known)
 		if !change {
 			if known {
-				r.settle(s.put(old.kept))
+				r.settle(s.put(old))
 			}
 			return nil
 		}
@@ -103,15 +103,15 @@ func (r *Registry) write(ctx context.Context, server string, decide decide) erro
 }
 
 // get reads the binding of a server and the index to set it by. A binding that the hub did not sign is not known, and gets overwritten.
-func (r *Registry) get(ctx context.Context, server string) (b listedBinding, known bool, index uint64, err error) {
+func (r *Registry) get(ctx context.Context, server string) (b kept, known bool, index uint64, err error) {
 	o := r.options(ctx)
 	o.RequireConsistent = true
 	pair, _, err := r.client.KV().Get(r.bindingKey(server), o)
 	if err != nil || pair == nil {
-		return listedBinding{}, false, 0, err
+		return kept{}, false, 0, err
 	}
-	b, why := r.open(pair)
-	return b, why == "", pair.ModifyIndex, nil
+	listed, why := r.open(pair)
+	return listed.kept, why == "", pair.ModifyIndex, nil
 }
 
 // set writes a binding if its key still has the index, and touches the shard's key in the same transaction. So there is no change that the

@@ -32,11 +32,13 @@ type ignored struct {
 type shard struct {
 	number int
 	poke   chan struct{} // the bindings have to be read again; at most one token
+	want   chan struct{} // a binding waits for its registration; at most one token
 
 	mu            sync.Mutex
 	registrations map[registration]bool // as last listed
 	bindings      map[string]kept       // by server; never removed by absence, never replaced by an older one
 	confirmed     map[string]routing.Binding
+	waiting       int // bindings that are neither confirmed nor withdrawn
 	ignored       map[ignored]bool
 	ignoredKeys   []ignored // of the last reading of bindings
 	ignoredRegs   []ignored // of the last listing of registrations
@@ -46,14 +48,17 @@ type shard struct {
 
 func newShard(number int) *shard {
 	return &shard{
-		number: number, poke: make(chan struct{}, 1),
+		number: number, poke: make(chan struct{}, 1), want: make(chan struct{}, 1),
 		bindings: make(map[string]kept), confirmed: make(map[string]routing.Binding), ignored: make(map[ignored]bool),
 	}
 }
 
-func (s *shard) wake() {
+func (s *shard) wake() { offer(s.poke) }
+
+// offer leaves a token unless there is one already.
+func offer(tokens chan<- struct{}) {
 	select {
-	case s.poke <- struct{}{}:
+	case tokens <- struct{}{}:
 	default:
 	}
 }
@@ -77,14 +82,14 @@ func (s *shard) list(registrations map[registration]bool, bad []ignored) (change
 }
 
 // take adopts bindings that were read, as far as they are newer than those that are known.
-func (s *shard) take(read map[string]kept, bad []ignored) outcome {
+func (s *shard) take(l listing) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for server, b := range read {
-		s.adopt(server, b)
+	for _, b := range l.bindings {
+		s.adopt(b.kept)
 	}
 	complete := s.listed && s.read
-	s.ignoredKeys, s.read = bad, true
+	s.ignoredKeys, s.read = l.bad, true
 	return s.evaluate(complete)
 }
 
@@ -92,14 +97,21 @@ func (s *shard) take(read map[string]kept, bad []ignored) outcome {
 func (s *shard) put(b kept) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.adopt(b.Server, b)
+	s.adopt(b)
 	return s.evaluate(s.listed && s.read)
 }
 
-func (s *shard) adopt(server string, b kept) {
-	if old, known := s.bindings[server]; !known || b.MayReplace(old.Binding) {
-		s.bindings[server] = b
+func (s *shard) adopt(b kept) {
+	if old, known := s.bindings[b.Server]; !known || b.MayReplace(old.Binding) {
+		s.bindings[b.Server] = b
 	}
+}
+
+// unconfirmed tells whether some binding waits for its registration.
+func (s *shard) unconfirmed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting > 0
 }
 
 func (s *shard) known(server string) (routing.Binding, bool) {
@@ -124,8 +136,13 @@ func (s *shard) forget(servers []string) {
 func (s *shard) evaluate(wasComplete bool) outcome {
 	confirmed := make(map[string]routing.Binding, len(s.confirmed))
 	routes := make([]routing.Route, 0, len(s.confirmed))
+	s.waiting = 0
 	for server, b := range s.bindings {
-		if b.Withdrawn() || !s.registered(b.Binding) && s.confirmed[server] != b.Binding {
+		if b.Withdrawn() {
+			continue
+		}
+		if !s.registered(b.Binding) && s.confirmed[server] != b.Binding {
+			s.waiting++
 			continue
 		}
 		confirmed[server] = b.Binding
@@ -133,6 +150,9 @@ func (s *shard) evaluate(wasComplete bool) outcome {
 	}
 	o := outcome{routesChanged: !maps.Equal(confirmed, s.confirmed) || !wasComplete && s.listed && s.read}
 	s.confirmed, s.routes = confirmed, routes
+	if s.waiting > 0 {
+		offer(s.want)
+	}
 	if s.listed && s.read { // before both are known, nothing can be called unsigned
 		o.newlyIgnored = s.countIgnored()
 	}

@@ -66,12 +66,7 @@ func (r *Registry) snapshot() (routes []routing.Route, complete bool) {
 	return routes, complete
 }
 
-func (r *Registry) tell() {
-	select {
-	case r.news <- struct{}{}:
-	default:
-	}
-}
+func (r *Registry) tell() { offer(r.news) }
 
 // settle draws the consequences of a shard's change.
 func (r *Registry) settle(o outcome) {

@@ -23,34 +23,36 @@ var errNoIndex = errors.New("the answer carries no index")
 // query asks Consul once.
 type query func(ctx context.Context, q *api.QueryOptions) (*api.QueryMeta, error)
 
-// follow repeats a blocking query until ctx ends, and reports how each went.
+// cursor is where a blocking query stands.
+type cursor struct {
+	index uint64 // what the next query waits behind; 0: it does not wait
+	back  backoff
+}
+
+// step asks once, moves the cursor, and reports how it went. It returns after a pause that keeps any answer from making us spin.
 //
-// The index of the last answer is what the next one waits behind. It starts again from nothing when it went backwards, which it does when
-// Consul was restored or began anew, and after any error: the old index may be ahead of what a restarted Consul will reach for days.
-// The first answer of each beginning is a consistent one; a follower that lags may otherwise say, rightly, that there is nothing.
-func (r *Registry) follow(ctx context.Context, q query, report func(error)) {
-	var index uint64
-	var back backoff
-	for ctx.Err() == nil {
-		began := time.Now()
-		meta, err := r.ask(ctx, q, index)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			report(err)
-			index = 0
-			pause(ctx, back.next(err))
-			continue
-		case meta.LastIndex < index:
-			index = 0
-		default:
-			index = meta.LastIndex
-		}
-		back = backoff{}
-		report(nil)
-		pause(ctx, minDelay-time.Since(began))
+// The cursor starts again from nothing when the index went backwards, which it does when Consul was restored or began anew, and after any
+// error: the old index may be ahead of what a restarted Consul will reach for days. The first answer of each beginning is a consistent
+// one; a follower that lags may otherwise say, rightly, that there is nothing.
+func (r *Registry) step(ctx context.Context, c *cursor, q query, report func(error)) {
+	began := time.Now()
+	meta, err := r.ask(ctx, q, c.index)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil:
+		report(err)
+		c.index = 0
+		pause(ctx, c.back.next(err))
+		return
+	case meta.LastIndex < c.index:
+		c.index = 0
+	default:
+		c.index = meta.LastIndex
 	}
+	c.back = backoff{}
+	report(nil)
+	pause(ctx, minDelay-time.Since(began))
 }
 
 func (r *Registry) ask(ctx context.Context, q query, index uint64) (*api.QueryMeta, error) {
@@ -91,30 +93,66 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// watchRegistrations keeps a shard's list of registrations. It has the bindings read again when the list changed, and now and then: that is
-// how a change that nobody announced is found.
+// watchRegistrations lists a shard's registrations, with a blocking query as long as some binding waits for its registration, and now and
+// then when none does. A registration is of no use without a binding, so nothing is missed; and a hub at rest holds one connection to Consul
+// instead of 129, of which two hubs on one agent would be turned away.
 func (r *Registry) watchRegistrations(ctx context.Context, s *shard) {
 	name := shardName(r.service, s.number)
-	var lastWake time.Time
-	r.follow(ctx, func(_ context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
+	report := r.reporter("registrations of " + name)
+	list := func(ctx context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
+		leave, err := r.enter(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
 		entries, meta, err := r.client.Health().Service(name, "", false, q)
 		if err != nil {
 			return nil, err
 		}
 		changed, o := s.list(readRegistrations(entries, s.number))
 		r.settle(o)
-		if changed || time.Since(lastWake) >= r.wait/2 {
-			lastWake = time.Now()
+		if changed {
 			s.wake()
 		}
 		return meta, nil
-	}, r.reporter("registrations of "+name))
+	}
+	var c cursor
+	for ctx.Err() == nil {
+		if c.index != 0 && !s.unconfirmed() {
+			c.index = 0
+			select {
+			case <-ctx.Done():
+			case <-s.want:
+			case <-time.After(r.wait/2 + rand.N(r.wait/2)):
+				s.wake() // a change that nobody announced is found this way
+			}
+			continue
+		}
+		r.step(ctx, &c, list, report)
+	}
+}
+
+// enter waits for a place among the queries that may be open at once. While all places for long ones are taken, nobody keeps one for long.
+func (r *Registry) enter(ctx context.Context, q *api.QueryOptions) (leave func(), err error) {
+	places := r.reads
+	if q.WaitIndex != 0 {
+		places = r.watches
+	}
+	select {
+	case places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if q.WaitIndex != 0 && len(places) == cap(places) {
+		q.WaitTime = min(q.WaitTime, time.Second)
+	}
+	return func() { <-places }, nil
 }
 
 // watchChanges has the bindings of those shards read again whose key was touched.
 func (r *Registry) watchChanges(ctx context.Context) {
 	var seen map[string]uint64
-	r.follow(ctx, func(_ context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
+	list := func(_ context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
 		pairs, meta, err := r.client.KV().List(r.changes(), q)
 		if err != nil {
 			return nil, err
@@ -131,7 +169,11 @@ func (r *Registry) watchChanges(ctx context.Context) {
 		}
 		seen = now
 		return meta, nil
-	}, r.reporter("changes"))
+	}
+	report := r.reporter("changes")
+	for c := (cursor{}); ctx.Err() == nil; {
+		r.step(ctx, &c, list, report)
+	}
 }
 
 // readOnDemand reads a shard's bindings whenever somebody woke it, and again until it succeeds.
@@ -160,29 +202,24 @@ func (r *Registry) readOnDemand(ctx context.Context, s *shard) {
 
 // read takes the bindings of one shard. At most maxReads run at once.
 func (r *Registry) read(ctx context.Context, s *shard) error {
-	select {
-	case r.reads <- struct{}{}:
-		defer func() { <-r.reads }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	o := r.options(ctx)
 	_, complete := s.snapshot()
 	o.RequireConsistent = !complete
-	pairs, _, err := r.client.KV().List(r.bindingsOf(s.number), o)
+	leave, err := r.enter(ctx, o)
 	if err != nil {
 		return err
 	}
-	listed, bad := r.readBindings(pairs, s.number)
-	read := make(map[string]kept, len(listed))
-	for server, b := range listed {
-		read[server] = b.kept
+	pairs, _, err := r.client.KV().List(r.bindingsOf(s.number), o)
+	leave()
+	if err != nil {
+		return err
 	}
-	r.settle(s.take(read, bad))
+	l := r.readBindings(pairs)
+	r.settle(s.take(l))
 	if !r.readOnly {
-		r.maintain(ctx, s, listed)
+		r.maintain(ctx, s, l)
 	}
 	return nil
 }
