@@ -40,12 +40,14 @@ func (s *Scheduler) readJob(ctx context.Context, id string) (*api.Job, error) {
 	return job, err
 }
 
-// awaitTerminal returns when no allocation of the server's job runs any more, for certain: Nomad says so.
-func (s *Scheduler) awaitTerminal(ctx context.Context, id string) error {
-	var index uint64
+// awaitTerminal returns when no allocation of the server's job runs any more, for certain: Nomad says so. index is the one of the job
+// as it was read, or 0 if there was none. When the job changes meanwhile it fails with errConflict, because what runs then may
+// be another generation that shall run.
+func (s *Scheduler) awaitTerminal(ctx context.Context, id string, index uint64) error {
+	var wait uint64
 	for {
 		q := s.query(ctx)
-		q.WaitIndex, q.WaitTime = index, blockingWait
+		q.WaitIndex, q.WaitTime = wait, blockingWait
 		allocs, meta, err := s.client.Jobs().Allocations(s.jobID(id), true, q)
 		if err = translate(ctx, "waiting for the end of the server", err); errors.Is(err, scheduler.ErrNotFound) {
 			return nil
@@ -56,8 +58,24 @@ func (s *Scheduler) awaitTerminal(ctx context.Context, id string) error {
 		if !anyLive(allocs) {
 			return nil
 		}
-		index = nextIndex(index, meta.LastIndex)
+		// Only now: a job that is read before the allocations may have been registered in between.
+		job, err := s.readJob(ctx, id)
+		if err != nil {
+			return err
+		}
+		if indexOf(job) != index {
+			return errConflict
+		}
+		wait = nextIndex(wait, meta.LastIndex)
 	}
+}
+
+// indexOf returns the job's modify index, or 0 for none.
+func indexOf(job *api.Job) uint64 {
+	if job == nil {
+		return 0
+	}
+	return *job.JobModifyIndex
 }
 
 // awaitGone returns true when the job no longer exists, and false when it still does after that time.

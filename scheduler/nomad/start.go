@@ -55,7 +55,7 @@ func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec) (done b
 	}
 	if job == nil {
 		// An operator may have purged the job of a server that still runs.
-		if err := s.awaitTerminal(ctx, spec.ID); err != nil {
+		if err := s.awaitTerminal(ctx, spec.ID, 0); err != nil {
 			return false, err
 		}
 		return s.launch(ctx, spec, 0)
@@ -71,7 +71,7 @@ func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec) (done b
 	case !current.stopped:
 		return false, s.markEnding(ctx, job, endingReplace)
 	}
-	if err := s.awaitTerminal(ctx, spec.ID); err != nil {
+	if err := s.awaitTerminal(ctx, spec.ID, current.index); err != nil {
 		return false, err
 	}
 	return s.launch(ctx, spec, current.index)
@@ -80,7 +80,7 @@ func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec) (done b
 // startAfterRemoval lets a Stop that is under way finish, because its last step, the purge, cannot be made conditional. It takes
 // over only from one that has died.
 func (s *Scheduler) startAfterRemoval(ctx context.Context, spec scheduler.Spec, current jobView) (bool, error) {
-	if err := s.awaitTerminal(ctx, spec.ID); err != nil {
+	if err := s.awaitTerminal(ctx, spec.ID, current.index); err != nil {
 		return false, err
 	}
 	gone, err := s.awaitGone(ctx, spec.ID, removalGrace)

@@ -50,7 +50,7 @@ func (s *Scheduler) stopRound(ctx context.Context, id string, job *api.Job, view
 		}
 		return errConflict // we changed it ourselves: read its new index
 	}
-	if err := s.awaitTerminal(ctx, id); err != nil {
+	if err := s.awaitTerminal(ctx, id, view.index); err != nil {
 		return err
 	}
 	// Before the purge, because a variable without a job would be found by nobody.
@@ -64,7 +64,7 @@ func (s *Scheduler) stopRound(ctx context.Context, id string, job *api.Job, view
 // that got no further. first is the generation that was seen with a job, or 0. It returns true when there was nothing. Where there
 // was a variable, Stop looks again: a start that was just about to register would else wait for that variable for ever.
 func (s *Scheduler) stopWithoutJob(ctx context.Context, id string, first int64) (done bool, err error) {
-	if err := s.awaitTerminal(ctx, id); err != nil {
+	if err := s.awaitTerminal(ctx, id, 0); err != nil {
 		return false, err
 	}
 	removed, err := s.removeVariable(ctx, id, first)
@@ -86,13 +86,13 @@ func (s *Scheduler) removeVariable(ctx context.Context, id string, generation in
 // purge removes the job if it is still the one that was marked as removed. Nomad's purge takes no index, so this looks right before
 // it, and a start leaves a job that is so marked alone for longer than this may take.
 func (s *Scheduler) purge(ctx context.Context, id string, index uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, purgeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, purgeTimeout, scheduler.ErrUnavailable)
 	defer cancel()
 	job, err := s.readJob(ctx, id)
 	if err != nil || job == nil {
 		return err
 	}
-	if *job.JobModifyIndex != index {
+	if indexOf(job) != index {
 		return errConflict
 	}
 	_, _, err = s.client.Jobs().DeregisterOpts(s.jobID(id), &api.DeregisterOptions{Purge: true}, s.write(ctx))

@@ -2,6 +2,7 @@ package schedulertest
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -35,6 +36,14 @@ func newBench(t *testing.T, h Harness) *bench {
 	return &bench{Harness: h, marks: marks}
 }
 
+// context bounds one call by the bench's patience: a call that hangs fails its case and not the whole test binary.
+func (b *bench) context(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), b.Patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // spec returns a Spec for a server of that behaviour.
 func (b *bench) spec(id, behaviour string) scheduler.Spec {
 	return scheduler.Spec{
@@ -50,14 +59,14 @@ func (b *bench) spec(id, behaviour string) scheduler.Spec {
 
 func (b *bench) start(t *testing.T, spec scheduler.Spec) {
 	t.Helper()
-	if err := b.Scheduler.Start(t.Context(), spec); err != nil {
+	if err := b.Scheduler.Start(b.context(t), spec); err != nil {
 		t.Fatalf("start %s generation %d: %v", spec.ID, spec.Generation, err)
 	}
 }
 
 func (b *bench) stop(t *testing.T, id string) {
 	t.Helper()
-	if err := b.Scheduler.Stop(t.Context(), id); err != nil {
+	if err := b.Scheduler.Stop(b.context(t), id); err != nil {
 		t.Fatalf("stop %s: %v", id, err)
 	}
 }
@@ -95,7 +104,7 @@ func (b *bench) awaitState(t *testing.T, id string, generation int64, state sche
 	t.Helper()
 	var last scheduler.Status
 	b.await(t, "server "+id+" is "+string(state), func() bool {
-		status, err := b.Scheduler.Status(t.Context(), id)
+		status, err := b.Scheduler.Status(b.context(t), id)
 		if err != nil {
 			t.Fatalf("status of %s: %v", id, err)
 		}
@@ -146,10 +155,10 @@ func environmentAt(t *testing.T, url string) map[string]string {
 // requireGone fails unless the scheduler has forgotten the server and nobody listens at its address.
 func (b *bench) requireGone(t *testing.T, id, address string) {
 	t.Helper()
-	if status, err := b.Scheduler.Status(t.Context(), id); !errors.Is(err, scheduler.ErrNotFound) {
+	if status, err := b.Scheduler.Status(b.context(t), id); !errors.Is(err, scheduler.ErrNotFound) {
 		t.Errorf("status after stop: %+v, %v; want ErrNotFound", status, err)
 	}
-	all, err := b.Scheduler.List(t.Context())
+	all, err := b.Scheduler.List(b.context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +180,7 @@ func (b *bench) requireGone(t *testing.T, id, address string) {
 // requireOne returns the one status that List must hold.
 func (b *bench) requireOne(t *testing.T) scheduler.Status {
 	t.Helper()
-	all, err := b.Scheduler.List(t.Context())
+	all, err := b.Scheduler.List(b.context(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func secretsStaySecret(t *testing.T, b *bench) {
 	}
 	shown := map[string]string{"Status": fmt.Sprintf("%+v", status), "List": fmt.Sprintf("%+v", b.requireOne(t))}
 	if tailer, ok := b.Scheduler.(scheduler.LogTailer); ok {
-		lines, err := tailer.LogTail(t.Context(), spec.ID, 1000)
+		lines, err := tailer.LogTail(b.context(t), spec.ID, 1000)
 		if err != nil {
 			t.Errorf("log: %v", err)
 		}

@@ -37,7 +37,7 @@ func (b *bench) requireTail(t *testing.T, tailer scheduler.LogTailer, id string)
 	t.Helper()
 	var tail []string
 	b.await(t, "the log ends with the server's last line", func() bool { // a log may be written after the end is known
-		lines, err := tailer.LogTail(t.Context(), id, 4)
+		lines, err := tailer.LogTail(b.context(t), id, 4)
 		if err != nil {
 			t.Fatalf("log: %v", err)
 		}
@@ -47,7 +47,7 @@ func (b *bench) requireTail(t *testing.T, tailer scheduler.LogTailer, id string)
 	if want := []string{"crash line 27", "crash line 28", "crash line 29", lastCrashLine}; !slices.Equal(tail, want) {
 		t.Errorf("last lines of the log: %q, want %q", tail, want)
 	}
-	all, err := tailer.LogTail(t.Context(), id, 1000)
+	all, err := tailer.LogTail(b.context(t), id, 1000)
 	if err != nil || !slices.Contains(all, "the server begins") || !slices.Contains(all, "crash line 1") {
 		t.Errorf("the whole log lacks its beginning: %q, %v", all, err)
 	}

@@ -36,7 +36,7 @@ func concurrentStart(t *testing.T, b *bench) {
 		}
 		all.Go(func() {
 			<-begin
-			if err := s.Start(t.Context(), spec); err != nil {
+			if err := s.Start(b.context(t), spec); err != nil {
 				t.Errorf("one of %d identical starts: %v", callers, err)
 			}
 		})
@@ -86,7 +86,7 @@ func staleRefused(t *testing.T, b *bench) {
 
 	stale := b.spec("lab1", serve)
 	stale.Generation = 4
-	if err := b.Scheduler.Start(t.Context(), stale); !errors.Is(err, scheduler.ErrStale) {
+	if err := b.Scheduler.Start(b.context(t), stale); !errors.Is(err, scheduler.ErrStale) {
 		t.Errorf("a stale start: %v, want ErrStale", err)
 	}
 	if after := b.requireOne(t); after != before {
@@ -102,7 +102,7 @@ func concurrentGenerations(t *testing.T, b *bench) {
 		all.Go(func() {
 			spec := b.spec("lab1", serve)
 			spec.Generation = generation + 1
-			err := b.Scheduler.Start(t.Context(), spec)
+			err := b.Scheduler.Start(b.context(t), spec)
 			if spec.Generation == newest && err != nil {
 				t.Errorf("start of the newest generation: %v", err)
 			}

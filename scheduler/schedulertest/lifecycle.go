@@ -10,10 +10,10 @@ import (
 )
 
 func lifecycle(t *testing.T, b *bench) {
-	if all, err := b.Scheduler.List(t.Context()); err != nil || len(all) != 0 {
+	if all, err := b.Scheduler.List(b.context(t)); err != nil || len(all) != 0 {
 		t.Fatalf("a new scheduler lists %v, %v", all, err)
 	}
-	if _, err := b.Scheduler.Status(t.Context(), "lab1"); !errors.Is(err, scheduler.ErrNotFound) {
+	if _, err := b.Scheduler.Status(b.context(t), "lab1"); !errors.Is(err, scheduler.ErrNotFound) {
 		t.Fatalf("status of the unknown: %v", err)
 	}
 	spec := b.spec("lab1", serve)
@@ -54,14 +54,14 @@ func rejectsInvalid(t *testing.T, b *bench) {
 	for name, change := range spoil {
 		spec := b.spec("lab1", serve)
 		change(&spec)
-		err := b.Scheduler.Start(t.Context(), spec)
+		err := b.Scheduler.Start(b.context(t), spec)
 		if rejected, ok := errors.AsType[*scheduler.RejectedError](err); !ok {
 			t.Errorf("%s: got %v, want a *RejectedError", name, err)
 		} else {
 			requireSentence(t, rejected.Reason)
 		}
 	}
-	if all, err := b.Scheduler.List(t.Context()); err != nil || len(all) != 0 {
+	if all, err := b.Scheduler.List(b.context(t)); err != nil || len(all) != 0 {
 		t.Errorf("rejected servers are listed: %v, %v", all, err)
 	}
 }
@@ -92,12 +92,12 @@ func startStopStorm(t *testing.T, b *bench) {
 		all.Go(func() {
 			spec := b.spec("lab1", serve)
 			spec.Generation = generation + 1
-			if err := b.Scheduler.Start(t.Context(), spec); err != nil && !errors.Is(err, scheduler.ErrStale) && !errors.Is(err, scheduler.ErrUnavailable) {
+			if err := b.Scheduler.Start(b.context(t), spec); err != nil && !errors.Is(err, scheduler.ErrStale) && !errors.Is(err, scheduler.ErrUnavailable) {
 				t.Errorf("start of generation %d: %v", spec.Generation, err)
 			}
 		})
 		all.Go(func() {
-			if err := b.Scheduler.Stop(t.Context(), "lab1"); err != nil {
+			if err := b.Scheduler.Stop(b.context(t), "lab1"); err != nil {
 				t.Errorf("stop: %v", err)
 			}
 		})
