@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -213,11 +215,10 @@ func hubURLs(cfg config.Config, bound []httpd.Bound) (hub.URLs, error) {
 	return hub.NewURLs(cfg.BaseURL, public, servers), nil
 }
 
-const leaseTime = 15 * time.Second
+const leaseTime = 10 * time.Second
 
 func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 	c := a.config
-	holder := uuid.NewString()
 	return hub.Options{
 		Store: a.store, Scheduler: a.scheduler, Publisher: a.routes.publisher, Routes: r, URLs: urls, Logger: a.log,
 		Admission: hub.Admission{
@@ -237,10 +238,29 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 		SessionLifetime: c.Login.SessionLifetime.Value(),
 		StopServers:     c.Nomad == nil && c.Local.StopServers,
 		Registerer:      a.registry,
-		Elect: func(ctx context.Context, duty string, fn func(context.Context) error) error {
-			return leader.Run(ctx, a.store, leader.Options{Name: duty, Holder: holder, TTL: leaseTime, Logger: a.log}, fn)
-		},
+		Elect:           a.elector(),
 	}
+}
+
+// elector has one of several replicas look after all servers. A hub that runs servers as its own processes is the only one.
+func (a *assembly) elector() hub.Elector {
+	if a.config.Nomad == nil {
+		return nil
+	}
+	// A task that Nomad restarts in its place goes on with the lease that it had.
+	holder := cmp.Or(lookup(a.environ, "NOMAD_ALLOC_ID"), uuid.NewString())
+	return func(ctx context.Context, duty string, fn func(context.Context) error) error {
+		return leader.Run(ctx, a.store, leader.Options{Name: duty, Holder: holder, TTL: leaseTime, Logger: a.log}, fn)
+	}
+}
+
+func lookup(environ []string, name string) string {
+	for _, kv := range environ {
+		if k, v, _ := strings.Cut(kv, "="); k == name {
+			return v
+		}
+	}
+	return ""
 }
 
 func normalized(names []string) []string {
