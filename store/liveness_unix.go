@@ -24,11 +24,11 @@ func hasNews(conn net.Conn) bool {
 		return true
 	}
 	quiet := false
-	err = raw.Read(func(fd uintptr) bool {
+	// Control and not Read: after a slow write, pgx leaves a reader waiting on the connection, and Read would wait for it.
+	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		quiet = err == syscall.EAGAIN //nolint:errorlint // an Errno, straight from the call
-		return true
 	})
 	return err != nil || !quiet
 }

@@ -1,0 +1,233 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+func servers() []test {
+	return []test{
+		{"A server comes back as it was stored", func(f fixture) {
+			u := f.user("ada")
+			want := hub.Server{
+				ID: newID(), UserID: u.ID, UserName: "not written", Name: "gpu", State: hub.Starting, Generation: 7, Revision: 3,
+				Created: noon, Started: noon.Add(time.Second), LastActivity: noon.Add(2 * time.Second),
+				Options:  json.RawMessage(`{"z": 1, "a": "\u0000 ü", "big": 12345678901234567890}`),
+				Instance: "alloc", Address: "[2001:db8::1]:8888", Placement: math.MaxUint64,
+				Failure: &hub.Failure{Message: "It ended.", Log: []string{"one", "", "tw\x00o"}, Time: noon}, Remove: true,
+			}
+			f.must(f.store.CreateServer(f.ctx, want))
+			want.UserName = "ada"
+			byID, err := f.store.ServerByID(f.ctx, want.ID)
+			f.must(err)
+			f.same("the server by ID", byID, want)
+			byName, err := f.store.ServerByName(f.ctx, u.ID, "gpu")
+			f.must(err)
+			f.same("the server by name", byName, want)
+		}},
+		{"A server that never ran has neither options nor failure", func(f fixture) {
+			want := f.server(f.user("ada"), "", hub.Stopped)
+			got, err := f.store.ServerByName(f.ctx, want.UserID, "")
+			f.must(err)
+			f.same("the server", got, want)
+			if got.Options != nil || got.Failure != nil {
+				f.Errorf("options %q, failure %v", got.Options, got.Failure)
+			}
+		}},
+		{"Names are unique for a user, and a server needs its user", func(f fixture) {
+			ada, bob := f.user("ada"), f.user("bob")
+			s := f.server(ada, "", hub.Stopped)
+			f.server(bob, "", hub.Stopped)
+			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: newID(), UserID: ada.ID, State: hub.Stopped}), hub.ErrExists)
+			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: s.ID, UserID: ada.ID, Name: "x", State: hub.Stopped}), hub.ErrExists)
+			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: newID(), UserID: newID(), State: hub.Stopped}), hub.ErrNotFound)
+		}},
+		{"An unknown server is not found, and deleting it is no error", func(f fixture) {
+			u := f.user("ada")
+			_, err := f.store.ServerByID(f.ctx, newID())
+			f.wants(err, hub.ErrNotFound)
+			_, err = f.store.ServerByName(f.ctx, u.ID, "gone")
+			f.wants(err, hub.ErrNotFound)
+			_, err = f.store.UpdateServer(f.ctx, hub.Server{ID: newID(), State: hub.Ready})
+			f.wants(err, hub.ErrNotFound)
+			f.must(f.store.DeleteServer(f.ctx, newID()))
+		}},
+		{"An update writes all but ID, owner, creation and activity", func(f fixture) {
+			ada, bob := f.user("ada"), f.user("bob")
+			before := f.server(ada, "", hub.Stopped)
+			f.must(f.store.RecordActivity(f.ctx, []hub.ActivityUpdate{{ServerID: before.ID, Time: noon}}))
+			change := hub.Server{
+				ID: before.ID, UserID: bob.ID, UserName: "bob", Name: "renamed", State: hub.Starting, Generation: 1,
+				Created: noon.Add(time.Hour), Started: noon, LastActivity: noon.Add(time.Hour), Options: json.RawMessage(`{"a":1}`),
+				Instance: "i", Address: "h:1", Placement: 5, Failure: &hub.Failure{Message: "m", Time: noon}, Remove: true,
+			}
+			want := change
+			want.UserID, want.UserName, want.Created, want.LastActivity, want.Revision = ada.ID, "ada", noon, noon, 1
+			got, err := f.store.UpdateServer(f.ctx, change)
+			f.must(err)
+			f.same("what the update returned", got, want)
+			got, err = f.store.ServerByID(f.ctx, before.ID)
+			f.must(err)
+			f.same("the server", got, want)
+
+			got.Options, got.Failure, got.Started, got.Remove, got.Instance = nil, nil, time.Time{}, false, ""
+			cleared, err := f.store.UpdateServer(f.ctx, got)
+			f.must(err)
+			got.Revision = 2
+			f.same("the cleared server", cleared, got)
+		}},
+		{"An update of what changed meanwhile is refused", func(f fixture) {
+			s := f.server(f.user("ada"), "", hub.Stopped)
+			first, err := f.store.UpdateServer(f.ctx, s)
+			f.must(err)
+			_, err = f.store.UpdateServer(f.ctx, s)
+			f.wants(err, hub.ErrStale)
+			f.must(f.store.RecordActivity(f.ctx, []hub.ActivityUpdate{{ServerID: s.ID, Time: noon}}))
+			_, err = f.store.UpdateServer(f.ctx, first)
+			f.must(err) // activity is not a change that anybody decides by
+		}},
+		{"A name that is taken is refused", func(f fixture) {
+			u := f.user("ada")
+			f.server(u, "one", hub.Stopped)
+			two := f.server(u, "two", hub.Stopped)
+			two.Name = "one"
+			_, err := f.store.UpdateServer(f.ctx, two)
+			f.wants(err, hub.ErrExists)
+		}},
+		{"Of fifty updates at once one wins, and the others are told", func(f fixture) {
+			s := f.server(f.user("ada"), "", hub.Stopped)
+			var won atomic.Int64
+			var wg sync.WaitGroup
+			for i := range 50 {
+				wg.Go(func() {
+					mine := s
+					mine.State, mine.Generation = hub.Starting, int64(i+1)
+					got, err := f.store.UpdateServer(f.ctx, mine)
+					switch {
+					case err == nil:
+						won.Add(1)
+						if got.Generation != mine.Generation || got.Revision != 1 {
+							f.Errorf("the winner got %+v", got)
+						}
+					case !errors.Is(err, hub.ErrStale):
+						f.Errorf("got error %v, want %v", err, hub.ErrStale)
+					}
+				})
+			}
+			wg.Wait()
+			f.same("how many won", won.Load(), int64(1))
+		}},
+		{"Counters that read, add and write until they are not stale lose nothing", func(f fixture) {
+			s := f.server(f.user("ada"), "", hub.Stopped)
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					for range 10 {
+						if err := increment(f, s.ID); err != nil {
+							f.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			got, err := f.store.ServerByID(f.ctx, s.ID)
+			f.must(err)
+			f.same("the generation", got.Generation, int64(80))
+			f.same("the revision", got.Revision, int64(80))
+		}},
+		{"A server goes with its clients, codes and tokens", func(f fixture) {
+			u := f.user("ada")
+			s := f.server(u, "", hub.Ready)
+			c := f.client(s)
+			code, t := f.code(u, c), f.token(hub.Token{UserID: u.ID, ClientID: c.ID})
+			f.must(f.store.DeleteServer(f.ctx, s.ID))
+			_, err := f.store.Client(f.ctx, c.ID)
+			f.wants(err, hub.ErrNotFound)
+			_, err = f.store.CodeByHash(f.ctx, code.Hash)
+			f.wants(err, hub.ErrNotFound)
+			_, err = f.store.TokenByHash(f.ctx, t.Hash)
+			f.wants(err, hub.ErrNotFound)
+		}},
+	}
+}
+
+// increment adds one to a server's generation, however often others are faster.
+func increment(f fixture, id string) error {
+	for {
+		s, err := f.store.ServerByID(f.ctx, id)
+		if err != nil {
+			return err
+		}
+		s.Generation++
+		if _, err = f.store.UpdateServer(f.ctx, s); !errors.Is(err, hub.ErrStale) {
+			return err
+		}
+	}
+}
+
+func serverPages() []test {
+	return []test{
+		{"Servers come by ID with their owners' names, in pages", func(f fixture) {
+			ada, bob := f.user("ada"), f.user("bob")
+			var want []hub.Server
+			for i := range 7 {
+				owner := ada
+				if i%2 == 1 {
+					owner = bob
+				}
+				want = append(want, f.server(owner, fmt.Sprintf("s%d", i), hub.Stopped))
+			}
+			got, total, err := f.store.Servers(f.ctx, hub.ServerQuery{})
+			f.must(err)
+			f.same("all servers", got, want)
+			f.same("the total", total, 7)
+			got, total, err = f.store.Servers(f.ctx, hub.ServerQuery{Offset: 5, Limit: 5})
+			f.must(err)
+			f.same("the last page", got, want[5:])
+			f.same("the total", total, 7)
+		}},
+		{"Servers are selected by owner and state; no owners is not all owners", func(f fixture) {
+			ada, bob, eve := f.user("ada"), f.user("bob"), f.user("eve")
+			f.server(ada, "a1", hub.Ready)
+			f.server(ada, "a2", hub.Stopped)
+			f.server(bob, "b1", hub.Starting)
+			f.server(eve, "e1", hub.Ready)
+			for _, c := range []struct {
+				query hub.ServerQuery
+				want  []string
+			}{
+				{hub.ServerQuery{UserIDs: []string{ada.ID, bob.ID, newID()}}, []string{"a1", "a2", "b1"}},
+				{hub.ServerQuery{States: []hub.ServerState{hub.Ready, hub.Starting}}, []string{"a1", "b1", "e1"}},
+				{hub.ServerQuery{UserIDs: []string{ada.ID}, States: []hub.ServerState{hub.Ready}}, []string{"a1"}},
+				{hub.ServerQuery{UserIDs: []string{}}, nil},
+				{hub.ServerQuery{States: []hub.ServerState{}}, nil},
+			} {
+				found, total, err := f.store.Servers(f.ctx, c.query)
+				f.must(err)
+				var got []string
+				for _, s := range found {
+					got = append(got, s.Name)
+				}
+				f.same(fmt.Sprintf("the result of %+v", c.query), got, c.want)
+				f.same("the total", total, len(c.want))
+			}
+		}},
+		{"Servers are counted by state", func(f fixture) {
+			u := f.user("ada")
+			f.server(u, "1", hub.Ready)
+			f.server(u, "2", hub.Ready)
+			f.server(u, "3", hub.Stopping)
+			got, err := f.store.CountServers(f.ctx)
+			f.must(err)
+			f.same("the counts", got, map[hub.ServerState]int{hub.Stopped: 0, hub.Starting: 0, hub.Ready: 2, hub.Stopping: 1})
+		}},
+	}
+}
