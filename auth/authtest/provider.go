@@ -71,6 +71,7 @@ type Provider struct {
 	codes     map[string]*grant // a code that was used stays, used
 	tokens    map[string]*grant
 	exchanges int
+	basic     bool // how the client secret came the last time
 	keys      *signingKeys
 }
 
@@ -147,6 +148,13 @@ func (p *Provider) Exchanges() int {
 	return p.exchanges
 }
 
+// Basic tells whether the client secret came as HTTP Basic the last time, and not in the form.
+func (p *Provider) Basic() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.basic
+}
+
 // Visit does what a browser with a willing person does at the provider's login page, and returns the request that it then sends to the callback.
 func (p *Provider) Visit(loginURL string) *http.Request {
 	p.t.Helper()
@@ -214,6 +222,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 func (p *Provider) exchange(r *http.Request) (g *grant, accessToken, fail string) {
 	p.exchanges++
 	id, password, basic := r.BasicAuth()
+	p.basic = basic
 	if basic {
 		id, _ = url.QueryUnescape(id)
 		password, _ = url.QueryUnescape(password)

@@ -183,12 +183,13 @@ func TestClientAuthentication(t *testing.T) {
 	for name, tt := range map[string]struct {
 		configured string
 		offered    []string
+		basic      bool
 	}{
-		"nothing said": {"", nil},
-		"basic":        {"", []string{"client_secret_post", "client_secret_basic"}},
-		"post":         {"", []string{"client_secret_post"}},
-		"forced basic": {"basic", []string{"client_secret_post"}},
-		"forced post":  {"post", nil},
+		"nothing said": {"", nil, true},
+		"basic":        {"", []string{"client_secret_post", "client_secret_basic"}, true},
+		"post":         {"", []string{"client_secret_post"}, false},
+		"forced basic": {"basic", []string{"client_secret_post"}, true},
+		"forced post":  {"post", nil, false},
 	} {
 		p.Behave(authtest.Behaviour{Metadata: map[string]any{"token_endpoint_auth_methods_supported": tt.offered}})
 		before := p.Exchanges()
@@ -197,6 +198,9 @@ func TestClientAuthentication(t *testing.T) {
 		}
 		if n := p.Exchanges() - before; n != 1 { // trial and error would use up the code
 			t.Errorf("%s: %d attempts", name, n)
+		}
+		if p.Basic() != tt.basic {
+			t.Errorf("%s: the secret came as HTTP Basic: %t", name, p.Basic())
 		}
 	}
 }
