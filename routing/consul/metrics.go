@@ -35,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, h *health) (*metrics, error) {
 		return m, nil
 	}
 	failing := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "nomadhub_routing_consul_failing_watches", Help: "Queries to Consul that fail at present, of 257.",
+		Name: "nomadhub_routing_consul_failing_watches", Help: "Queries to Consul that fail at present, of 257 kinds.",
 	}, func() float64 { n, _ := h.failing(); return float64(n) })
 	if err := errors.Join(reg.Register(m.ignored), reg.Register(failing)); err != nil {
 		return nil, fmt.Errorf("consul: register metrics: %w", err)

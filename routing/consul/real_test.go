@@ -60,7 +60,7 @@ func victim(t *testing.T, a *agent) (space, *Registry, *routing.Router, *prometh
 	t.Helper()
 	s, reg := newSpace(t), prometheus.NewRegistry()
 	o := s.options(t, a.address)
-	o.Registerer, o.Logger = reg, discard()
+	o.Registerer, o.Logger, o.Wait = reg, discard(), time.Second // foreign registrations are found by looking now and then
 	r, router := follow(t, o)
 	b := routingtest.NewBinding("alice", 1)
 	publish(t.Context(), t, r, b)

@@ -173,7 +173,7 @@ func shortHash(s string) string {
 
 func (s space) options(t *testing.T, address string) Options {
 	return Options{
-		Config: &api.Config{Address: address}, Signer: hubKey, Prefix: s.prefix, Service: s.service, Wait: time.Second,
+		Config: &api.Config{Address: address}, Signer: hubKey, Prefix: s.prefix, Service: s.service, Wait: 20 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 }
