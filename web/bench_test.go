@@ -187,14 +187,39 @@ func check(t *testing.T, err error) {
 	}
 }
 
+// notebooks are servers that answer, each at an address of its own: the routes of two at one address would contradict each other.
+type notebooks struct {
+	mu   sync.Mutex
+	open func() (address string)
+}
+
+func newNotebooks(t *testing.T) *notebooks {
+	var all []*httptest.Server
+	n := &notebooks{}
+	n.open = func() string {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "notebook at "+r.URL.Path)
+		}))
+		all = append(all, srv)
+		return srv.Listener.Addr().String()
+	}
+	t.Cleanup(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for _, srv := range all {
+			srv.Close()
+		}
+	})
+	return n
+}
+
 // runServers has every server that is started get a place and answer.
 func (b *bench) runServers() {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, "notebook at "+r.URL.Path)
-	}))
-	b.t.Cleanup(srv.Close)
+	n := newNotebooks(b.t)
 	b.fake.OnStart = func(s scheduler.Spec) {
-		go func() { b.fake.Place(s.ID, srv.Listener.Addr().String()); b.fake.Run(s.ID) }()
+		go func() { b.fake.Place(s.ID, n.open()); b.fake.Run(s.ID) }()
 	}
 }
 
@@ -212,17 +237,17 @@ func (b *bench) await(user, server string, want hub.ServerState) hub.Server {
 	return s
 }
 
-// browser is a browser: it keeps cookies, says that its requests come from our own pages, and lets the test follow redirects itself.
-type browser struct {
+// visitor is a browser: it keeps cookies, says that its requests come from our own pages, and lets the test follow redirects itself.
+type visitor struct {
 	b      *bench
 	client *http.Client
 	header http.Header
 }
 
-func (b *bench) visitor() *browser {
+func (b *bench) visit() *visitor {
 	jar, err := cookiejar.New(nil)
 	check(b.t, err)
-	return &browser{
+	return &visitor{
 		b:      b,
 		client: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		header: http.Header{"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}, "Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}},
@@ -230,14 +255,14 @@ func (b *bench) visitor() *browser {
 }
 
 // loggedIn is a browser in which somebody is logged in.
-func (b *bench) loggedIn(name string) *browser {
+func (b *bench) loggedIn(name string) *visitor {
 	b.t.Helper()
-	v := b.visitor()
+	v := b.visit()
 	v.login(name, "")
 	return v
 }
 
-func (v *browser) login(name, next string) answer {
+func (v *visitor) login(name, next string) answer {
 	v.b.t.Helper()
 	path := v.b.urls.Login()
 	if next != "" {
@@ -252,7 +277,7 @@ func (v *browser) login(name, next string) answer {
 }
 
 // with is the same browser sending other headers.
-func (v *browser) with(key, value string) *browser {
+func (v *visitor) with(key, value string) *visitor {
 	other := *v
 	other.header = v.header.Clone()
 	if value == "" {
@@ -274,7 +299,7 @@ type answer struct {
 	url      *url.URL
 }
 
-func (v *browser) do(method, path string, form url.Values) answer {
+func (v *visitor) do(method, path string, form url.Values) answer {
 	v.b.t.Helper()
 	var body io.Reader
 	if form != nil {
@@ -301,12 +326,12 @@ func (v *browser) do(method, path string, form url.Values) answer {
 	return a
 }
 
-func (v *browser) get(path string) answer { return v.do(http.MethodGet, path, nil) }
+func (v *visitor) get(path string) answer { return v.do(http.MethodGet, path, nil) }
 
-func (v *browser) post(path string, form url.Values) answer { return v.do(http.MethodPost, path, form) }
+func (v *visitor) post(path string, form url.Values) answer { return v.do(http.MethodPost, path, form) }
 
 // follow goes where redirects lead.
-func (v *browser) follow(a answer) answer {
+func (v *visitor) follow(a answer) answer {
 	v.b.t.Helper()
 	for hops := 0; a.status/100 == 3; hops++ {
 		if hops > 10 {
@@ -318,7 +343,7 @@ func (v *browser) follow(a answer) answer {
 }
 
 // submit sends a form of a page with some fields filled in.
-func (v *browser) submit(f form, fill url.Values) answer {
+func (v *visitor) submit(f form, fill url.Values) answer {
 	v.b.t.Helper()
 	values := url.Values{}
 	for k, old := range f.fields {

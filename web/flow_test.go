@@ -12,7 +12,7 @@ func TestMainJob(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(s *setup) { s.pages.HomeFirst = true })
 	b.runServers()
-	v := b.visitor()
+	v := b.visit()
 
 	v.get("/").want(http.StatusFound).to("/hub/")
 	v.get("/hub/").want(http.StatusFound).to("/hub/login?next=%2Fhub%2F")
