@@ -146,6 +146,7 @@ func RunRedirect(t *testing.T, r Redirect) {
 	t.Run("wrong verifier", func(t *testing.T) { t.Parallel(); r.testVerifier(t) })
 	t.Run("another callback", func(t *testing.T) { t.Parallel(); r.testCallback(t) })
 	t.Run("rotated secret", func(t *testing.T) { t.Parallel(); r.testRotation(t) })
+	t.Run("secret not read yet", func(t *testing.T) { t.Parallel(); r.testNoSecret(t) })
 	t.Run("provider is away", func(t *testing.T) { t.Parallel(); r.testAway(t) })
 	r.fails(t, "refused by the person", auth.ErrDenied, Behaviour{AuthorizeError: "access_denied"})
 	r.fails(t, "provider in trouble", auth.ErrUnavailable, Behaviour{AuthorizeError: "temporarily_unavailable"})
@@ -284,6 +285,22 @@ func (r Redirect) testRotation(t *testing.T) {
 	want(t, auth.ErrUnavailable, err)
 	b.secret.err = nil
 	if _, err := b.login(t); err != nil {
+		t.Errorf("when the store is back: %v", err)
+	}
+}
+
+// testNoSecret: the store was away when the hub started.
+func (r Redirect) testNoSecret(t *testing.T) {
+	b := r.bench(t)
+	b.secret.value, b.secret.err = "", secret.ErrUnavailable
+	answer, flow := b.begin(t)
+	_, err := b.finish(t, answer, flow)
+	want(t, auth.ErrUnavailable, err)
+	if n := b.provider.Exchanges(); n != 0 {
+		t.Errorf("the code was shown to the provider %d times", n)
+	}
+	b.secret.err = nil
+	if _, err := b.finish(t, answer, flow); err != nil {
 		t.Errorf("when the store is back: %v", err)
 	}
 }

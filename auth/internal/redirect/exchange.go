@@ -27,6 +27,9 @@ type Client struct {
 // Exchange gives the code back for a token. It fails with ErrDenied if the provider does not accept the code, and with ErrUnavailable if it
 // does not answer, or does not accept the hub itself.
 func (c *Client) Exchange(ctx context.Context, config oauth2.Config, code, verifier string) (*oauth2.Token, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
 	before := c.secret()
 	token, err := c.exchange(ctx, config, before, code, verifier)
 	if !refusesClient(err) || c.Refresh == nil {
@@ -43,6 +46,25 @@ func (c *Client) Exchange(ctx context.Context, config oauth2.Config, code, verif
 	c.Log.InfoContext(ctx, "client secret refused by the provider, its new version is used", "client_id", config.ClientID)
 	token, err = c.exchange(ctx, config, c.secret(), code, verifier)
 	return token, explain(err)
+}
+
+// ready makes sure that there is a secret, which could not be read when the hub started. To try without one would cost the code.
+func (c *Client) ready(ctx context.Context) error {
+	if c.Secret == nil || c.Secret() != "" {
+		return nil
+	}
+	var err error
+	if c.Refresh != nil {
+		err = c.Refresh(ctx)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: the hub has no client secret: %w", auth.ErrUnavailable, err)
+	case c.Secret() == "":
+		return fmt.Errorf("%w: the hub has no client secret", auth.ErrUnavailable)
+	default:
+		return nil
+	}
 }
 
 func (c *Client) secret() secret.Value {
