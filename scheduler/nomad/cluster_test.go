@@ -23,6 +23,7 @@ import (
 // cluster is a real Nomad with ACLs on, and a real Consul beside it where its program is found.
 type cluster struct {
 	admin   *api.Client // management token
+	token   string      // the management token
 	hub     *api.Client // a token with testdata/policy.hcl and nothing else
 	consul  string      // address of Consul's HTTP API, or ""
 	program string      // copy of the test binary that every account may run
@@ -70,7 +71,8 @@ func startCluster(t *testing.T) *cluster {
 	run(t, dir, nomad, "agent", "-dev", "-bind", "127.0.0.1", "-network-interface", "lo", "-config", config)
 
 	address := fmt.Sprintf("http://127.0.0.1:%d", httpPort)
-	c.admin = client(t, address, c.bootstrap(t, client(t, address, "")))
+	c.token = c.bootstrap(t, client(t, address, ""))
+	c.admin = client(t, address, c.token)
 	c.awaitNode(t)
 	c.hub = client(t, address, c.hubToken(t))
 	return c

@@ -20,7 +20,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -88,10 +90,23 @@ func New(opts Options) (*Scheduler, error) {
 		return nil, errors.New("nomad: no jobspec given")
 	case !prefixPattern.MatchString(opts.JobPrefix):
 		return nil, fmt.Errorf("nomad: the job prefix %q needs 1 to 40 letters, digits, hyphens and underscores", opts.JobPrefix)
+	case undeclared(opts) != "":
+		return nil, fmt.Errorf("nomad: the jobspec declares no variable %q", undeclared(opts))
 	case strings.ContainsAny(opts.BindAddress, "/ \t\n\"'@"):
 		return nil, fmt.Errorf("nomad: the bind address %q is no host", opts.BindAddress)
 	}
 	return &Scheduler{client: opts.Client, opts: opts}, nil
+}
+
+// undeclared returns a variable that was given and that the jobspec does not have, because Nomad passes over such without a word.
+func undeclared(opts Options) string {
+	for _, name := range slices.Sorted(maps.Keys(opts.Variables)) {
+		declaration, err := regexp.Compile(`(?m)^\s*variable\s+"?` + regexp.QuoteMeta(name) + `"?\s*\{`)
+		if err != nil || !declaration.MatchString(opts.Jobspec) {
+			return name
+		}
+	}
+	return ""
 }
 
 func (s *Scheduler) jobID(id string) string { return s.opts.JobPrefix + id }

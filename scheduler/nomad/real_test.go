@@ -1,9 +1,16 @@
 package nomad_test
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +30,14 @@ func TestRealNomad(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	t.Run("suite", func(t *testing.T) { schedulertest.Run(t, c.newHarness) })
+	t.Run("failures", c.testFailures)
+	t.Run("operator", c.testOperator)
+	t.Run("rest", func(t *testing.T) {
+		t.Run("no room", c.testNoRoom)
+		t.Run("the jobspec is valid and parsed as recorded", c.testJobspec)
+		t.Run("a jobspec that is wrong is told before any start", c.testCheck)
+		t.Run("Consul knows whose the server is", c.testConsul)
+	})
 }
 
 func notebookJobspec(t *testing.T) string {
@@ -137,4 +152,99 @@ func (c *cluster) labels(t *testing.T, jobID string) map[string]string {
 		}
 	}
 	return labels
+}
+
+// testJobspec holds the product's jobspec against Nomad's own tools, and the recorded parse against Nomad's parser.
+func (c *cluster) testJobspec(t *testing.T) {
+	t.Parallel()
+	program := binary(t, "nomad")
+	path := filepath.Join(t.TempDir(), "notebook.nomad.hcl")
+	if err := os.WriteFile(path, []byte(notebookJobspec(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"fmt", "-check", path}, {"job", "validate", path}} {
+		cmd := exec.CommandContext(t.Context(), program, args...)
+		cmd.Env = append(os.Environ(), "NOMAD_ADDR="+c.admin.Address(), "NOMAD_TOKEN="+c.token, "NOMAD_NAMESPACE="+namespace)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("nomad %s: %v\n%s", args, err, out)
+		}
+	}
+	options := c.options(t)
+	options.Variables = nil
+	job, err := nomad.Parse(open(t, options), t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nomad.CompareGolden(t, "notebook.parsed.json", job)
+}
+
+func (c *cluster) testCheck(t *testing.T) {
+	t.Parallel()
+	if err := open(t, c.options(t)).Check(t.Context()); err != nil {
+		t.Errorf("the product's jobspec: %v", err)
+	}
+	spoil := map[string]func(*nomad.Options){
+		"no HCL":       func(o *nomad.Options) { o.Jobspec = "job {" },
+		"a wrong type": func(o *nomad.Options) { o.Variables["cpu"] = "many" },
+		"a mode that does not exist": func(o *nomad.Options) {
+			o.Jobspec = strings.Replace(o.Jobspec, `mode     = "fail"`, `mode     = "pray"`, 1)
+		},
+	}
+	for name, change := range spoil {
+		options := c.options(t)
+		change(&options)
+		s := open(t, options)
+		for what, err := range map[string]error{
+			"check": s.Check(t.Context()), "start": s.Start(t.Context(), scheduler.Spec{ID: "a", Generation: 1}),
+		} {
+			rejected, ok := errors.AsType[*scheduler.RejectedError](err)
+			if !ok {
+				t.Errorf("%s with %s: %v, want a rejection", what, name, err)
+				continue
+			}
+			t.Logf("%s: %s", name, rejected.Reason)
+		}
+		c.purge(t, options.JobPrefix)
+	}
+}
+
+// testConsul looks at the registration that the hub's routes come from.
+func (c *cluster) testConsul(t *testing.T) {
+	t.Parallel()
+	options := c.options(t)
+	options.Variables["args"] = "[]"
+	s := open(t, options)
+	c.start(t, s, scheduler.Spec{
+		ID: "a", Generation: 3, Service: "notebook-042", URLVariable: schedulertest.URLVariable,
+		URLPath: "/user/ada%40example/", HealthPath: "/user/ada%40example/api",
+		Env: map[string]string{"SCHEDULERTEST_BEHAVIOUR": "serve"},
+	})
+	status := awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Running })
+	await(t, "Consul shows the server as healthy", func() error {
+		text, err := get(t.Context(), "http://"+c.consul+"/v1/health/service/notebook-042?passing=true")
+		if err != nil {
+			return err
+		}
+		var entries []struct {
+			Service struct {
+				Address string
+				Port    int
+				Meta    map[string]string
+			}
+		}
+		if err := json.Unmarshal(text, &entries); err != nil || len(entries) != 1 {
+			return fmt.Errorf("%s: %w", text, cmp.Or(err, errors.New("not one entry")))
+		}
+		got := entries[0].Service
+		if address := net.JoinHostPort(got.Address, strconv.Itoa(got.Port)); address != status.Address {
+			t.Errorf("Consul has the address %s, Nomad %s", address, status.Address)
+		}
+		for key, want := range map[string]string{"nomadhub_server": "a", "nomadhub_generation": "3", "nomadhub_allocation": status.Instance} {
+			if got.Meta[key] != want {
+				t.Errorf("%s=%q in Consul, want %q", key, got.Meta[key], want)
+			}
+		}
+		return nil
+	})
+	c.stop(t, s, "a")
 }

@@ -117,6 +117,8 @@ func terminated(event *api.TaskEvent, memoryLimit int64) string {
 		return "The server was ended by signal " + signal + "."
 	case exit == "0":
 		return "The server ended by itself (exit code 0)."
+	case exit == "126" || exit == "127": // what every shell says of a program that it could not run
+		return "The server's program was not found on its machine, or may not be run there (exit code " + exit + "). An operator must mend that."
 	case event.Message != "" && !strings.Contains(event.Message, "exit"): // drivers like to repeat the code
 		return "The server ended with exit code " + exit + ": " + sentence(event.Message)
 	}
