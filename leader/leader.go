@@ -1,131 +1,218 @@
-// Package leader runs a function on one of several replicas at a time: on the one that holds a lease.
+// Package leader runs a function on one replica at a time: the one that holds a lease.
 //
-//	acquire ─► held: run fn, renew every TTL/3 ─► renewal late or refused: fn's context ends ─► acquire …
+//	      campaign                     lead                            trust ends
+//	try ─── no ─► wait ─► try ─── yes ─► fn(ctx) ─── renew ─── renew ─── … ──► ctx ends ─► fn returns ─► campaign
+//	                                     │                                                (a renewal failed, or
+//	                                     └─► fn returns, or Run's ctx ends ─► release      another has it)
 //
-// A lease is trusted from the moment before it was asked for until a margin before it ends, so that a replica which was frozen, or whose clock
-// drifts a little, stops before another one starts.
+// The lease is a row in a database, whose clock decides when it ends; that the holder still has it is believed only from the moment
+// an attempt began until its time to live less a margin has passed. So the function's context ends before another can have
+// the lease, also if the database cannot be reached, or this process was frozen and its timers run again.
 package leader
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"time"
 )
 
-// Lease is a named lease in a place that all replicas share.
+// ErrLost is the cause with which the function's context ends when the lease is lost.
+var ErrLost = errors.New("leader: the lease is lost")
+
+// Lease is what one replica at a time can hold under a name.
 type Lease interface {
-	// AcquireLease takes or renews the lease for ttl from now, and tells whether the holder has it. fence rises with each change of hands.
+	// AcquireLease takes or renews the lease for ttl from now. It tells whether the holder has it, and a number that rises each
+	// time that the lease changes hands.
 	AcquireLease(ctx context.Context, name, holder string, ttl time.Duration) (held bool, fence int64, err error)
-	// ReleaseLease gives it back, if the holder has it.
+	// ReleaseLease gives it back; nil if the holder did not have it.
 	ReleaseLease(ctx context.Context, name, holder string) error
 }
 
-// Options say which lease, and for whom. Name, Holder and TTL are required.
+// Options say which lease and how. Only Name is required.
 type Options struct {
-	Name   string
-	Holder string        // unique among replicas
-	TTL    time.Duration // how long a lease outlives a replica that died with it
-	Logger *slog.Logger  // nil: nothing is logged
+	// Name of the lease.
+	Name string
+	// Holder tells this call of Run from all others, on all replicas; "": a random one.
+	Holder string
+	// TTL is how long the lease outlives a holder that vanishes; 0: 15 seconds.
+	TTL time.Duration
+	// Margin is how long before its end the lease is no longer trusted: what the function needs to notice, and what the clocks of
+	// this machine and the database may gain on each other meanwhile; 0: a fifth of TTL.
+	Margin time.Duration
+	// Interval is how often the lease is tried for or renewed, more or less; 0: a third of the time it is trusted.
+	Interval time.Duration
+	// Logger gets changes of hands and failures; nil: nobody does.
+	Logger *slog.Logger
 }
 
-// ErrLost is the cause for which fn's context ends when the lease is lost.
-var ErrLost = errors.New("leader: the lease was lost")
-
-const releaseTimeout = 2 * time.Second
-
-// Run waits for the lease, runs fn while it is held, and begins again when it is lost. It returns when ctx ends, or with fn's error if fn returns one
-// while the lease is held; if fn returns nil, so does Run.
-func Run(ctx context.Context, lease Lease, o Options, fn func(context.Context) error) error {
-	if o.Name == "" || o.Holder == "" || o.TTL <= 0 {
-		return errors.New("leader: Name, Holder and TTL are required")
-	}
+// complete fills in what was left out.
+func (o Options) complete() (Options, error) {
+	o.Holder = cmp.Or(o.Holder, rand.Text())
+	o.TTL = cmp.Or(o.TTL, 15*time.Second)
+	o.Margin = cmp.Or(o.Margin, o.TTL/5)
+	o.Interval = cmp.Or(o.Interval, (o.TTL-o.Margin)/3)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	for {
-		until, err := attempt(ctx, lease, o)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			o.Logger.WarnContext(ctx, "lease could not be asked for", "lease", o.Name, "err", err)
-		case !until.IsZero():
-			o.Logger.InfoContext(ctx, "lease acquired", "lease", o.Name)
-			if err := hold(ctx, lease, o, until, fn); !errors.Is(err, ErrLost) {
-				return err
-			}
-			o.Logger.WarnContext(ctx, "lease lost", "lease", o.Name)
-		}
-		// Replicas that wait do not ask all at the same moment.
-		if !pause(ctx, o.TTL/3+rand.N(o.TTL/6)) { //nolint:gosec // spreads load; not a secret
-			return ctx.Err()
-		}
+	o.Logger = o.Logger.With("lease", o.Name, "holder", o.Holder)
+	switch {
+	case o.Name == "":
+		return o, errors.New("leader: the lease has no name")
+	case o.Margin < 0 || o.TTL <= o.Margin:
+		return o, errors.New("leader: the margin must be shorter than the lease's time to live")
+	case o.Interval <= 0 || o.Interval >= o.TTL-o.Margin:
+		return o, errors.New("leader: the lease must be renewed while it is trusted: the interval is too long")
 	}
+	return o, nil
 }
 
-// attempt asks for the lease once. It returns until when it may be trusted; the zero time means that somebody else has it.
-func attempt(ctx context.Context, lease Lease, o Options) (time.Time, error) {
-	asked := time.Now()
-	actx, cancel := context.WithTimeout(ctx, o.TTL/3)
-	defer cancel()
-	held, _, err := lease.AcquireLease(actx, o.Name, o.Holder, o.TTL)
-	if err != nil || !held {
-		return time.Time{}, err
+// Run waits for the lease, then runs fn while it is held. When the lease is lost, fn's context ends with the cause [ErrLost];
+// once fn has returned, Run waits for the lease again. fn must return soon after its context ends.
+//
+// Run returns what fn returns when it does so by itself, while the lease is held; and nil when ctx ends, after fn has returned.
+// Either way the lease is given back, so that the next replica need not wait for its end. An error of the lease, such as a
+// database that is away, is logged and tried again.
+func Run(ctx context.Context, lease Lease, opts Options, fn func(ctx context.Context) error) error {
+	opts, err := opts.complete()
+	if err != nil {
+		return err
 	}
-	return asked.Add(o.TTL - o.TTL/5), nil
-}
-
-// hold runs fn and renews the lease beside it, until fn returns, ctx ends, or the lease is lost.
-func hold(ctx context.Context, lease Lease, o Options, until time.Time, fn func(context.Context) error) error {
-	fctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	done := make(chan error, 1)
-	go func() { done <- fn(fctx) }()
-	renew := time.NewTicker(o.TTL / 3)
-	defer renew.Stop()
-	expiry := time.NewTimer(time.Until(until))
-	defer expiry.Stop()
+	c := &candidate{Options: opts, lease: lease}
 	for {
-		select {
-		case err := <-done:
-			release(ctx, lease, o)
+		trust, ok := c.campaign(ctx)
+		if !ok {
+			return nil
+		}
+		done, err := c.lead(ctx, trust, fn)
+		if done || ctx.Err() != nil {
+			c.release(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if done {
 			return err
-		case <-expiry.C:
-			end(ErrLost)
-			<-done
-			return ErrLost
-		case <-renew.C:
-			next, err := attempt(ctx, lease, o)
-			if err == nil && next.IsZero() {
-				end(ErrLost)
-				<-done
-				return ErrLost
-			}
-			if err == nil {
-				expiry.Reset(time.Until(next))
-			}
 		}
 	}
 }
 
-// release gives the lease back even when ctx has ended, so that the next replica need not wait for it to run out.
-func release(ctx context.Context, lease Lease, o Options) {
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+type candidate struct {
+	Options
+	lease   Lease
+	failing bool // the last attempt failed, and was logged
+}
+
+// campaign tries for the lease until it is held, and returns the time until which that can be trusted. It is not ok when ctx ends.
+func (c *candidate) campaign(ctx context.Context) (trust time.Time, ok bool) {
+	for ctx.Err() == nil {
+		trust, held, err := c.attempt(ctx, time.Now().Add(c.TTL))
+		if err == nil && held {
+			return trust, true
+		}
+		if !wait(ctx, c.pause()) {
+			break
+		}
+	}
+	c.release(ctx) // an attempt that was cut off may have succeeded
+	return time.Time{}, false
+}
+
+// attempt tries for the lease once, or renews it, and gives up at the deadline. If it is held, that can be trusted until TTL
+// less the margin after the attempt began, however late the answer came.
+func (c *candidate) attempt(ctx context.Context, deadline time.Time) (trust time.Time, held bool, err error) {
+	began := time.Now()
+	limited, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if err := lease.ReleaseLease(rctx, o.Name, o.Holder); err != nil {
-		o.Logger.WarnContext(rctx, "lease not released, it will run out", "lease", o.Name, "err", err)
+	held, fence, err := c.lease.AcquireLease(limited, c.Name, c.Holder, c.TTL)
+	trust = began.Add(c.TTL - c.Margin)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && !c.failing:
+		c.Logger.WarnContext(ctx, "lease cannot be asked for", "err", err)
+	case err == nil && c.failing:
+		c.Logger.InfoContext(ctx, "lease can be asked for again", "held", held, "fence", fence)
+	}
+	c.failing = err != nil
+	if held && !time.Now().Before(trust) {
+		held = false // the answer came too late to be worth anything
+	}
+	return trust, held && err == nil, err
+}
+
+// lead runs fn until it returns, and renews the lease meanwhile. It is done if fn returned by itself or ctx ended, and not done
+// if the lease was lost.
+func (c *candidate) lead(ctx context.Context, trust time.Time, fn func(context.Context) error) (done bool, err error) {
+	c.Logger.InfoContext(ctx, "lease taken")
+	led, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
+	// A timer of its own: it fires on time also while a renewal hangs.
+	doubt := time.AfterFunc(time.Until(trust), func() { lose(ErrLost) })
+	defer doubt.Stop()
+
+	returned := make(chan error, 1)
+	go func() { returned <- fn(led) }()
+	renewed := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		c.renew(led, trust, doubt, lose)
+	}()
+	err = <-returned
+	lost := errors.Is(context.Cause(led), ErrLost)
+	lose(nil)
+	<-renewed
+	if !lost {
+		return true, err
+	}
+	c.Logger.WarnContext(ctx, "lease lost", "err", err)
+	return false, nil
+}
+
+// renew renews the lease until ctx ends, which it does when the lease is lost.
+func (c *candidate) renew(ctx context.Context, trust time.Time, doubt *time.Timer, lose context.CancelCauseFunc) {
+	for wait(ctx, c.pause()) {
+		next, held, err := c.attempt(ctx, trust)
+		switch {
+		case err != nil: // try again while there is trust
+		case !held:
+			lose(ErrLost)
+		case doubt.Reset(time.Until(next)): // it had not fired
+			trust = next
+		default:
+			lose(ErrLost) // it fires a second time, which does nothing
+		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// release gives the lease back, also when ctx has ended.
+func (c *candidate) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.TTL/3)
+	defer cancel()
+	if err := c.lease.ReleaseLease(ctx, c.Name, c.Holder); err != nil {
+		c.Logger.WarnContext(ctx, "lease not released; it ends by itself", "err", err)
+	}
+}
+
+// pause is about the interval, so that replicas get out of step. While attempts fail it is shorter.
+func (c *candidate) pause() time.Duration {
+	d := c.Interval
+	if c.failing {
+		d /= 4
+	}
+	return d - d/8 + mathrand.N(d/8+1) //nolint:gosec // no secret
+}
+
+// wait is false if ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-t.C:
-		return true
+	case <-timer.C:
+		return ctx.Err() == nil
 	}
 }
