@@ -27,8 +27,8 @@ const pollEvery = 100 * time.Millisecond
 
 // Options say what to start. The zero value starts Consul, Vault and Nomad on free ports, in a temporary folder.
 type Options struct {
-	// Dir holds data and logs. "" makes a temporary folder that Stop removes. Nomad puts sockets below it, whose paths may have
-	// about a hundred bytes, so Dir must be short.
+	// Dir holds data and logs, and is new or empty. "" makes a temporary folder that Stop removes. Nomad puts sockets below it,
+	// whose paths may have about a hundred bytes, so Dir must be short.
 	Dir string
 	// Logger hears what is started and stopped. Nil: nobody.
 	Logger *slog.Logger
@@ -93,6 +93,9 @@ func prepareDir(dir string) (string, error) {
 	}
 	if len(dir) > longestDir {
 		return "", fmt.Errorf("the path %s is longer than %d bytes: Nomad could not make its sockets below it; choose a shorter one", dir, longestDir)
+	}
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return "", fmt.Errorf("the folder %s is not empty: a stack starts afresh, since nobody keeps the tokens of an earlier one", dir)
 	}
 	// Other accounts may pass through to the tasks that Nomad runs as them, and see nothing else.
 	for _, d := range []string{"", "log", "consul", "vault", "nomad-server", "nomad"} {

@@ -36,11 +36,12 @@ Behind it:
     Nomad   %s/ui/   (jobs %s in namespace %s, and users' servers in %s)
     Consul  %s
     Vault   %s
-    logs    %s
+    logs    %s, and in %s the users' files (both go with the cluster, unless -dir names a folder)
     tokens for all three:  . %s
 
 Ctrl-C stops all of it.
-`, s.Nomad.Address, hubjob.JobID, hubjob.Namespace, hubjob.NotebookNamespace, s.Consul.Address, s.Vault.Address, filepath.Join(s.Dir, "log"), environment)
+`, s.Nomad.Address, hubjob.JobID, hubjob.Namespace, hubjob.NotebookNamespace, s.Consul.Address, s.Vault.Address,
+		filepath.Join(s.Dir, "log"), filepath.Join(s.Dir, "home"), environment)
 }
 
 func role(name string, groups []string) string {
