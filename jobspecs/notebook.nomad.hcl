@@ -150,8 +150,8 @@ job "notebook" {
         name     = "answers"
         type     = "http"
         path     = "/"
-        interval = "5s"
-        timeout  = "3s"
+        interval = "2s"
+        timeout  = "2s"
       }
     }
 

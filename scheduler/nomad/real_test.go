@@ -32,6 +32,7 @@ func TestRealNomad(t *testing.T) {
 	t.Run("suite", func(t *testing.T) { schedulertest.Run(t, c.newHarness) })
 	t.Run("failures", c.testFailures)
 	t.Run("operator", c.testOperator)
+	t.Run("policy", c.testPolicyIsLeast)
 	t.Run("rest", func(t *testing.T) {
 		t.Run("no room", c.testNoRoom)
 		t.Run("the jobspec is valid and parsed as recorded", c.testJobspec)
@@ -184,7 +185,7 @@ func (c *cluster) testCheck(t *testing.T) {
 		t.Errorf("the product's jobspec: %v", err)
 	}
 	spoil := map[string]func(*nomad.Options){
-		"no HCL":       func(o *nomad.Options) { o.Jobspec = "job {" },
+		"no HCL":       func(o *nomad.Options) { o.Jobspec, o.Variables = "job {", nil },
 		"a wrong type": func(o *nomad.Options) { o.Variables["cpu"] = "many" },
 		"a mode that does not exist": func(o *nomad.Options) {
 			o.Jobspec = strings.Replace(o.Jobspec, `mode     = "fail"`, `mode     = "pray"`, 1)

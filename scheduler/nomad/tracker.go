@@ -19,11 +19,14 @@ type tracker struct {
 }
 
 type trackedJob struct {
-	generations []jobView  // oldest first; of each generation the latest view
-	newest      *allocView // the allocation placed last
-	told        map[string]int64
+	generations []jobView        // oldest first; of each generation the latest view
+	newest      *allocView       // the allocation placed last
+	told        map[string]int64 // by allocation, the time of the last task event that was told
 	blocked     string
 }
+
+// maxTold bounds of how many allocations of one job the tracker remembers what it told.
+const maxTold = 8
 
 func newTracker(prefix string, views []jobView) *tracker {
 	t := &tracker{prefix: prefix, jobs: make(map[string]*trackedJob, len(views))}
@@ -164,6 +167,9 @@ func (j *trackedJob) tell(alloc *allocView, view jobView) []scheduler.Event {
 		if text := message(event); text != "" {
 			events = append(events, newEvent(view, time.Unix(0, event.Time), text, nil))
 		}
+	}
+	if len(j.told) >= maxTold {
+		clear(j.told) // at worst a sentence about an allocation long gone is told again
 	}
 	j.told[alloc.id] = latest
 	return events

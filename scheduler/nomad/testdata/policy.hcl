@@ -1,7 +1,7 @@
 # The least that the hub's Nomad token needs: to run notebooks as jobs of one namespace, whose IDs begin with "notebook-".
-# "variables" is what carries each server's environment; nobody but the hub and the job itself may read it.
+# "submit-job" includes parsing and validating. "variables" is what carries each server's environment; nobody but the hub and the job itself may read it.
 namespace "notebooks" {
-  capabilities = ["list-jobs", "parse-job", "read-job", "submit-job", "read-logs"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "read-logs"]
 
   variables {
     path "nomad/jobs/notebook-*" {
