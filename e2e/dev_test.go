@@ -1,43 +1,19 @@
 package e2e
 
 import (
-	"bufio"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nomadhub/nomadhub/e2e/browser"
 )
 
-// devHub is `nomadhub dev` as a process.
-type devHub struct {
-	t      testing.TB
-	dir    string
-	args   []string
-	env    []string
-	binary string
-	cmd    *exec.Cmd
-	ended  chan struct{}
-
-	URL     string // of the public listener, without a trailing slash
-	Link    string // the one-time login link
-	Servers string // of the listener for servers
-	Metrics string
-}
-
-// newDev prepares a hub for a trial in a folder of its own. start starts it.
-func newDev(t testing.TB, binary, env string, config string) *devHub {
+// newDev prepares `nomadhub dev` in a folder of its own, with servers of one Python environment. What it leaves running ends with the test.
+func newDev(t testing.TB, binary, env, config string) *hubProcess {
 	t.Helper()
 	dir := t.TempDir()
-	d := &devHub{t: t, dir: dir, binary: binary, args: []string{"dev", "-dir", dir, "-notebook", jupyter(t, env)}}
+	d := &hubProcess{t: t, binary: binary, args: []string{"dev", "-dir", dir, "-notebook", jupyter(t, env)}}
 	if config != "" {
 		file := filepath.Join(dir, "hub.hcl")
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -46,106 +22,21 @@ func newDev(t testing.TB, binary, env string, config string) *devHub {
 		d.args = append(d.args, "-config", file)
 	}
 	t.Cleanup(func() {
-		// What the test leaves running ends here, in the hub's own way.
-		if !d.running() {
-			d.start("NOMADHUB_LOCAL_STOP_SERVERS=true")
-			d.signal(syscall.SIGTERM)
+		if d.cmd == nil {
 			return
 		}
-		d.signal(syscall.SIGTERM)
+		if d.running() {
+			d.signal(syscall.SIGTERM)
+		}
 		d.start("NOMADHUB_LOCAL_STOP_SERVERS=true")
 		d.signal(syscall.SIGTERM)
 	})
 	return d
 }
 
-func (d *devHub) running() bool {
-	if d.cmd == nil {
-		return false
-	}
-	select {
-	case <-d.ended:
-		return false
-	default:
-		return true
-	}
-}
-
-var (
-	linkPattern    = regexp.MustCompile(`http://\S+/hub/login/link\?code=\S+`)
-	servingPattern = regexp.MustCompile(`msg=serving public=(\S+) servers=(\S+) metrics=(\S+)`)
-)
-
-// start runs the hub and returns when it has printed its link. After the first start it takes the same ports again, as a restarted hub does.
-func (d *devHub) start(extra ...string) {
-	d.t.Helper()
-	addr := func(url string) string {
-		if url == "" {
-			return "127.0.0.1:0"
-		}
-		return strings.TrimPrefix(url, "http://")
-	}
-	cmd := exec.Command(d.binary, d.args...) //nolint:noctx // it outlives calls, and ends by signal
-	cmd.Env = append(os.Environ(),
-		"NOMADHUB_LISTEN_PUBLIC="+addr(d.URL), "NOMADHUB_LISTEN_SERVERS="+addr(d.Servers), "NOMADHUB_LISTEN_METRICS="+addr(d.Metrics))
-	cmd.Env = append(append(cmd.Env, d.env...), extra...)
-	out, in := io.Pipe()
-	cmd.Stdout, cmd.Stderr = in, in
-	if err := cmd.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	d.cmd, d.ended = cmd, make(chan struct{})
-	ready := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		_ = in.Close()
-		close(d.ended)
-	}()
-	go d.read(out, sync.OnceFunc(func() { close(ready) }))
-	select {
-	case <-ready:
-	case <-d.ended:
-		d.t.Fatal("the hub ended while it started")
-	case <-time.After(patience):
-		d.t.Fatal("the hub did not start in time")
-	}
-}
-
-func (d *devHub) read(out io.Reader, ready func()) {
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		line := lines.Text()
-		_, _ = io.WriteString(d.t.Output(), line+"\n")
-		if m := servingPattern.FindStringSubmatch(line); m != nil {
-			d.URL, d.Servers, d.Metrics = m[1], m[2], m[3]
-		}
-		if link := linkPattern.FindString(line); link != "" {
-			d.Link = link
-		}
-		if strings.Contains(line, "the next start prints a new link") {
-			ready()
-		}
-	}
-	_, _ = io.Copy(io.Discard, out)
-}
-
-// signal sends a signal and waits until the hub has ended.
-func (d *devHub) signal(s syscall.Signal) {
-	d.t.Helper()
-	_ = d.cmd.Process.Signal(s)
-	select {
-	case <-d.ended:
-	case <-time.After(patience):
-		_ = d.cmd.Process.Kill()
-		<-d.ended
-		d.t.Errorf("the hub did not end by %v", s)
-	}
-}
-
 // loginByLink logs the page in with the one-time link.
-func (d *devHub) loginByLink(p *browser.Page) {
-	d.t.Helper()
-	p.Open(d.Link)
+func loginByLink(p *browser.Page, link string) {
+	p.Open(link)
 	p.Click("#confirm")
 	p.WaitVisible("#mine")
 }
@@ -153,17 +44,59 @@ func (d *devHub) loginByLink(p *browser.Page) {
 func TestEmbeddedFromLoginToLogout(t *testing.T) {
 	d := newDev(t, plain.binary(t), "hub5", "")
 	d.start()
-	p := browser.New(t).Page(t)
-	d.loginByLink(p)
+	b := browser.New(t)
+	p := b.Page(t)
+	loginByLink(p, d.Link)
 	walk(t, p, d.URL, "admin")
 
-	res, err := http.Get(d.Link) //nolint:noctx // a plain read in a test
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	again := browser.New(t).Page(t)
+	again := b.Page(t)
 	again.Open(d.Link)
 	again.Click("#confirm")
-	again.WaitText("once")
+	again.WaitText("works once")
+	if again.Has("#mine") {
+		t.Error("the one-time link worked twice")
+	}
+}
+
+// TestEmbeddedOldServers is the main job with servers of other JupyterHub versions: 3.1 and 4.1 in their modes, and the beta of 6.0.
+func TestEmbeddedOldServers(t *testing.T) {
+	b := browser.New(t)
+	for _, env := range []string{"hub3", "hub4", "hub6"} {
+		t.Run(env, func(t *testing.T) {
+			d := newDev(t, plain.binary(t), env, "")
+			d.start()
+			p := b.Page(t)
+			loginByLink(p, d.Link)
+			p.SetPatience(slowly)
+			startServer(p, d.URL, "admin")
+			p.Open(d.URL + "/user/admin/lab")
+			if got := p.LabRunCell("6*7"); got != "42" {
+				t.Errorf("6*7 in a notebook is %q", got)
+			}
+		})
+	}
+}
+
+// TestEmbeddedHubRestart restarts the hub under a running notebook: the server stays up, and the same browser goes on working in the same kernel.
+func TestEmbeddedHubRestart(t *testing.T) {
+	d := newDev(t, plain.binary(t), "hub5", "")
+	d.start()
+	p := browser.New(t).Page(t)
+	loginByLink(p, d.Link)
+	p.SetPatience(slowly)
+	startServer(p, d.URL, "admin")
+	p.Open(d.URL + "/user/admin/lab")
+	if got := p.LabRunCell("x = 41; print(x)"); got != "41" {
+		t.Fatalf("before the restart a cell prints %q", got)
+	}
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		d.signal(s)
+		d.start()
+		if got := p.LabRunCell("print(x + 1)"); got != "42" {
+			t.Errorf("after %v and a restart the kernel says %q", s, got)
+		}
+		p2 := p.Tab()
+		p2.Open(d.URL + "/hub/home")
+		p2.WaitVisible("#stop")
+	}
 }
