@@ -12,8 +12,6 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-func (s *Scheduler) namespace() string { return s.opts.Namespace }
-
 func (s *Scheduler) query(ctx context.Context) *api.QueryOptions {
 	return (&api.QueryOptions{Namespace: s.opts.Namespace, Region: s.opts.Region}).WithContext(ctx)
 }

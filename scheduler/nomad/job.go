@@ -41,9 +41,7 @@ func (s *Scheduler) fill(job *api.Job, spec scheduler.Spec) error {
 	}
 	id := s.jobID(spec.ID)
 	job.ID, job.Name = &id, &id
-	if ns := s.namespace(); ns != "" {
-		job.Namespace = &ns
-	}
+	job.Namespace = &s.opts.Namespace
 	if s.opts.Region != "" {
 		job.Region = &s.opts.Region
 	}

@@ -36,7 +36,7 @@ import (
 type Options struct {
 	// Client reaches Nomad with a token whose policy is at least the one in testdata/policy.hcl. Required.
 	Client *api.Client
-	// Namespace holds the jobs and variables; by default the client's, else "default".
+	// Namespace holds the jobs and variables, whatever the client's own is; by default "default".
 	Namespace string
 	// Region is Nomad's region; by default the client's.
 	Region string
@@ -79,6 +79,7 @@ var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
 
 // New checks the options. It does not talk to Nomad; see [Scheduler.Check].
 func New(opts Options) (*Scheduler, error) {
+	opts.Namespace = cmp.Or(opts.Namespace, api.DefaultNamespace)
 	opts.JobPrefix = cmp.Or(opts.JobPrefix, "notebook-")
 	opts.BindAddress = cmp.Or(opts.BindAddress, "${NOMAD_IP_http}")
 	opts.StreamSilence = cmp.Or(opts.StreamSilence, 95*time.Second)

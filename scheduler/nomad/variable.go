@@ -89,7 +89,7 @@ func (s *Scheduler) writeVariable(ctx context.Context, spec scheduler.Spec) (uin
 	case generation == spec.Generation && maps.Equal(current.Items, want):
 		return current.ModifyIndex, nil
 	}
-	next := &api.Variable{Namespace: s.namespace(), Path: current.Path, ModifyIndex: current.ModifyIndex, Items: want}
+	next := &api.Variable{Namespace: s.opts.Namespace, Path: current.Path, ModifyIndex: current.ModifyIndex, Items: want}
 	written, _, err := s.client.Variables().CheckedUpdate(next, s.write(ctx))
 	if err != nil {
 		return 0, translate(ctx, "writing the variable", err)
