@@ -168,6 +168,13 @@ func (b *bench) serve(s setup, router *routing.Router, log *slog.Logger) {
 	b.t.Cleanup(b.site.Close)
 }
 
+// in is the same bench for a part of the test.
+func (b *bench) in(t *testing.T) *bench {
+	part := *b
+	part.t = t
+	return &part
+}
+
 func (b *bench) run(router *routing.Router) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.t.Context()))
 	var running sync.WaitGroup

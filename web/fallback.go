@@ -30,7 +30,7 @@ func (h *Web) Fallback() http.Handler {
 			to += "?" + r.URL.RawQuery
 		}
 		w.Header().Set("Cache-Control", "no-store") // tomorrow there may be a server
-		http.Redirect(w, r, to, status)
+		redirect(w, to, status)
 	})
 }
 

@@ -117,7 +117,7 @@ func read(r chi.Router, pattern string, f http.HandlerFunc) {
 // index sends a browser on to where its person wants to be.
 func (h *Web) index(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Path+"/" == h.urls.Hub() {
-		http.Redirect(w, r, h.urls.Hub(), http.StatusMovedPermanently)
+		redirect(w, h.urls.Hub(), http.StatusMovedPermanently)
 		return nil
 	}
 	p, err := h.sessions.Browser(r)
@@ -131,6 +131,6 @@ func (h *Web) index(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, to, http.StatusFound)
+	redirect(w, to, http.StatusFound)
 	return nil
 }
