@@ -293,3 +293,18 @@ func (b *Bench) Cookie(c *http.Client, path, name string) string {
 	}
 	return ""
 }
+
+// Eventually waits until done.
+func (b *Bench) Eventually(what string, done func() bool) {
+	b.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(Patience)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end:
+			b.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
