@@ -225,11 +225,11 @@ func keyEvents(r rune, modifiers []chromedp.Modifier) []input.DispatchKeyEventPa
 	return events
 }
 
-// Click clicks with the mouse in the middle of the first element that the CSS selector finds. It waits until the element can be
-// clicked: visible, enabled, at rest, with nothing lying over it.
+// Click clicks with the mouse in the middle of the first visible element that the CSS selector finds. It waits until the element
+// can be clicked: enabled, at rest, with nothing lying over it.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.click(fmt.Sprintf("document.querySelector(%s)", quote(selector)), selector)
+	p.click(fmt.Sprintf("[...document.querySelectorAll(%s)].find(e => e.getClientRects().length)", quote(selector)), selector)
 }
 
 // ClickText clicks the first visible element that the CSS selector finds and that reads exactly as text, apart from white space
@@ -249,7 +249,7 @@ type spot struct {
 
 const spotJS = `(() => {
 	const e = %s;
-	if (!e) return {Problem: "there is none"};
+	if (!e) return {Problem: "none is visible"};
 	if (e.disabled || e.getAttribute("aria-disabled") === "true") return {Problem: "it is disabled"};
 	e.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
 	const r = e.getClientRects()[0];
