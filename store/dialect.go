@@ -19,6 +19,8 @@ type dialect struct {
 	name string
 	// elements is the function that makes a row with a column "value" of each element of the JSON array it is given.
 	elements string
+	// array is the aggregate that makes a JSON array of the values of a column.
+	array string
 	// now is the database server's clock in microseconds.
 	now string
 	// lockSchema, if any, is run in a transaction that migrates and keeps others that migrate waiting until its end.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -125,22 +126,26 @@ func (s *Store) Servers(ctx context.Context, q hub.ServerQuery) ([]hub.Server, i
 	return servers, total, err
 }
 
+// serverFilter writes out a single user and the states, of which there are few, because the planner then knows how rare they are.
 func (s *Store) serverFilter(q hub.ServerQuery) (string, args) {
 	var conditions []string
 	var a args
-	isOneOf := func(column string, values []string) {
-		a = append(a, list(values))
-		conditions = append(conditions, fmt.Sprintf("%s IN (SELECT value->>0 FROM %s($%d))", column, s.db.elements, len(a)))
-	}
-	if q.UserIDs != nil {
-		isOneOf("s.user_id", q.UserIDs)
+	switch {
+	case q.UserIDs == nil:
+	case len(q.UserIDs) == 1:
+		a = append(a, q.UserIDs[0])
+		conditions = append(conditions, "s.user_id = $1")
+	default:
+		a = append(a, list(q.UserIDs))
+		conditions = append(conditions, "s.user_id IN (SELECT value->>0 FROM "+s.db.elements+"($1))")
 	}
 	if q.States != nil {
-		states := make([]string, len(q.States))
-		for i, state := range q.States {
-			states[i] = string(state)
+		places := []string{"NULL"} // no states: in none of them
+		for _, state := range slices.Compact(slices.Sorted(slices.Values(q.States))) {
+			a = append(a, string(state))
+			places = append(places, fmt.Sprintf("$%d", len(a)))
 		}
-		isOneOf("s.state", states)
+		conditions = append(conditions, "s.state IN ("+strings.Join(places, ", ")+")")
 	}
 	if len(conditions) == 0 {
 		return "", nil

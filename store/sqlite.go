@@ -20,6 +20,7 @@ func dialectSQLite() dialect {
 	return dialect{
 		name:     "sqlite",
 		elements: "json_each",
+		array:    "json_group_array",
 		now:      "CAST(unixepoch('subsec') * 1000000 AS BIGINT)",
 		hasTable: "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
 		classify: classifySQLite,

@@ -104,37 +104,19 @@ func (s *Store) user(ctx context.Context, selection string, a args) (hub.User, e
 }
 
 // usersIn reads the users of a selection of rows of the table users, with their groups, in one query: a page whose groups were
-// read by a second one could show a user without them.
+// read by a second one could show a user without them. The groups are a subquery and not a join, so that a page reads those of
+// its own users only, by the index.
 func (s *Store) usersIn(ctx context.Context, what, selection, order string, a args) ([]hub.User, error) {
-	rows, err := all(ctx, s, what, `
-		SELECT u.id, u.name, u.admin, u.created, u.last_activity, g.name
-		FROM (`+selection+`) u
-		LEFT JOIN group_members m ON m.user_id = u.id LEFT JOIN groups g ON g.id = m.group_id
-		ORDER BY `+order+`, g.name`, a, scanUser)
-	if err != nil {
-		return nil, err
-	}
-	var users []hub.User
-	for _, row := range rows {
-		last := len(users) - 1
-		if last >= 0 && users[last].ID == row.ID {
-			users[last].Groups = append(users[last].Groups, row.Groups...)
-			continue
-		}
-		users = append(users, row)
-	}
-	return users, nil
-}
-
-// scanUser reads a user with at most one group; there is a row for each.
-func scanUser(scan scanner) (hub.User, error) {
-	var u hub.User
-	var group string
-	err := scan(&u.ID, &u.Name, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, textOf{&group})
-	if group != "" {
-		u.Groups = []string{group}
-	}
-	return u, err
+	return all(ctx, s, what, `
+		SELECT u.id, u.name, u.admin, u.created, u.last_activity, (
+			SELECT `+s.db.array+`(g.name ORDER BY g.name)
+			FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = u.id
+		)
+		FROM (`+selection+`) u ORDER BY `+order, a,
+		func(scan scanner) (u hub.User, err error) {
+			err = scan(&u.ID, &u.Name, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Groups})
+			return u, err
+		})
 }
 
 // Users implements [hub.UserStore].

@@ -47,7 +47,7 @@ func activity() []test {
 			f.same("the one who did nothing", got.LastActivity, time.Time{})
 		}},
 		{"Thousands are written at once, by several at the same time", func(f fixture) {
-			const n = 2000
+			const n = 500
 			var updates []hub.ActivityUpdate
 			f.must(f.store.InTx(f.ctx, func(tx hub.Store) error {
 				updates = nil

@@ -57,7 +57,7 @@ func transactions() []test {
 				if err := tx.CreateUser(f.ctx, hub.User{ID: newID(), Name: "ada"}); err != nil {
 					return err
 				}
-				ctx, cancel := context.WithTimeout(f.ctx, 5*time.Second)
+				ctx, cancel := context.WithTimeout(f.ctx, time.Second)
 				defer cancel()
 				if _, err := f.store.UserByName(ctx, "ada"); !errors.Is(err, hub.ErrNotFound) && hub.KindOf(err) != hub.Unavailable {
 					f.Errorf("outside, the user is found: %v", err)

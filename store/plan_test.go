@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/pgtest"
+)
+
+// recorder notes what is asked of the database.
+type recorder struct {
+	querier
+	asked []asked
+}
+
+type asked struct {
+	query string
+	args  []any
+}
+
+func (r *recorder) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	r.asked = append(r.asked, asked{query, args})
+	return r.querier.QueryContext(ctx, query, args...)
+}
+
+// What each request asks must not read a whole table: at 10,000 users it would be the hub's slowest part.
+func TestRequestsFindRowsByAnIndex(t *testing.T) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "hub.db")
+		checkPlans(t, "sqlite://"+path, 2_000, "EXPLAIN QUERY PLAN ", regexp.MustCompile(`SCAN (u|s|g|m|users|servers|tokens|sessions|groups|group_members)\b(?: USING)?( (COVERING )?INDEX)?`))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		checkPlans(t, pgtest.New(t), 10_000, "EXPLAIN ", regexp.MustCompile(`Seq Scan on (users|servers|tokens|sessions|group_members)`))
+	})
+}
+
+// checkPlans looks at the plans with so many users in the database. SQLite has fewer because the race detector slows it down a lot,
+// and its plans do not depend on their number as much.
+func checkPlans(t *testing.T, dsn string, many int, explain string, scan *regexp.Regexp) {
+	t.Helper()
+	ctx := t.Context()
+	s, err := Open(ctx, Options{DSN: dsn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if err := s.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	seed(t, s, many)
+	for name, call := range requests(ctx, many) {
+		r := &recorder{querier: s.read}
+		watched := &Store{db: s.db, read: r, write: s.write}
+		began := time.Now()
+		if err := call(watched); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		took := time.Since(began)
+		if len(r.asked) == 0 {
+			t.Errorf("%s asked nothing", name)
+			continue
+		}
+		plan := planOf(t, s, explain, r.asked[0]) // the page; a second query counts
+		if found := scan.FindStringSubmatch(plan); found != nil && (len(found) < 3 || found[2] == "") {
+			t.Errorf("%s reads a whole table:\n%s\n%s", name, r.asked[0].query, plan)
+		}
+		t.Logf("%s took %v with %d queries", name, took, len(r.asked))
+	}
+}
+
+func requests(ctx context.Context, many int) map[string]func(s *Store) error {
+	users := func(q hub.UserQuery) func(s *Store) error {
+		return func(s *Store) error {
+			found, total, err := s.Users(ctx, q)
+			if err == nil && (len(found) != q.Limit || total != many || len(found[0].Groups) != 3) {
+				err = fmt.Errorf("%d users of %d, %d groups", len(found), total, len(found[0].Groups))
+			}
+			return err
+		}
+	}
+	return map[string]func(s *Store) error{
+		"UserByID":       func(s *Store) error { _, err := s.UserByID(ctx, "u01000"); return err },
+		"UserByName":     func(s *Store) error { _, err := s.UserByName(ctx, "user01000"); return err },
+		"UserByIdentity": func(s *Store) error { _, err := s.UserByIdentity(ctx, "oidc", "u01000"); return err },
+		"SessionByID":    func(s *Store) error { _, err := s.SessionByID(ctx, "u01000"); return err },
+		"Sessions":       func(s *Store) error { _, err := s.Sessions(ctx, "u01000"); return err },
+		"TokenByHash":    func(s *Store) error { _, err := s.TokenByHash(ctx, []byte("u01000")); return err },
+		"TokenByID":      func(s *Store) error { _, err := s.TokenByID(ctx, "u01000", 1000); return err },
+		"Tokens":         func(s *Store) error { _, err := s.Tokens(ctx, "u01000"); return err },
+		"ServerByID":     func(s *Store) error { _, err := s.ServerByID(ctx, "u01000"); return err },
+		"ServerByName":   func(s *Store) error { _, err := s.ServerByName(ctx, "u01000", ""); return err },
+		"ServersOfUser": func(s *Store) error {
+			_, _, err := s.Servers(ctx, hub.ServerQuery{UserIDs: []string{"u01000"}})
+			return err
+		},
+		"ServersInTransition": func(s *Store) error {
+			_, _, err := s.Servers(ctx, hub.ServerQuery{States: []hub.ServerState{hub.Starting, hub.Stopping}})
+			return err
+		},
+		"PageOfUsersByID":       users(hub.UserQuery{Limit: 50}),
+		"PageOfUsersByName":     users(hub.UserQuery{Limit: 50, Sort: hub.SortByName, Descending: true}),
+		"PageOfUsersByActivity": users(hub.UserQuery{Limit: 50, Sort: hub.SortByLastActivity, Descending: true}),
+	}
+}
+
+// seed makes users with three groups, a server, a token, a session and an identity each. One text serves both databases.
+func seed(t *testing.T, s *Store, many int) {
+	t.Helper()
+	numbers := fmt.Sprintf(`WITH RECURSIVE n(i, id) AS (
+		SELECT 1, 'u00001' UNION ALL SELECT i + 1, 'u' || substr(CAST(100001 + i AS TEXT), 2) FROM n WHERE i < %d) `, many)
+	for _, text := range []string{
+		"INSERT INTO users (id, name, name_folded, admin, created, last_activity) SELECT id, 'user' || substr(id, 2), 'user' || substr(id, 2), FALSE, i, i FROM n",
+		"INSERT INTO groups (name) SELECT 'group' || id FROM n WHERE i <= 100",
+		"INSERT INTO group_members (user_id, group_id) SELECT id, 1 + i % 50 FROM n",
+		"INSERT INTO group_members (user_id, group_id) SELECT id, 51 + i % 25 FROM n",
+		"INSERT INTO group_members (user_id, group_id) SELECT id, 76 + i % 25 FROM n",
+		"INSERT INTO identities (provider, subject, user_id) SELECT 'oidc', id, id FROM n",
+		"INSERT INTO sessions (id, user_id, browser_id, provider, address, user_agent) SELECT id, id, id, 'oidc', '', '' FROM n",
+		"INSERT INTO servers (id, user_id, name, state, generation, revision, instance, address, placement, remove) SELECT id, id, '', CASE WHEN i % 1000 = 0 THEN 'starting' WHEN i % 2 = 0 THEN 'ready' ELSE 'stopped' END, 0, 0, '', '', 0, FALSE FROM n",
+	} {
+		if _, err := s.db.writer.ExecContext(t.Context(), numbers+text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	bytes := "CAST(id AS BLOB)"
+	if s.db.name == "postgres" {
+		bytes = "convert_to(id, 'UTF8')"
+	}
+	for _, text := range []string{
+		numbers + "INSERT INTO tokens (user_id, hash, scopes, note) SELECT id, " + bytes + ", '[]', '' FROM n",
+		"ANALYZE",
+	} {
+		if _, err := s.db.writer.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+}
+
+func planOf(t *testing.T, s *Store, explain string, a asked) string {
+	t.Helper()
+	rows, err := s.db.reader.QueryContext(t.Context(), explain+a.query, a.args...)
+	if err != nil {
+		t.Fatalf("%s: %v", a.query, err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for rows.Next() {
+		row := make([]any, len(columns))
+		var detail any
+		for i := range row {
+			row[i] = new(any)
+		}
+		row[len(row)-1] = &detail
+		if err := rows.Scan(row...); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprint(detail))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestMigrationsCoverBothDatabases keeps the two folders in step: the same steps under the same names.
+func TestMigrationsCoverBothDatabases(t *testing.T) {
+	t.Parallel()
+	names := map[string][]string{}
+	for _, dialect := range []string{"sqlite", "postgres"} {
+		steps, err := migrations(dialect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range steps {
+			names[dialect] = append(names[dialect], m.name)
+		}
+		files, err := os.ReadDir(filepath.Join("migrations", dialect))
+		if err != nil || len(files) != len(steps) {
+			t.Errorf("%s: %d files, %d steps, err %v", dialect, len(files), len(steps), err)
+		}
+	}
+	if got, want := fmt.Sprint(names["sqlite"]), fmt.Sprint(names["postgres"]); got != want {
+		t.Errorf("SQLite has %s, Postgres %s", got, want)
+	}
+}
