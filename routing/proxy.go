@@ -53,6 +53,8 @@ type Proxy struct {
 	metrics        *proxyMetrics
 	transport      *http.Transport
 	reverse        *httputil.ReverseProxy
+	buffers        *copyBuffers
+	upgrades       *httputil.ReverseProxy // for requests that ask for a websocket
 	activity       activities
 
 	closing context.Context // ended by Close
@@ -71,7 +73,7 @@ func NewProxy(o Options) (*Proxy, error) {
 	}
 	p := &Proxy{
 		router: o.Router, fallback: o.Fallback, renderError: o.ErrorHandler, trustForwarded: o.TrustForwarded,
-		private: newPrivateCookies(o.PrivateCookies), log: orDefault(o.Logger), metrics: metrics,
+		private: newPrivateCookies(o.PrivateCookies), log: orDefault(o.Logger), metrics: metrics, buffers: &copyBuffers{},
 	}
 	if p.renderError == nil {
 		p.renderError = plainError
@@ -85,11 +87,12 @@ func NewProxy(o Options) (*Proxy, error) {
 		Rewrite:        p.rewrite,
 		Transport:      p.transport,
 		FlushInterval:  -1, // what a server has written is for the reader, not for a buffer of ours
-		BufferPool:     &copyBuffers{},
+		BufferPool:     p.buffers,
 		ModifyResponse: p.modifyResponse,
 		ErrorHandler:   p.forwardFailed,
 		ErrorLog:       slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
+	p.upgrades = p.newUpgrades()
 	return p, nil
 }
 
@@ -187,10 +190,11 @@ func plainError(w http.ResponseWriter, _ *http.Request, status int, _ error) {
 	http.Error(w, message, status)
 }
 
-// Close ends all websockets, waits until they have ended, and refuses new ones. Other requests are the http.Server's to end, before.
+// Close ends all websockets, waits until they have ended, and refuses new ones. A websocket outlives its request's context, so nothing but Close
+// ends one from our side. Other requests are the http.Server's to end, before.
 func (p *Proxy) Close() {
 	p.end()
-	p.tunnels.wait()
+	p.tunnels.end()
 	p.transport.CloseIdleConnections()
 }
 
