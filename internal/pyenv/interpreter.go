@@ -18,6 +18,9 @@ type interpreter struct {
 	canVenv bool   // false on a bare Debian, where python3-venv is a package of its own
 }
 
+// errNoPython says that this machine has no Python that could be used.
+var errNoPython = errors.New("no Python 3.11 or newer was found")
+
 // describe prints what we need to know of an interpreter; _base_executable is the one behind a virtual environment.
 const describe = `import json, sys
 try:
@@ -47,8 +50,7 @@ func findInterpreter(ctx context.Context, wanted string) (interpreter, error) {
 		found = append(found, py)
 	}
 	if len(found) == 0 {
-		return interpreter{}, fmt.Errorf("no suitable Python 3 is on this machine; install it with: apt-get install -y python3 python3-venv: %w",
-			errors.Join(problems...))
+		return interpreter{}, errors.Join(append([]error{errNoPython}, problems...)...)
 	}
 	if os.Geteuid() == 0 {
 		if i := slices.IndexFunc(found, func(py interpreter) bool { return usableByAll(py.path) }); i >= 0 {

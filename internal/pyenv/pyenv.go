@@ -82,24 +82,16 @@ func Find(ctx context.Context, opts Options) (Env, error) {
 // across processes. Cancelling ctx leaves nothing that a later call would take for finished.
 func Ensure(ctx context.Context, opts Options) (Env, error) {
 	p, err := prepare(ctx, opts)
+	if errors.Is(err, errNoPython) {
+		if err := deps.Install(ctx, cmp.Or[io.Writer](opts.Log, io.Discard), "Python 3", "python3", "python3-venv"); err != nil {
+			return Env{}, err
+		}
+		p, err = prepare(ctx, opts)
+	}
 	if err != nil {
 		return Env{}, err
 	}
-	if p.finished() {
-		return p.env, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(p.env.Dir), 0o755); err != nil {
-		return Env{}, fmt.Errorf("make the cache folder: %w", err)
-	}
-	unlock, err := lockFile(ctx, p.env.Dir+".lock")
-	if err != nil {
-		return Env{}, fmt.Errorf("wait for another process that prepares the Python environment %q: %w", opts.Name, err)
-	}
-	defer unlock()
-	if p.finished() { // somebody else made it while we waited
-		return p.env, nil
-	}
-	if err := p.build(ctx); err != nil {
+	if err := p.ensure(ctx); err != nil {
 		return Env{}, fmt.Errorf("prepare the Python environment %q: %w", opts.Name, err)
 	}
 	return p.env, nil
@@ -136,6 +128,25 @@ func prepare(ctx context.Context, opts Options) (*plan, error) {
 		requirements: requirements,
 		log:          cmp.Or[io.Writer](opts.Log, io.Discard),
 	}, nil
+}
+
+// ensure makes the environment unless it is there, one caller at a time.
+func (p *plan) ensure(ctx context.Context) error {
+	if p.finished() {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(p.env.Dir), 0o755); err != nil { //nolint:gosec // G301: meant to be read by every account
+		return fmt.Errorf("make the cache folder: %w", err)
+	}
+	unlock, err := lockFile(ctx, p.env.Dir+".lock")
+	if err != nil {
+		return fmt.Errorf("wait for another process that prepares it: %w", err)
+	}
+	defer unlock()
+	if p.finished() { // somebody else made it while we waited
+		return nil
+	}
+	return p.build(ctx)
 }
 
 func (p *plan) finished() bool {
