@@ -1,0 +1,147 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// fakeProgram writes a program that says the version when asked.
+func fakeProgram(t *testing.T, dir, name, version string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	text := "#!/bin/sh\necho '" + strings.ToUpper(name[:1]) + name[1:] + " v" + version + "'\n"
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+type built struct {
+	mu    sync.Mutex
+	count int
+}
+
+func (b *built) build(_ context.Context, _ tool, target string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count++
+	return os.WriteFile(target, nil, 0o755)
+}
+
+func notOnPath(string) (string, error) { return "", errors.New("not found") }
+
+func TestFindTakesTheFirstThatIsNewEnough(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	recent := fakeProgram(t, dir, "nomad", "1.10.4")
+	old := fakeProgram(t, t.TempDir(), "nomad", "1.9.7")
+	onPath := func(path string) func(string) (string, error) {
+		return func(string) (string, error) { return path, nil }
+	}
+	for _, test := range []struct {
+		name     string
+		lookPath func(string) (string, error)
+		binDir   string
+		want     string // "": built
+		wantErr  string
+	}{
+		{"on PATH", onPath(recent), "", recent, ""},
+		{"too old on PATH", onPath(old), "", "", ""},
+		{"too old on PATH, one in the folder", onPath(old), dir, recent, ""},
+		{"only in the folder", notOnPath, dir, recent, ""},
+		{"too old in the folder", notOnPath, filepath.Dir(old), "", "at least 1.10.0 is needed"},
+		{"empty folder", notOnPath, t.TempDir(), "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b, cache := &built{}, t.TempDir()
+			f := finder{Cache: cache, BinDir: test.binDir, LookPath: test.lookPath, Out: t.Output(), Build: b.build}
+			got, err := f.find(t.Context(), "nomad")
+			if test.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
+					t.Fatalf("error %v, want %q", err, test.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, builds := test.want, 0
+			if want == "" {
+				want, builds = filepath.Join(cache, "bin", "nomad-1.11.0"), 1
+			}
+			if got != want || b.count != builds {
+				t.Errorf("got %s after %d builds, want %s after %d", got, b.count, want, builds)
+			}
+		})
+	}
+}
+
+func TestParallelCallersBuildOnce(t *testing.T) {
+	t.Parallel()
+	b := &built{}
+	f := finder{Cache: t.TempDir(), LookPath: notOnPath, Out: t.Output(), Build: b.build}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if _, err := f.find(t.Context(), "vault"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if b.count != 1 {
+		t.Errorf("built %d times", b.count)
+	}
+}
+
+func TestFailedBuildIsSaidAndNotKept(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	fail := errors.New("no C compiler")
+	f := finder{
+		Cache: t.TempDir(), LookPath: notOnPath, Out: &out,
+		Build: func(context.Context, tool, string) error { return fail },
+	}
+	_, err := f.find(t.Context(), "consul")
+	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, fail) {
+		t.Errorf("error %v", err)
+	}
+	if !strings.Contains(out.String(), "building consul") {
+		t.Errorf("said %q", out.String())
+	}
+	f.Build = (&built{}).build
+	if _, err := f.find(t.Context(), "consul"); err != nil {
+		t.Errorf("after a failed build: %v", err)
+	}
+}
+
+func TestUnknownToolIsRefused(t *testing.T) {
+	t.Parallel()
+	if _, err := (finder{}).find(t.Context(), "emacs"); err == nil || !strings.Contains(err.Error(), "nomad, consul, vault, dex") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestVersionsAreTheModules keeps the table in tool.go and the modules together.
+func TestVersionsAreTheModules(t *testing.T) {
+	t.Parallel()
+	for _, tool := range tools() {
+		text, err := os.ReadFile(filepath.Join("tools", tool.name, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "tool "+tool.pkg+"\n") {
+			t.Errorf("tools/%s/go.mod has no tool line for %s", tool.name, tool.pkg)
+		}
+		if tool.name != "dex" && !strings.Contains(string(text), tool.pkg+" v"+tool.version+"\n") {
+			t.Errorf("tools/%s/go.mod does not require version %s", tool.name, tool.version)
+		}
+	}
+}
