@@ -34,64 +34,68 @@ type ranked struct {
 
 // resolve drops whatever contradicts something truer. Who owns an address is decided among all routes, also those that are
 // dropped for another reason: a superseded run that was placed at an address after somebody else still proves that the
-// other one is no longer there.
-func resolve(lists [][]Route) ([]Route, []Dropped) {
+// other one is no longer there. Routes that old has taken before need no second look at their form.
+func resolve(lists [][]Route, old *Table) ([]Route, []Dropped) {
 	var dropped []Dropped
-	drop := func(r ranked, reason DropReason) { dropped = append(dropped, Dropped{Route: r.Route, Reason: reason}) }
+	drop := func(r *ranked, reason DropReason) { dropped = append(dropped, Dropped{Route: r.Route, Reason: reason}) }
 
-	var valid []ranked
+	valid := make([]ranked, 0, countRoutes(lists))
 	for i, list := range lists {
 		for _, r := range list {
-			r.Address = NormalAddress(r.Address)
-			if !validPrefix(r.Prefix) || r.Address == "" {
-				drop(ranked{r, i}, DropInvalid)
-				continue
+			if e := old.servers[r.Server]; e == nil || e.Route != r {
+				r.Address = NormalAddress(r.Address)
+				if !validPrefix(r.Prefix) || r.Address == "" {
+					drop(&ranked{r, i}, DropInvalid)
+					continue
+				}
 			}
 			valid = append(valid, ranked{r, i})
 		}
 	}
-	addresses := claim(valid, func(r ranked) string { return r.Address })
+	addresses := claim(valid, func(r *ranked) string { return r.Address })
 
-	newest := make(map[string]ranked, len(valid)) // by server
-	for _, r := range valid {
-		if best, ok := newest[r.Server]; !ok || newerRun(r, best) {
+	newest := make(map[string]*ranked, len(valid)) // by server
+	for i := range valid {
+		r := &valid[i]
+		if best := newest[r.Server]; best == nil || newerRun(r, best) {
 			newest[r.Server] = r
 		}
 	}
-	seen := make(map[string]bool, len(valid))
-	current := valid[:0:0]
-	for _, r := range valid {
-		if r.Server != "" {
-			if r != newest[r.Server] || seen[r.Server] {
-				drop(r, DropSuperseded)
-				continue
-			}
-			seen[r.Server] = true
-		}
-		if !addresses[r.Address].belongsTo(r) {
+	current := make([]ranked, 0, len(valid))
+	for i := range valid {
+		switch r := &valid[i]; {
+		case r.Server != "" && r != newest[r.Server]:
+			drop(r, DropSuperseded)
+		case !addresses[r.Address].belongsTo(r):
 			drop(r, DropAddress)
-			continue
+		default:
+			current = append(current, *r)
 		}
-		current = append(current, r)
 	}
 
-	prefixes := claim(current, func(r ranked) string { return r.Prefix })
-	taken := make(map[string]bool, len(current))
+	prefixes := claim(current, func(r *ranked) string { return r.Prefix })
 	routes := make([]Route, 0, len(current))
-	for _, r := range current {
-		if !prefixes[r.Prefix].belongsTo(r) || taken[r.Prefix] {
+	for i := range current {
+		// Of two routes of an operator with one prefix the first is the owner.
+		if r := &current[i]; prefixes[r.Prefix].belongsTo(r) && (r.Server != "" || prefixes[r.Prefix].best == r) {
+			routes = append(routes, r.Route)
+		} else {
 			drop(r, DropPrefix)
-			continue
 		}
-		taken[r.Prefix] = true
-		routes = append(routes, r.Route)
 	}
 	return routes, dropped
 }
 
+func countRoutes(lists [][]Route) (n int) {
+	for _, list := range lists {
+		n += len(list)
+	}
+	return n
+}
+
 // newerRun compares two runs of one server. Generations count before lists: a start that one source has not heard of yet is
 // still the newer one.
-func newerRun(a, b ranked) bool {
+func newerRun(a, b *ranked) bool {
 	if a.Generation != b.Generation {
 		return a.Generation > b.Generation
 	}
@@ -103,29 +107,31 @@ func newerRun(a, b ranked) bool {
 
 // owner is who claims an address or a prefix with the best right.
 type owner struct {
-	best ranked
+	best *ranked
 	tie  bool // somebody else claims it with the same right
 }
 
-func (o owner) belongsTo(r ranked) bool { return r.Server == o.best.Server && !o.tie }
+func (o owner) belongsTo(r *ranked) bool { return r.Server == o.best.Server && !o.tie }
 
-func claim(routes []ranked, key func(ranked) string) map[string]owner {
+func claim(routes []ranked, key func(*ranked) string) map[string]owner {
 	owners := make(map[string]owner, len(routes))
-	for _, r := range routes {
-		o, ok := owners[key(r)]
+	for i := range routes {
+		r := &routes[i]
+		k := key(r)
+		o, ok := owners[k]
 		switch {
 		case !ok || betterRight(r, o.best):
-			owners[key(r)] = owner{best: r}
+			owners[k] = owner{best: r}
 		case r.Server != o.best.Server && !betterRight(o.best, r):
 			o.tie = true
-			owners[key(r)] = o
+			owners[k] = o
 		}
 	}
 	return owners
 }
 
 // betterRight compares the claims of different servers. Placements of different lists do not compare.
-func betterRight(a, b ranked) bool {
+func betterRight(a, b *ranked) bool {
 	if a.list != b.list {
 		return a.list < b.list
 	}

@@ -109,7 +109,8 @@ func (r *Router) rebuild() {
 		routes, answered := f.snapshot()
 		lists[i], all = routes, all && answered
 	}
-	next, old := newTable(lists), r.current.Load()
+	old := r.current.Load()
+	next := newTable(lists, old.table)
 	if !next.equal(old.table) {
 		r.logSwap(old.table, next)
 	}

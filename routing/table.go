@@ -34,15 +34,19 @@ type node struct {
 }
 
 // NewTable makes a table of the routes. Of routes that contradict each other only the true one is taken; see [Table.Dropped].
-func NewTable(routes []Route) *Table { return newTable([][]Route{routes}) }
+func NewTable(routes []Route) *Table { return newTable([][]Route{routes}, &Table{}) }
 
-// newTable makes a table of several lists. Where two lists contradict each other, the earlier one is right.
-func newTable(lists [][]Route) *Table {
-	routes, dropped := resolve(lists)
+// newTable makes a table of several lists. Where two lists contradict each other, the earlier one is right. It takes from the old table
+// what it can, since mostly one route of thousands is new.
+func newTable(lists [][]Route, old *Table) *Table {
+	routes, dropped := resolve(lists, old)
 	slices.SortFunc(routes, func(a, b Route) int { return cmp.Compare(a.Prefix, b.Prefix) })
 	t := &Table{dropped: dropped, servers: make(map[string]*entry, len(routes)), entries: make([]*entry, len(routes))}
 	for i, r := range routes {
-		e := &entry{Route: r, pool: poolName(r)}
+		e := old.servers[r.Server]
+		if e == nil || e.Route != r {
+			e = &entry{Route: r, pool: poolName(r)}
+		}
 		t.entries[i] = e
 		t.insert(e)
 		if r.Server != "" {
