@@ -3,6 +3,8 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -39,14 +41,22 @@ func TestTokens(t *testing.T) {
 
 	list := b.as("alice", http.MethodGet, "/users/alice/tokens", "").want(http.StatusOK).object()["api_tokens"].([]any)
 	same(t, "all tokens, the server's too", len(list), 3)
-	notes := ""
+	var notes, uses []string
 	for _, x := range list {
-		if _, has := x.(map[string]any)["token"]; has {
+		m := x.(map[string]any)
+		if _, has := m["token"]; has {
 			t.Error("a list shows a secret")
 		}
-		notes += fmt.Sprint(x.(map[string]any)["note"], ";")
+		use, used := m["last_activity"].(string)
+		if !used {
+			use = m["created"].(string)
+		}
+		notes, uses = append(notes, m["note"].(string)), append(uses, strings.TrimSuffix(use, "Z"))
 	}
-	same(t, "notes, by last use", notes, ";Server at /user/alice/;for <me>;")
+	if !slices.IsSorted(uses) {
+		t.Errorf("the list is not sorted by last use: %v", uses)
+	}
+	same(t, "notes", sorted(notes), []string{"", "Server at /user/alice/", "for <me>"})
 
 	b.as(secret, http.MethodDelete, one, "").want(http.StatusForbidden)
 	b.as("alice", http.MethodDelete, one, "").want(http.StatusNoContent).empty()
