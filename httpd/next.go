@@ -3,6 +3,7 @@ package httpd
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -25,12 +26,20 @@ func SafeNext(r *http.Request, urls hub.URLs, next string) string {
 	if u.Host != "" && !ownHost(r, urls, u) || u.Host == "" && u.Scheme != "" {
 		return ""
 	}
+	if u.Host != "" && u.Path == "" {
+		u.Path = "/"
+	}
 	path := u.EscapedPath()
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || !strings.HasPrefix(path+"/", urls.Base()) {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || !strings.HasPrefix(path+"/", urls.Base()) || hasDots(u.Path) {
 		return ""
 	}
 	out := &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}
 	return out.String()
+}
+
+// hasDots tells whether a decoded path holds "." or ".." as a segment. Browsers resolve them, also when they are encoded, and would leave the base path.
+func hasDots(path string) bool {
+	return slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "." || segment == ".." })
 }
 
 func ownHost(r *http.Request, urls hub.URLs, u *url.URL) bool {
