@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 
 	"github.com/nomadhub/nomadhub/e2e/python"
+	"github.com/nomadhub/nomadhub/internal/cache"
 	"github.com/nomadhub/nomadhub/internal/deps"
 )
 
@@ -27,7 +28,7 @@ import (
 type Options struct {
 	// Name is one of python.Names: "hub5" is what `make run` uses.
 	Name string
-	// Cache is the folder for environments, [CacheDir] by default.
+	// Cache is the folder for environments, [cache.Dir] by default.
 	Cache string
 	// Python is the interpreter to build on, by default the first suitable one of $NOMADHUB_PYTHON, PATH and /usr/bin.
 	Python string
@@ -48,22 +49,6 @@ func (e Env) Program(name string) string { return filepath.Join(e.Bin(), name) }
 
 // complete is the name of the file that is written last, so that an environment whose making was cut short is made anew.
 const complete = ".complete"
-
-// CacheDir is where NomadHub's development tools keep what is costly to make: $NOMADHUB_CACHE, else /var/cache/nomadhub for
-// root, else nomadhub in the account's own cache folder.
-func CacheDir() (string, error) {
-	if dir := os.Getenv("NOMADHUB_CACHE"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	if os.Geteuid() == 0 {
-		return "/var/cache/nomadhub", nil
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find a cache folder (set NOMADHUB_CACHE to choose one): %w", err)
-	}
-	return filepath.Join(dir, "nomadhub"), nil
-}
 
 // Find returns the environment if it is already there, and an error that matches [fs.ErrNotExist] otherwise. It makes nothing.
 func Find(ctx context.Context, opts Options) (Env, error) {
@@ -110,9 +95,9 @@ func prepare(ctx context.Context, opts Options) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache := opts.Cache
-	if cache == "" {
-		if cache, err = CacheDir(); err != nil {
+	folder := opts.Cache
+	if folder == "" {
+		if folder, err = cache.Dir(); err != nil {
 			return nil, err
 		}
 	}
@@ -121,7 +106,7 @@ func prepare(ctx context.Context, opts Options) (*plan, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(requirements + "\x00" + py.path + "\x00" + py.version))
-	dir := filepath.Join(cache, "python", opts.Name+"-"+hex.EncodeToString(sum[:6]))
+	dir := filepath.Join(folder, "python", opts.Name+"-"+hex.EncodeToString(sum[:6]))
 	return &plan{
 		env:          Env{Dir: dir},
 		interpreter:  py,
@@ -138,7 +123,7 @@ func (p *plan) ensure(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(p.env.Dir), 0o755); err != nil { //nolint:gosec // G301: meant to be read by every account
 		return fmt.Errorf("make the cache folder: %w", err)
 	}
-	unlock, err := lockFile(ctx, p.env.Dir+".lock")
+	unlock, err := cache.Lock(ctx, p.env.Dir+".lock", nil)
 	if err != nil {
 		return fmt.Errorf("wait for another process that prepares it: %w", err)
 	}

@@ -104,31 +104,6 @@ func TestCancelledIsNotFinished(t *testing.T) {
 	}
 }
 
-func TestLockFileExcludes(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lockFile(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	second := make(chan error, 1)
-	go func() {
-		_, err := lockFile(ctx, path)
-		second <- err
-	}()
-	cancel()
-	if err := <-second; !errors.Is(err, context.Canceled) {
-		t.Errorf("a held lock was given: %v", err)
-	}
-	unlock()
-	again, err := lockFile(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again()
-}
-
 func TestUsableByAll(t *testing.T) {
 	t.Parallel()
 	if !usableByAll("/bin/sh") {
@@ -178,12 +153,5 @@ func TestNoPython(t *testing.T) {
 	}
 	if !errors.Is(err, errNoPython) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestCacheDir(t *testing.T) {
-	t.Setenv("NOMADHUB_CACHE", "/elsewhere")
-	if dir, err := CacheDir(); err != nil || dir != "/elsewhere" {
-		t.Errorf("got %s, %v", dir, err)
 	}
 }

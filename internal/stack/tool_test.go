@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/nomadhub/nomadhub/internal/gotool"
 )
 
 // fakeProgram writes a program that says the version when asked.
@@ -27,7 +28,7 @@ type built struct {
 	count int
 }
 
-func (b *built) build(_ context.Context, _ tool, target string) error {
+func (b *built) build(_ context.Context, _ gotool.Tool, target string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count++
@@ -61,7 +62,9 @@ func TestFindTakesTheFirstThatIsNewEnough(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b, cache := &built{}, t.TempDir()
-			f := finder{Cache: cache, BinDir: test.binDir, LookPath: test.lookPath, Out: t.Output(), Build: b.build}
+			f := finder{
+				Builder: gotool.Builder{Cache: cache, Out: t.Output(), Build: b.build}, BinDir: test.binDir, LookPath: test.lookPath,
+			}
 			got, err := f.find(t.Context(), "nomad")
 			if test.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
@@ -83,45 +86,6 @@ func TestFindTakesTheFirstThatIsNewEnough(t *testing.T) {
 	}
 }
 
-func TestParallelCallersBuildOnce(t *testing.T) {
-	t.Parallel()
-	b := &built{}
-	f := finder{Cache: t.TempDir(), LookPath: notOnPath, Out: t.Output(), Build: b.build}
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			if _, err := f.find(t.Context(), "vault"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if b.count != 1 {
-		t.Errorf("built %d times", b.count)
-	}
-}
-
-func TestFailedBuildIsSaidAndNotKept(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	fail := errors.New("no C compiler")
-	f := finder{
-		Cache: t.TempDir(), LookPath: notOnPath, Out: &out,
-		Build: func(context.Context, tool, string) error { return fail },
-	}
-	_, err := f.find(t.Context(), "consul")
-	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, fail) {
-		t.Errorf("error %v", err)
-	}
-	if !strings.Contains(out.String(), "building consul") {
-		t.Errorf("said %q", out.String())
-	}
-	f.Build = (&built{}).build
-	if _, err := f.find(t.Context(), "consul"); err != nil {
-		t.Errorf("after a failed build: %v", err)
-	}
-}
-
 func TestUnknownToolIsRefused(t *testing.T) {
 	t.Parallel()
 	if _, err := (finder{}).find(t.Context(), "emacs"); err == nil || !strings.Contains(err.Error(), "nomad, consul, vault, dex") {
@@ -133,15 +97,15 @@ func TestUnknownToolIsRefused(t *testing.T) {
 func TestVersionsAreTheModules(t *testing.T) {
 	t.Parallel()
 	for _, tool := range tools() {
-		text, err := os.ReadFile(filepath.Join("tools", tool.name, "go.mod"))
+		text, err := os.ReadFile(filepath.Join("tools", tool.Name, "go.mod"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(string(text), "tool "+tool.pkg+"\n") {
-			t.Errorf("tools/%s/go.mod has no tool line for %s", tool.name, tool.pkg)
+		if !strings.Contains(string(text), "tool "+tool.Package+"\n") {
+			t.Errorf("tools/%s/go.mod has no tool line for %s", tool.Name, tool.Package)
 		}
-		if tool.name != "dex" && !strings.Contains(string(text), tool.pkg+" v"+tool.version+"\n") {
-			t.Errorf("tools/%s/go.mod does not require version %s", tool.name, tool.version)
+		if tool.Name != "dex" && !strings.Contains(string(text), tool.Package+" v"+tool.Version+"\n") {
+			t.Errorf("tools/%s/go.mod does not require version %s", tool.Name, tool.Version)
 		}
 	}
 }
