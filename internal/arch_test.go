@@ -71,7 +71,9 @@ func TestImportsAreAsDrawn(t *testing.T) {
 }
 
 func isFree(pkg string) bool {
-	return slices.ContainsFunc(free, func(f string) bool { return pkg == strings.TrimSuffix(f, "/") || strings.HasPrefix(pkg, f) && strings.HasSuffix(f, "/") })
+	return slices.ContainsFunc(free, func(f string) bool {
+		return pkg == strings.TrimSuffix(f, "/") || strings.HasPrefix(pkg, f) && strings.HasSuffix(f, "/")
+	})
 }
 
 func checkFile(t *testing.T, name, pkg string) {
