@@ -80,7 +80,7 @@ func (b *bench) send(c *http.Client, req *http.Request) answer {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to the end
+	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		b.t.Fatal(err)

@@ -85,7 +85,7 @@ func (p *Provider) Mount(r chi.Router) {
 	r.Post("/token", p.wire.Do(p.token))
 	r.Options("/token", preflight)
 	r.Group(func(r chi.Router) {
-		r.Use(uncached, p.sessions.NeedLogin(p.pages))
+		r.Use(guarded, p.sessions.NeedLogin(p.pages))
 		r.Get("/authorize", p.pages.Do(p.authorize))
 		r.Post("/authorize", p.pages.Do(p.authorize))
 	})
@@ -94,13 +94,16 @@ func (p *Provider) Mount(r chi.Router) {
 
 func preflight(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 
-// uncached keeps answers that hold a code, or that are about one visitor, out of every cache, and out of what the next site learns about the last one.
-func uncached(next http.Handler) http.Handler {
+// guarded keeps answers that hold a code, or that are about one visitor, out of every cache, out of what the next site learns about the last one, and out of
+// frames, in which a visitor could be made to consent unknowingly. Whoever shows a page may set a fuller policy.
+func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("Pragma", "no-cache")
 		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Content-Security-Policy", "frame-ancestors 'none'")
 		next.ServeHTTP(w, r)
 	})
 }

@@ -66,7 +66,7 @@ func (b *bench) send(c *http.Client, method, path, body string, headers ...strin
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to the end
+	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		b.t.Fatal(err)
@@ -247,6 +247,9 @@ func TestConsent(t *testing.T) {
 	if a := b.send(root, http.MethodGet, at, ""); a.StatusCode != http.StatusOK || a.body != "asked" {
 		t.Fatalf("no consent is asked for: %s %s", a.Status, a.body)
 	}
+	if a := b.send(root, http.MethodGet, at, ""); a.Header.Get("X-Frame-Options") != "DENY" || a.Header.Get("Content-Security-Policy") != "frame-ancestors 'none'" {
+		t.Error("the page of somebody else can be framed")
+	}
 	if page.User != "root" || page.Owner != "alice" || page.Description != "Server at /user/alice/" || page.Action != at || page.Home != "/hub/home" || len(page.Scopes) != 3 {
 		t.Errorf("the page is about %+v", page)
 	}
@@ -287,8 +290,8 @@ func TestPlainConsentPage(t *testing.T) {
 	if a.StatusCode != http.StatusOK || strings.Contains(a.body, "<script") || !strings.Contains(a.body, "Know your user name.") {
 		t.Errorf("%s: %s", a.Status, a.body)
 	}
-	if !strings.Contains(a.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
-		t.Error("the page can be framed")
+	if csp := a.Header.Get("Content-Security-Policy"); csp != "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'" {
+		t.Errorf("the page's policy is %q", csp)
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *stock) awaitRequest(want string) {
 // start runs a stock server as its own process, as a scheduler would.
 func (s *stock) start(spec scheduler.Spec) {
 	t := s.t
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a free port
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Error(err)
 		return
@@ -129,7 +129,7 @@ func (s *stock) start(spec scheduler.Spec) {
 	if os.Geteuid() == 0 {
 		args = append(args, "--allow-root")
 	}
-	cmd := exec.Command(s.env.Program("jupyterhub-singleuser"), args...) //nolint:gosec,noctx // ended below
+	cmd := exec.Command(s.env.Program("jupyterhub-singleuser"), args...) // ended below
 	cmd.Dir, cmd.Stdout, cmd.Stderr = home, t.Output(), t.Output()
 	cmd.Env = []string{"PATH=" + s.env.Bin() + ":/usr/bin:/bin", "HOME=" + home, "LANG=C.UTF-8", spec.URLVariable + "=http://" + address + spec.URLPath}
 	variables := maps.Clone(spec.Env)
@@ -185,7 +185,7 @@ func (s *stock) do(c *http.Client, req *http.Request) (*http.Response, string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to the end
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		s.t.Fatal(err)
