@@ -194,7 +194,7 @@ func (h *Web) viewUser(u hub.User, servers []hub.Server, here string, p hub.Prin
 	}
 	for _, s := range servers {
 		sv := h.viewServer(s, now)
-		sv.StopURL = withNext(sv.StopURL, here)
+		sv.StopURL, sv.StartURL = withNext(sv.StopURL, here), withNext(sv.StartURL, here) // administrators go on with the list, not with the server
 		v.Servers = append(v.Servers, sv)
 	}
 	return v

@@ -156,7 +156,7 @@ func (b *bench) serve(s setup, router *routing.Router, log *slog.Logger) {
 	check(b.t, err)
 	rest, err := api.New(api.Options{Hub: b.hub, Sessions: sessions, Logger: log})
 	check(b.t, err)
-	grants, err := oauth.New(oauth.Options{Hub: b.hub, Sessions: sessions, Logger: log, RenderPage: b.web.RenderError})
+	grants, err := oauth.New(oauth.Options{Hub: b.hub, Sessions: sessions, Logger: log, RenderPage: b.web.RenderError, Consent: b.consent})
 	check(b.t, err)
 	proxy, err := routing.NewProxy(routing.Options{Router: router, Fallback: b.web.Fallback(), ErrorHandler: b.web.ProxyError, Logger: log})
 	check(b.t, err)
@@ -166,6 +166,17 @@ func (b *bench) serve(s setup, router *routing.Router, log *slog.Logger) {
 	})
 	b.site = httptest.NewServer(both.Public)
 	b.t.Cleanup(b.site.Close)
+}
+
+// consent shows the provider's question in the hub's looks.
+func (b *bench) consent(w http.ResponseWriter, r *http.Request, page oauth.ConsentPage) error {
+	c := web.Consent{
+		User: page.User, Owner: page.Owner, Description: page.Description, Action: page.Action, XSRF: page.XSRF, Home: page.Home,
+	}
+	for _, s := range page.Scopes {
+		c.Scopes = append(c.Scopes, web.ConsentScope(s))
+	}
+	return b.web.ShowConsent(w, r, c)
 }
 
 // in is the same bench for a part of the test.

@@ -114,7 +114,7 @@ func (h *Web) ProxyError(w http.ResponseWriter, r *http.Request, status int, _ e
 	if status < http.StatusInternalServerError {
 		message = "This request cannot be passed on: " + strings.ToLower(http.StatusText(status)) + "."
 	}
-	if wantsJSON(r) {
+	if h.wantsJSON(r) {
 		w.Header().Set("Cache-Control", "no-store")
 		httpd.RenderJSON(w, r, problem(r, status, message))
 		return

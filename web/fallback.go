@@ -44,7 +44,7 @@ func (h *Web) refuseOutside(w http.ResponseWriter, r *http.Request) {
 	if err := h.sessions.CheckXSRF(r, session, false); err != nil {
 		p.Status, p.Message = http.StatusForbidden, "There is no server at this address. If yours was running here, start it again from the home page."
 	}
-	if wantsJSON(r) {
+	if h.wantsJSON(r) {
 		httpd.RenderJSON(w, r, p)
 		return
 	}
@@ -52,8 +52,12 @@ func (h *Web) refuseOutside(w http.ResponseWriter, r *http.Request) {
 }
 
 // wantsJSON tells a program from a person: it says so, or it speaks to an API of a server.
-func wantsJSON(r *http.Request) bool {
-	return slices.Contains(strings.Split(r.URL.Path, "/"), "api") || prefersJSON(r.Header.Get("Accept"))
+func (h *Web) wantsJSON(r *http.Request) bool {
+	rest := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, h.urls.Base()), "hub/")
+	if ofUser, ok := strings.CutPrefix(rest, "user/"); ok {
+		_, rest, _ = strings.Cut(ofUser, "/") // somebody may be called "api"
+	}
+	return slices.Contains(strings.Split(rest, "/"), "api") || prefersJSON(r.Header.Get("Accept"))
 }
 
 // prefersJSON tells whether an Accept header names JSON before HTML. Wildcards name neither.

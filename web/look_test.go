@@ -3,6 +3,7 @@ package web_test
 import (
 	"errors"
 	"net"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,8 @@ func stories() []story {
 			p.WaitVisible(".note-bad")
 		}},
 		{name: "admin", as: "admin", path: "/hub/admin"},
+		{name: "consent", as: "admin", path: "/hub/api/oauth2/authorize?client_id=jupyterhub-user-rita&response_type=code&state=x&redirect_uri=" +
+			url.QueryEscape("/user/rita/oauth_callback")},
 		{name: "delete", as: "admin", path: "/hub/admin/users/zoe/delete"},
 	}
 }

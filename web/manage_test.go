@@ -123,8 +123,9 @@ func TestAdmin(t *testing.T) {
 	v.submit(formTo(t, v.get("/hub/admin?q=alice"), "/hub/admin/users/alice/admin"), nil).want(http.StatusSeeOther)
 	alice.get("/hub/admin").want(http.StatusForbidden)
 
-	v.submit(formTo(t, v.get("/hub/admin?q=alice"), "/hub/spawn/alice"), nil).want(http.StatusFound).to("/hub/spawn-pending/alice")
+	v.submit(formTo(t, v.get("/hub/admin?q=alice"), "/hub/spawn/alice"), nil).want(http.StatusFound).to("/hub/spawn-pending/alice?next=%2Fhub%2Fadmin%3Fq%3Dalice")
 	b.await("alice", "", hub.Ready)
+	v.get("/hub/spawn-pending/alice?next=%2Fhub%2Fadmin%3Fq%3Dalice").want(http.StatusFound).to("/hub/admin?q=alice")
 	active := v.get("/hub/admin?show=active").want(http.StatusOK).says("1 to 1 of 1").says("1 server up")
 	xsrf := url.Values{"_xsrf": page.form("add-user").fields["_xsrf"]}
 	v.post("/hub/admin/users/alice/delete", xsrf).want(http.StatusConflict).says("Stop it")

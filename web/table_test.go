@@ -156,6 +156,7 @@ func TestProgramsLearnThatAServerIsGone(t *testing.T) {
 			t.Errorf("%s says %q", path, m)
 		}
 	}
+	b.loggedIn("api").get("/hub/user/api/lab").want(http.StatusFailedDependency).says("not running")
 	for _, accept := range []string{"", "*/*", "text/html, application/json;q=0.9", "text/html"} {
 		v.with("Accept", accept).get("/hub/user/alice/lab").want(http.StatusFailedDependency).says("not running")
 	}

@@ -47,7 +47,7 @@ func (h *Web) notRunning(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case s.State == hub.Ready:
 		return h.sendBack(w, r)
-	case wantsJSON(r):
+	case h.wantsJSON(r):
 		return h.jsonNotRunning(w, s.UserName, s.Name)
 	case s.Active() || s.Failure != nil:
 		redirect(w, withNext(h.urls.SpawnPending(s.UserName, s.Name), r.URL.RequestURI()), http.StatusSeeOther)
