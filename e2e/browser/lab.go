@@ -26,6 +26,10 @@ const (
 // (The circle in the notebook's own toolbar looks idle also before there is a kernel, and code that is run then is lost.)
 const labIdle = `/\| Idle\s*$/m.test(document.querySelector("#jp-main-statusbar")?.innerText ?? "")`
 
+// labConnected is JavaScript that is true while that kernel can be given code. After its connection was cut and is back, JupyterLab calls it unknown until it
+// works again.
+const labConnected = `/\| (Idle|Unknown)\s*$/m.test(document.querySelector("#jp-main-statusbar")?.innerText ?? "")`
+
 // LabOpenNotebook opens a new Python 3 notebook from the launcher of the JupyterLab on this page, and waits for its kernel. If the
 // workspace was restored without a launcher, it opens one first.
 func (p *Page) LabOpenNotebook() {
@@ -50,7 +54,7 @@ func (p *Page) LabRunCell(code string) string {
 		p.LabOpenNotebook()
 	}
 	defer p.morePatience()()
-	p.WaitTrue("the notebook's kernel rests", labIdle)
+	p.WaitTrue("the notebook's kernel can be given code", labConnected)
 	mark := p.labEnterLastCell()
 	p.Type(code)
 	p.WaitTrue("the cell holds the code", labSource(markedCell(mark))+` !== ""`)
