@@ -65,19 +65,70 @@ func TestVariablesAreDescribed(t *testing.T) {
 	}
 }
 
+// TestModulesAreValid knows the providers' arguments from terraform/schemas, so that it holds on every machine with Terraform.
+// TestApplyPlanDestroy asks the real ones.
 func TestModulesAreValid(t *testing.T) {
 	t.Parallel()
-	w := newWork(t)
-	if out, err := w.terraform("validate"); err != nil {
-		t.Errorf("terraform validate: %v\n%s", err, out)
+	config := schemas(t)
+	for _, test := range []struct{ name, old, new, complaint string }{
+		{"as it is", "", "", ""},
+		{"an unknown argument", "purge_on_destroy", "purge_on_destory", "purge_on_destory"},
+		{"a wrong reference", "consul_acl_role.hub.name", "consul_acl_role.hubs.name", "consul_acl_role"},
+		{"a missing argument", "rules = templatefile", "description2 = templatefile", "rules"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := copied(t)
+			w.env = []string{"TF_CLI_CONFIG_FILE=" + config}
+			w.change(filepath.Join("..", "..", "modules", "nomadhub"), test.old, test.new)
+			if out, err := w.terraform("get"); err != nil {
+				t.Fatalf("terraform get: %v\n%s", err, out)
+			}
+			out, err := w.terraform("validate", "-no-color")
+			if test.complaint == "" && err != nil {
+				t.Errorf("terraform validate: %v\n%s", err, out)
+			}
+			if test.complaint != "" && (err == nil || !strings.Contains(out, test.complaint)) {
+				t.Errorf("terraform validate does not complain of %s: %v\n%s", test.complaint, err, out)
+			}
+		})
 	}
+}
+
+// schemas builds the stand-ins for the providers, and returns a configuration of Terraform that uses them.
+func schemas(t *testing.T) (config string) {
+	t.Helper()
+	needTerraform(t)
+	dir := t.TempDir()
+	program := filepath.Join(dir, "schemas")
+	build := exec.CommandContext(t.Context(), "go", "build", "-mod=readonly", "-o", program, ".")
+	build.Dir = "schemas"
+	build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build terraform/schemas: %v\n%s", err, out)
+	}
+	text := "provider_installation {\n  dev_overrides {\n"
+	for _, name := range []string{"nomad", "consul", "vault"} {
+		if err := os.Symlink(program, filepath.Join(dir, "terraform-provider-"+name)); err != nil {
+			t.Fatal(err)
+		}
+		text += fmt.Sprintf("    \"hashicorp/%s\" = %q\n", name, dir)
+	}
+	config = filepath.Join(dir, "terraform.rc")
+	if err := os.WriteFile(config, []byte(text+"  }\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return config
 }
 
 // TestApplyPlanDestroy is the operator's road on a real stack: apply brings up a hub that is ready, a second plan finds nothing to
 // do, and destroy leaves nothing.
 func TestApplyPlanDestroy(t *testing.T) {
 	t.Parallel()
-	w := newWork(t)
+	w := installed(t)
+	if out, err := w.terraform("validate"); err != nil {
+		t.Fatalf("terraform validate: %v\n%s", err, out)
+	}
 	s := stack.NewOwn(t, stack.Options{Postgres: true})
 	ports, err := stack.FreePorts(3)
 	if err != nil {
@@ -133,36 +184,75 @@ type work struct {
 	env []string
 }
 
-// newWork copies modules, examples and jobspecs, and has Terraform install its providers. It skips the test where that is impossible.
-func newWork(t *testing.T) *work {
+// copied copies modules, examples and jobspecs to where Terraform may write.
+func copied(t *testing.T) *work {
 	t.Helper()
-	copied := t.TempDir()
-	for _, dir := range []string{"terraform/modules", "terraform/examples", "jobspecs"} {
-		if err := os.CopyFS(filepath.Join(copied, dir), os.DirFS(filepath.Join("..", dir))); err != nil {
+	dir := t.TempDir()
+	for _, part := range []string{"terraform/modules", "terraform/examples", "jobspecs"} {
+		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(filepath.Join("..", part))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w := &work{t: t, dir: filepath.Join(copied, "terraform", "examples", "loopback")}
-	if out, err := w.terraform("init", "-input=false", "-no-color"); err != nil {
-		if strings.Contains(out, "Failed to query available provider packages") || strings.Contains(out, "Failed to install provider") {
-			t.Skip("Terraform's providers for Nomad, Consul and Vault cannot be had on this machine; name a mirror of them in TF_CLI_CONFIG_FILE")
-		}
+	return &work{t: t, dir: filepath.Join(dir, "terraform", "examples", "loopback")}
+}
+
+// installed is a copy for which Terraform has installed its real providers. It skips the test where that is impossible.
+func installed(t *testing.T) *work {
+	t.Helper()
+	w := copied(t)
+	out, err := w.terraform("init", "-input=false", "-no-color")
+	switch {
+	case err == nil:
+		return w
+	case strings.Contains(out, "Failed to query available provider packages"), strings.Contains(out, "Failed to install provider"):
+		t.Skip("Terraform's providers for Nomad, Consul and Vault cannot be had on this machine; name a mirror of them in TF_CLI_CONFIG_FILE")
+	default:
 		t.Fatalf("terraform init: %v\n%s", err, out)
 	}
-	return w
+	return nil
+}
+
+// change replaces a text in the one file of a folder that holds it.
+func (w *work) change(dir, old, text string) {
+	w.t.Helper()
+	if old == "" {
+		return
+	}
+	files, err := filepath.Glob(filepath.Join(w.dir, dir, "*.tf"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if changed := strings.Replace(string(content), old, text, 1); changed != string(content) {
+			if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+				w.t.Fatal(err)
+			}
+			return
+		}
+	}
+	w.t.Fatalf("no file in %s holds %q", dir, old)
+}
+
+func needTerraform(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("terraform is not on PATH")
+	}
+	return path
 }
 
 const terraformTimeout = 5 * time.Minute
 
 func (w *work) terraform(args ...string) (string, error) {
 	w.t.Helper()
-	path, err := exec.LookPath("terraform")
-	if err != nil {
-		w.t.Skip("terraform is not on PATH")
-	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), terraformTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
+	cmd := exec.CommandContext(ctx, needTerraform(w.t), args...)
 	cmd.Dir = w.dir
 	cmd.Env = append(append(os.Environ(), "CHECKPOINT_DISABLE=1"), w.env...)
 	out, err := cmd.CombinedOutput()
