@@ -1,4 +1,5 @@
-// Command testsum reads the output of `go test -json`, shows what failed or was skipped, and ends with how much ran.
+// Command testsum reads the output of `go test -json`, shows what failed or was skipped, and ends with what was proven on real programs
+// and how much ran. It fails if a test failed, a package did not build, or nothing ran.
 //
 //	go test -json ./... | go run ./internal/cmd/testsum
 package main
@@ -9,37 +10,44 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 )
 
+// event is one line of `go test -json`.
 type event struct {
 	Action, Package, Test, Output string
 	Elapsed                       float64
-	ImportPath                    string
 }
 
 type key struct{ pkg, test string }
 
 type summary struct {
-	output                  map[key][]string
-	packages                []string
+	out                     io.Writer
+	output                  map[key][]string // of what still runs
+	proofs                  map[key]string   // how the tests of proofs() ended
+	packages                int
 	passed, failed, skipped int
-	failures                bool
+	broken                  bool // something failed, be it a test or not
 }
 
 func main() {
-	s := summary{output: map[key][]string{}}
+	s := newSummary(os.Stdout)
 	if err := s.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "testsum:", err)
 		os.Exit(1)
 	}
-	s.print(os.Stdout)
-	if s.failures || s.passed == 0 {
+	s.print()
+	if !s.good() {
 		os.Exit(1)
 	}
 }
+
+func newSummary(out io.Writer) *summary {
+	return &summary{out: out, output: map[key][]string{}, proofs: map[key]string{}}
+}
+
+func (s *summary) good() bool { return !s.broken && s.passed > 0 }
 
 func (s *summary) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)
@@ -47,7 +55,7 @@ func (s *summary) read(r io.Reader) error {
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			fmt.Println(lines.Text()) // the compiler's words come as they are
+			fmt.Fprintln(s.out, lines.Text()) // the toolchain's own words come as they are
 			continue
 		}
 		s.take(e)
@@ -58,58 +66,88 @@ func (s *summary) read(r io.Reader) error {
 func (s *summary) take(e event) {
 	k := key{e.Package, e.Test}
 	switch e.Action {
-	case "output", "build-output":
-		if e.Action == "build-output" {
-			fmt.Print(e.Output)
-			return
-		}
-		s.output[k] = append(s.output[k], e.Output)
-		return
+	case "build-output":
+		fmt.Fprint(s.out, e.Output)
 	case "build-fail":
-		s.failures = true
+		s.broken = true
+	case "output":
+		s.output[k] = append(s.output[k], e.Output)
 	case "pass", "skip", "fail":
-		s.finish(e, k)
+		if e.Test == "" {
+			s.endPackage(e, k)
+		} else {
+			s.endTest(e, k)
+		}
 		delete(s.output, k)
 	}
 }
 
-func (s *summary) finish(e event, k key) {
+func (s *summary) endPackage(e event, k key) {
 	took := time.Duration(e.Elapsed * float64(time.Second)).Round(time.Millisecond)
-	if e.Test == "" {
-		line := fmt.Sprintf("%-4s %s %s", e.Action, e.Package, took)
-		fmt.Println(line)
-		if e.Action == "pass" {
-			s.packages = append(s.packages, e.Package)
-		}
-		if e.Action == "fail" {
-			s.failures = true
-			s.show(k)
-		}
-		return
+	fmt.Fprintf(s.out, "%-4s %s %s\n", e.Action, e.Package, took)
+	switch e.Action {
+	case "pass":
+		s.packages++
+	case "fail":
+		s.broken = true
+		s.showUnfinished(e.Package)
+		s.show(k)
+	}
+}
+
+func (s *summary) endTest(e event, k key) {
+	if isProof(k) {
+		s.proofs[k] = e.Action
 	}
 	switch e.Action {
 	case "pass":
 		s.passed++
+		return
 	case "skip":
 		s.skipped++
-		s.show(k)
 	case "fail":
 		s.failed++
-		s.failures = true
-		s.show(k)
+		s.broken = true
+	}
+	s.show(k)
+}
+
+// showUnfinished shows what tests had said that never ended: those that a panic or the time limit cut off.
+func (s *summary) showUnfinished(pkg string) {
+	for k := range s.output {
+		if k.pkg == pkg && k.test != "" {
+			s.show(k)
+			delete(s.output, k)
+		}
 	}
 }
 
 func (s *summary) show(k key) {
 	for _, line := range s.output[k] {
 		if !strings.HasPrefix(line, "=== ") {
-			fmt.Print(line)
+			fmt.Fprint(s.out, line)
 		}
 	}
 }
 
-func (s *summary) print(w io.Writer) {
-	slices.Sort(s.packages)
-	fmt.Fprintf(w, "\n%d packages with tests passed, the browser and the real Nomad, Consul, Vault and Postgres included.\n", len(s.packages))
-	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
+func (s *summary) print() {
+	fmt.Fprintf(s.out, "\nOn real programs:\n")
+	for _, p := range proofs() {
+		fmt.Fprintf(s.out, "  %-8s %s\n", s.word(p.key()), p.what)
+	}
+	fmt.Fprintf(s.out, "\n%d packages with tests passed.\n", s.packages)
+	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
+}
+
+// word says how a proof ended, in a word for people.
+func (s *summary) word(k key) string {
+	switch s.proofs[k] {
+	case "pass":
+		return "passed"
+	case "fail":
+		return "FAILED"
+	case "skip":
+		return "skipped"
+	}
+	return "not run"
 }
