@@ -27,7 +27,7 @@ cluster: build ## Run real Nomad, Consul, Vault and Postgres here, and the hub o
 .PHONY: tools
 tools: ## Prepare what tests and the cluster need: servers, Python environments, a browser
 	@go run ./internal/cmd/tools
-	@go run ./internal/cmd/deps
+	@go run ./internal/cmd/deps chromium
 	@go run ./internal/cmd/pyenv hub5 hub4 hub3 hub6
 
 # Tests of packages that start real servers run one package after the other: two cores are few.
@@ -37,13 +37,17 @@ test: tools build ## Run every test, the browser and the real stack included
 
 .PHONY: lint
 lint: ## Check form and style
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run: make fmt'; exit 1; }
-	@go vet ./...
-	@go vet -tags failpoints ./hub
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'The files above are not formatted; run: make fmt' >&2; exit 1; }
+	@go vet -tags failpoints ./hub ./cmd/nomadhub
+	@go run ./internal/cmd/lint run ./...
 	@terraform fmt -check -recursive terraform 2>/dev/null || ! command -v terraform >/dev/null
 	@echo 'lint passed'
 
 .PHONY: fmt
 fmt: ## Format code
-	@gofmt -w .
+	@go run ./internal/cmd/lint fmt
 	@command -v terraform >/dev/null && terraform fmt -recursive terraform || true
+
+.PHONY: generate
+generate: ## Write the reference of options anew, from the code
+	@go run ./cmd/nomadhub config -format markdown > docs/reference/configuration.md
