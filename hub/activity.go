@@ -122,7 +122,9 @@ func (h *Hub) writeActivity(ctx context.Context) {
 	updates, tokens := h.activity.take()
 	if len(updates) > 0 {
 		if err := h.store.RecordActivity(ctx, updates); err != nil {
-			h.log.WarnContext(ctx, "activity not written, will be with the next report", "err", err, "updates", len(updates))
+			if ctx.Err() == nil {
+				h.log.WarnContext(ctx, "activity not written, will be with the next report", "err", err, "updates", len(updates))
+			}
 			for _, u := range updates {
 				h.activity.record(u.UserID, u.ServerID, u.Time)
 			}

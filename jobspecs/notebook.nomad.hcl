@@ -49,7 +49,7 @@ variable "user" {
 }
 
 variable "home_base" {
-  description = "Directory on the machine below which each server has a home that outlives it; `user` must be able to create directories in it. Empty: the home is in the allocation and Nomad removes it some hours after the server ended."
+  description = "Directory on the machine below which each user has a home that outlives their servers; `user` must be able to create directories in it. Empty: the home is in the allocation and Nomad removes it some hours after the server ended."
   type        = string
   default     = ""
 }
@@ -174,7 +174,7 @@ job "notebook" {
 
       env {
         PATH = var.path
-        HOME = var.home_base == "" ? "${NOMAD_TASK_DIR}/home" : "${var.home_base}/${NOMAD_META_nomadhub_server}"
+        HOME = var.home_base == "" ? "${NOMAD_TASK_DIR}/home" : "${var.home_base}/${NOMAD_META_nomadhub_home}"
       }
 
       resources {

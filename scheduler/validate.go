@@ -35,6 +35,8 @@ func (s Spec) checkIdentity() string {
 	switch {
 	case !idPattern.MatchString(s.ID):
 		return fmt.Sprintf("The server's ID %q cannot be used: it needs 1 to 40 characters of a-z, 0-9 and hyphen.", s.ID)
+	case s.Home != "" && !idPattern.MatchString(s.Home):
+		return fmt.Sprintf("The name %q of the server's files cannot be used: it needs 1 to 40 characters of a-z, 0-9 and hyphen.", s.Home)
 	case s.Generation < 1:
 		return fmt.Sprintf("The server's generation %d cannot be used: it counts from 1.", s.Generation)
 	}

@@ -183,11 +183,13 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		return err
 	}
 	lazy.proxy.Store(a.proxy)
-	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log})
+	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Info: info(a.config)})
 	if err != nil {
 		return err
 	}
-	provider, err := oauth.New(oauth.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, RenderPage: site.RenderError})
+	provider, err := oauth.New(oauth.Options{
+		Hub: a.hub, Sessions: sessions, Logger: a.log, RenderPage: site.RenderError, Consent: consent(site),
+	})
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ import (
 const (
 	metaServer     = "nomadhub_server"
 	metaGeneration = "nomadhub_generation"
+	// metaHome is for jobspecs: it names the files that the server works on; see scheduler.Spec.
+	metaHome = "nomadhub_home"
 	// metaEnding says why this package stopped the job: endingReplace or endingRemove.
 	metaEnding = "nomadhub_ending"
 	// metaRegistered is the job's modify index when the generation that was stopped had been registered.
@@ -102,13 +104,14 @@ func hasPort(group *api.TaskGroup) bool {
 
 // metadata adds the server's own to the operator's.
 func metadata(own map[string]string, spec scheduler.Spec) map[string]string {
-	meta := make(map[string]string, len(own)+len(spec.Labels)+2)
+	meta := make(map[string]string, len(own)+len(spec.Labels)+3)
 	maps.Copy(meta, own)
 	for name, value := range spec.Labels {
 		meta[metaLabel+name] = value
 	}
 	meta[metaServer] = spec.ID
 	meta[metaGeneration] = strconv.FormatInt(spec.Generation, 10)
+	meta[metaHome] = cmp.Or(spec.Home, spec.ID)
 	return meta
 }
 
