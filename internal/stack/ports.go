@@ -14,7 +14,7 @@ const loopback = "127.0.0.1"
 func FreePorts(n int) ([]int, error) {
 	var ports []int
 	for range n {
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+		l, err := net.Listen("tcp", net.JoinHostPort(loopback, "0")) //nolint:noctx // the loopback address answers at once
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
@@ -26,7 +26,7 @@ func FreePorts(n int) ([]int, error) {
 
 // PortFree says whether nobody listens on the port of the loopback address.
 func PortFree(port int) bool {
-	l, err := net.Listen("tcp", hostPort(port))
+	l, err := net.Listen("tcp", hostPort(port)) //nolint:noctx // the loopback address answers at once
 	if err != nil {
 		return false
 	}
@@ -50,7 +50,8 @@ const (
 func takePortRange() (*portRange, error) {
 	for _, i := range rand.Perm(ranges) {
 		first := rangesFrom + i*rangeSize
-		if guard, err := net.Listen("tcp", hostPort(first)); err == nil {
+		guard, err := net.Listen("tcp", hostPort(first)) //nolint:noctx // the loopback address answers at once
+		if err == nil {
 			return &portRange{guard: guard, first: first + 1, last: first + rangeSize - 1}, nil
 		}
 	}

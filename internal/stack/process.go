@@ -78,6 +78,7 @@ func (p *Process) launch() (*running, error) {
 		return nil, err
 	}
 	defer out.Close()
+	//nolint:noctx // the server outlives the context that it was started with
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.dir, p.env, out, out
 	// A session of its own: a Ctrl-C in the terminal reaches the stack, which then stops its servers in order.

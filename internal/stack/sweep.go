@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ var watchdogScript string
 // watch starts the watchdog: a shell that reads a pipe of which only this process has the other end. When this process ends in
 // any way, kill -9 included, the pipe closes and the shell ends what the stack started. closing tells it that all is done.
 func watch(dir string) (closing func() error, err error) {
+	//nolint:noctx // it outlives everything else on purpose
 	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "sh", marker, dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	pipe, err := cmd.StdinPipe()
@@ -43,17 +45,19 @@ func watch(dir string) (closing func() error, err error) {
 // sweep ends every process that carries the stack's marker, and unmounts what Nomad mounted for its tasks. It is the last
 // step: after an orderly stop it finds nothing.
 func sweep(dir string) error {
-	for range 50 {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := poll(ctx, 20*time.Millisecond, func(context.Context) error {
 		pids := marked(dir)
-		if len(pids) == 0 {
-			return unmountBelow(dir)
-		}
 		for _, pid := range pids {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // gone meanwhile, or still there in the next round
 		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return fmt.Errorf("processes %v of the stack in %s do not end", marked(dir), dir)
+		if len(pids) > 0 {
+			return fmt.Errorf("processes %v of the stack in %s do not end", pids, dir)
+		}
+		return nil
+	})
+	return errors.Join(err, unmountBelow(dir))
 }
 
 // marked lists the living processes that were started by the stack in dir.

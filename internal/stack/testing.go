@@ -10,26 +10,23 @@ import (
 	"testing"
 )
 
-// shared is the one stack of a test process.
-type shared struct {
+// shared is the one stack of this test process; see [New] and [Main].
+var shared struct {
 	once  sync.Once
 	stack *Stack
 	err   error
 }
-
-//nolint:gochecknoglobals // the tests of one process share one stack, and the testing package offers no other place for it
-var sharedStack shared
 
 // New returns the one stack that all tests of this process share. Tests must keep out of each other's way: use own namespaces,
 // prefixes and IDs, and start a stack of their own to kill its servers. The test is skipped where the servers' programs cannot be
 // had, unless NOMADHUB_TEST_REQUIRE is 1. The package needs a TestMain that calls [Main].
 func New(t testing.TB) *Stack {
 	t.Helper()
-	sharedStack.once.Do(func() {
-		sharedStack.stack, sharedStack.err = Start(context.Background(), Options{})
+	shared.once.Do(func() {
+		shared.stack, shared.err = Start(context.Background(), Options{})
 	})
-	need(t, sharedStack.err)
-	return sharedStack.stack
+	need(t, shared.err)
+	return shared.stack
 }
 
 // NewOwn starts a stack for one test, which may kill its servers, and stops it when the test ends.
@@ -62,8 +59,8 @@ func need(t testing.TB, err error) {
 // Main runs the package's tests and then stops the stack that [New] started. Call it from TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
-	if sharedStack.stack != nil {
-		if err := sharedStack.stack.Stop(); err != nil {
+	if shared.stack != nil {
+		if err := shared.stack.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the stack:", err)
 			code = max(code, 1)
 		}
