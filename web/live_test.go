@@ -89,6 +89,21 @@ func TestLivePages(t *testing.T) {
 		check(t, err)
 		p.WaitText("Spawn cancelled")
 	})
+	t.Run("a page waits for a server that does not answer", func(t *testing.T) {
+		p := chromium.Page(t)
+		b.logIn(p, "erin")
+		b.start("erin", "")
+		s := <-started
+		b.fake.Place(s.ID, servers.open())
+		b.await("erin", "", hub.Ready)
+		b.fake.Place(s.ID, closedAddress(t))
+		v := b.loggedIn("erin")
+		b.awaitAnswer(v, "/user/erin/lab", http.StatusServiceUnavailable)
+		p.Open(b.site.URL + "/user/erin/lab")
+		p.WaitText("The server does not answer")
+		b.fake.Place(s.ID, servers.open())
+		p.WaitText("notebook at /user/erin/lab")
+	})
 	t.Run("everything works by keyboard", func(t *testing.T) {
 		p := chromium.Page(t)
 		p.Open(b.site.URL + "/hub/login")

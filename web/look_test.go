@@ -28,7 +28,7 @@ func stage(t *testing.T) *bench {
 	t.Helper()
 	b := newBench(t, func(s *setup) { s.pages.HomeFirst = true; s.hub.Limits.NamedServers = 3 })
 	notebooks := newNotebooks(t)
-	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a port that takes connections and never answers
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and never answers
 	check(t, err)
 	t.Cleanup(func() { _ = silent.Close() })
 

@@ -340,10 +340,7 @@ func TestProxyError(t *testing.T) {
 	v := b.loggedIn("alice")
 	b.start("alice", "")
 	s := b.await("alice", "", hub.Ready)
-	closed, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // an address at which nobody listens
-	check(t, err)
-	check(t, closed.Close())
-	b.fake.Place(s.ID, closed.Addr().String())
+	b.fake.Place(s.ID, closedAddress(t))
 	b.awaitAnswer(v, "/user/alice/lab", http.StatusServiceUnavailable)
 	v.get("/user/alice/lab?x=1").want(http.StatusServiceUnavailable).says("does not answer").says("Try again")
 	a := v.get("/user/alice/api/kernels").want(http.StatusServiceUnavailable)
@@ -351,6 +348,15 @@ func TestProxyError(t *testing.T) {
 		t.Errorf("a program got %s", a.header.Get("Content-Type"))
 	}
 	v.with("Accept", "application/json").get("/user/alice/x").want(http.StatusServiceUnavailable)
+}
+
+// closedAddress is one at which nobody listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	check(t, l.Close())
+	return l.Addr().String()
 }
 
 // awaitAnswer asks until the answer has the status.

@@ -77,6 +77,10 @@
     const look = async () => {
       try {
         const answer = await fetch(location.href, { credentials: "same-origin" });
+        if (answer.status === 429 || answer.status > 500) {
+          again(); // the hub is away for a moment
+          return;
+        }
         if (answer.redirected || !answer.headers.get("Content-Type").startsWith("text/html")) {
           location.reload();
           return;
@@ -96,7 +100,7 @@
           location.reload();
         }
       } catch {
-        again(); // the hub is away for a moment
+        again(); // the network is away for a moment
       }
     };
     again();
@@ -114,6 +118,7 @@
   };
 
   each("[data-progress]", follow);
+  each("[data-again]", (part) => setTimeout(() => location.reload(), 1000 * Number(part.dataset.again)));
   each("[data-live]", refresh);
   each("[data-copy]", copier);
   // A second click on a button must not send its form a second time.
