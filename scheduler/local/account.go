@@ -77,7 +77,11 @@ func (s *Scheduler) home(spec scheduler.Spec, acct account) (string, error) {
 			return "", &scheduler.RejectedError{Reason: "The server has no folder to run in: " + err.Error() + ".", Err: err}
 		}
 	}
-	if err := makeHome(home, acct.credential); err != nil {
+	home, err := filepath.Abs(home) // it becomes HOME, which a relative path would break
+	if err == nil {
+		err = makeHome(home, acct.credential)
+	}
+	if err != nil {
 		return "", &scheduler.RejectedError{
 			Reason: "The folder that the server runs in cannot be made. The operator can correct its place or its permissions.",
 			Err:    fmt.Errorf("home of server %s: %w", spec.ID, err),

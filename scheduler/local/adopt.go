@@ -64,7 +64,7 @@ func (s *Scheduler) adopt(rec record) error {
 			return removeFolder(s.folder(rec.ID))
 		}
 	}
-	proc, err := holdKnown(srv.rec.PID, srv.rec.StartTicks, srv.rec.Marker)
+	proc, err := holdKnown(srv.rec.PID, srv.rec.StartTicks, srv.rec.Marker, s.aliveness(srv.rec.ID))
 	if errors.Is(err, errGone) {
 		return s.bury(srv, exit{away: true})
 	}

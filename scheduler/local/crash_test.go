@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -241,6 +242,34 @@ func TestReusedProcessIDIsSpared(t *testing.T) {
 	}
 	if stat, err := readStat(innocent.Process.Pid); err != nil || stat.ended() {
 		t.Errorf("the innocent process was killed: %+v, %v", stat, err)
+	}
+}
+
+// TestAdoptsAServerWithoutReadableMarker adopts a server that has no marker in its environment, as one that is just turning into
+// another program, or that wrote its title over it.
+func TestAdoptsAServerWithoutReadableMarker(t *testing.T) {
+	t.Parallel()
+	opts := shellOptions(t, "exec env -i /bin/sh -c 'echo ready; exec sleep 300'")
+	first := open(t, opts)
+	before := start(t, first, spec("lab1"))
+	awaitLine(t, first, "lab1", "ready")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, opts)
+	if after := status(t, s, "lab1"); after != before {
+		t.Fatalf("adopted as %+v, was %+v", after, before)
+	}
+	if err := s.Stop(t.Context(), "lab1"); err != nil {
+		t.Fatal(err)
+	}
+	pid, _, _ := strings.Cut(before.Instance, "-")
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stat, err := readStat(n); err == nil && !stat.ended() {
+		t.Error("it runs after its stop")
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 const (
 	lookAtLogEvery = 2 * time.Second
 	sweepEvery     = 20 * time.Millisecond
+	// sweepTwice: a process that is just turning into another program shows no marker for a moment, so one look is not enough.
+	sweepTwice = 2
 )
 
 // follow waits in the background for the server's end. cmd is nil for a process that is not this one's child.
@@ -66,12 +68,15 @@ func (s *Scheduler) finish(srv *server, end exit) {
 func (s *Scheduler) sweep(srv *server) bool {
 	again := time.NewTicker(sweepEvery)
 	defer again.Stop()
-	for {
+	for clean := 0; ; {
 		n, err := killMarked(srv.rec.Marker)
 		if err != nil {
 			s.log.Warn("processes of an ended server could not be killed", "server_id", srv.rec.ID, "err", err)
 		}
-		if n == 0 && err == nil {
+		if clean++; n > 0 || err != nil {
+			clean = 0
+		}
+		if clean == sweepTwice {
 			return true
 		}
 		select {

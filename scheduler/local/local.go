@@ -9,9 +9,10 @@
 //	Dir/ID/alive      locked by the process itself, so that one whose ID was not yet written down is not overlooked
 //	Dir/ID/log, log.1 what it printed, and what it printed before that
 //
-// A process is known by three things: process ID, start time and a random marker in its environment. Nothing is signalled
-// unless all three agree, so a process that was given an old server's ID is never harmed. All processes that carry the marker
-// end with the server: kernels and what they started are sessions of their own and would otherwise stay behind.
+// A process is known by its process ID, its start time and a random marker in its environment (or, where that cannot be read, the
+// inherited lock). Nothing is signalled unless all of them agree, so a process that was given an old server's ID is never harmed.
+// All processes that carry the marker end with the server: kernels and what they started are sessions of their own and would
+// otherwise stay behind.
 //
 // Two limits are known. Resources of a [scheduler.Spec] are not enforced: a process without a container has no limits that its
 // children share, and a limit on addresses (RLIMIT_AS) breaks programs that reserve much and use little. And after a restart of
@@ -27,6 +28,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -104,6 +106,11 @@ func New(opts Options) (*Scheduler, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	dir, err := filepath.Abs(opts.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("local scheduler: find the folder for its state: %w", err)
+	}
+	opts.Dir = dir
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("local scheduler: make the folder for its state: %w", err)
 	}

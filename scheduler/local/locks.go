@@ -69,11 +69,19 @@ func isAlive(folder string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	err = tryLock(f)
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) //nolint:gosec // G115: a file descriptor fits an int
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return true, nil
 	}
 	return false, err
+}
+
+// aliveness is [isAlive] for one server.
+func (s *Scheduler) aliveness(id string) func() bool {
+	return func() bool {
+		held, err := isAlive(s.folder(id))
+		return err == nil && held
+	}
 }
 
 // keyedLocks are mutual exclusions by name, which can be waited for with a context. The zero value is ready.

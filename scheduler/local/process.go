@@ -28,14 +28,15 @@ type process struct {
 	pid    int
 	ticks  uint64 // start time
 	marker string
-	fd     *os.File // process file descriptor; nil if the kernel has none
+	alive  func() bool // whether the file that the process inherited is still held; may be nil
+	fd     *os.File    // process file descriptor; nil if the kernel has none
 
 	once     sync.Once
 	released chan struct{}
 }
 
 // holdChild holds a process that this process has just made and not yet waited for, so that its ID cannot have gone to another.
-func holdChild(pid int, marker string) (*process, error) {
+func holdChild(pid int, marker string, alive func() bool) (*process, error) {
 	stat, err := readStat(pid)
 	if err != nil {
 		return nil, fmt.Errorf("look at the new process %d: %w", pid, err)
@@ -44,17 +45,17 @@ func holdChild(pid int, marker string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &process{pid: pid, ticks: stat.ticks, marker: marker, fd: fd, released: make(chan struct{})}, nil
+	return &process{pid: pid, ticks: stat.ticks, marker: marker, alive: alive, fd: fd, released: make(chan struct{})}, nil
 }
 
 // holdKnown holds a process that was made by an earlier hub, or fails with errGone.
-func holdKnown(pid int, ticks uint64, marker string) (*process, error) {
+func holdKnown(pid int, ticks uint64, marker string, alive func() bool) (*process, error) {
 	// First the descriptor, then the proof: what is proven afterwards is true of the process that the descriptor means.
 	fd, err := openPidfd(pid)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{pid: pid, ticks: ticks, marker: marker, fd: fd, released: make(chan struct{})}
+	p := &process{pid: pid, ticks: ticks, marker: marker, alive: alive, fd: fd, released: make(chan struct{})}
 	if !p.isSame() {
 		p.release()
 		return nil, errGone
@@ -77,10 +78,14 @@ func openPidfd(pid int) (*os.File, error) {
 	}
 }
 
-// isSame tells whether the process is there and is the one that was meant.
+// isSame tells whether the process is there and is the one that was meant. The held file vouches for a process whose marker cannot
+// be read: for a moment while it turns into another program (exec), or for good if it writes its title over its environment.
 func (p *process) isSame() bool {
 	stat, err := readStat(p.pid)
-	return err == nil && !stat.ended() && stat.ticks == p.ticks && hasMarker(p.pid, p.marker)
+	if err != nil || stat.ended() || stat.ticks != p.ticks {
+		return false
+	}
+	return hasMarker(p.pid, p.marker) || p.alive != nil && p.alive()
 }
 
 // signal sends a signal to this process and to no other. A process that has ended takes any signal.
@@ -247,7 +252,7 @@ func killMarked(marker string) (int, error) {
 		if err != nil {
 			continue // it has just ended
 		}
-		p, err := holdKnown(pid, stat.ticks, marker)
+		p, err := holdKnown(pid, stat.ticks, marker, nil)
 		if errors.Is(err, errGone) {
 			continue
 		}

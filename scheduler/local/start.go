@@ -200,7 +200,7 @@ func (s *Scheduler) run(srv *server, spec scheduler.Spec, cmd *exec.Cmd) error {
 }
 
 func (s *Scheduler) hold(srv *server, cmd *exec.Cmd) error {
-	proc, err := holdChild(cmd.Process.Pid, srv.rec.Marker)
+	proc, err := holdChild(cmd.Process.Pid, srv.rec.Marker, s.aliveness(srv.rec.ID))
 	if err != nil {
 		return err
 	}
