@@ -202,7 +202,7 @@ func (c *candidate) pause() time.Duration {
 	if c.failing {
 		d /= 4
 	}
-	return d - d/8 + mathrand.N(d/8+1) //nolint:gosec // no secret
+	return d - d/8 + mathrand.N(d/8+1)
 }
 
 // wait is false if ctx ended first.

@@ -4,6 +4,7 @@ package store
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"syscall"
 )
@@ -28,7 +29,7 @@ func hasNews(conn net.Conn) bool {
 	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		quiet = err == syscall.EAGAIN //nolint:errorlint // an Errno, straight from the call
+		quiet = errors.Is(err, syscall.EAGAIN)
 	})
 	return err != nil || !quiet
 }

@@ -88,7 +88,7 @@ func openPostgres(ctx context.Context, opts Options) (*database, error) {
 		return nil, fmt.Errorf("read the database URL: %w", err) // pgx leaves the password out
 	}
 	if opts.MaxConns > 0 || !strings.Contains(opts.DSN, "pool_max_conns=") {
-		cfg.MaxConns = int32(min(cmp.Or(opts.MaxConns, defaultMaxConns), 10_000)) //nolint:gosec // bounded
+		cfg.MaxConns = int32(min(cmp.Or(opts.MaxConns, defaultMaxConns), 10_000))
 	}
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout

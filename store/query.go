@@ -96,7 +96,7 @@ type scanner func(dest ...any) error
 func (s *Store) one(ctx context.Context, what, query string, a args, dest ...any) error {
 	rows, err := all(ctx, s, what, query, a, func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
 	if err == nil && len(rows) == 0 {
-		err = &noRow{what}
+		err = &noRowError{what}
 	}
 	return err
 }
@@ -123,7 +123,7 @@ func (s *Store) returning(ctx context.Context, what, query string, a args, dest 
 	rows, err := fetch(ctx, s, s.write, what, query, values,
 		func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
 	if err == nil && len(rows) == 0 {
-		err = &noRow{what}
+		err = &noRowError{what}
 	}
 	return err
 }
@@ -151,16 +151,16 @@ func fetch[T any](
 	return out, err
 }
 
-// noRow is a query's having found nothing.
-type noRow struct{ what string }
+// noRowError is a query's having found nothing.
+type noRowError struct{ what string }
 
-func (e *noRow) Error() string { return "store: " + e.what + ": " + hub.ErrNotFound.Error() }
+func (e *noRowError) Error() string { return "store: " + e.what + ": " + hub.ErrNotFound.Error() }
 
-func (e *noRow) Unwrap() error { return hub.ErrNotFound }
+func (e *noRowError) Unwrap() error { return hub.ErrNotFound }
 
 // isNothing tells whether a query found no row, as opposed to a reference that points at none.
 func isNothing(err error) bool {
-	_, nothing := errors.AsType[*noRow](err)
+	_, nothing := errors.AsType[*noRowError](err)
 	return nothing
 }
 

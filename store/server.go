@@ -29,7 +29,7 @@ func (s *Store) CreateServer(ctx context.Context, v hub.Server) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
 		args{
 			v.ID, v.UserID, v.Name, string(v.State), v.Generation, v.Revision, micros(v.Created), micros(v.Started),
-			micros(v.LastActivity), optionsText(v.Options), v.Instance, v.Address, int64(v.Placement), failure, v.Remove, //nolint:gosec // all bits are kept
+			micros(v.LastActivity), optionsText(v.Options), v.Instance, v.Address, int64(v.Placement), failure, v.Remove,
 		})
 	if err == nil && n == 0 {
 		err = fmt.Errorf("store: create server: %w", hub.ErrExists)
@@ -53,7 +53,7 @@ func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, err
 			RETURNING (SELECT name FROM users WHERE users.id = user_id), `+strings.ReplaceAll(serverColumns, "s.", ""),
 			args{
 				v.ID, v.Revision, v.Name, string(v.State), v.Generation, micros(v.Started), optionsText(v.Options), v.Instance,
-				v.Address, int64(v.Placement), failure, v.Remove, //nolint:gosec // all bits are kept
+				v.Address, int64(v.Placement), failure, v.Remove,
 			}, row.fields(&written)...)
 	})
 	if isNothing(err) {
@@ -171,7 +171,8 @@ func (s *Store) CountServers(ctx context.Context) (map[hub.ServerState]int, erro
 	return counts, nil
 }
 
-// serverRow holds the columns of a server that need a conversion.
+// serverRow holds the columns of a server that need a conversion. A placement is an unsigned number in a signed column, with all its
+// bits.
 type serverRow struct {
 	options, failure string
 	placement        int64
@@ -186,7 +187,7 @@ func (r *serverRow) fields(v *hub.Server) []any {
 }
 
 func (r *serverRow) finish(v *hub.Server) error {
-	v.Placement = uint64(r.placement) //nolint:gosec // all bits are kept
+	v.Placement = uint64(r.placement)
 	if r.options != "" {
 		v.Options = json.RawMessage(r.options)
 	}

@@ -53,7 +53,7 @@ func (s *Store) transact(ctx context.Context, level sql.IsolationLevel, fn func(
 		}
 		defer func() { _ = tx.Rollback() }() // after a commit this does nothing; it also runs if fn panics
 		if err := fn(&Store{db: s.db, read: tx, write: tx, depth: 1}); err != nil {
-			return &inner{err}
+			return &innerError{err}
 		}
 		return tx.Commit()
 	})
@@ -78,10 +78,10 @@ func (s *Store) savepoint(ctx context.Context, fn func(tx *Store) error) error {
 	return err
 }
 
-// inner marks an error that came from the function inside a transaction, and was explained there.
-type inner struct{ error }
+// innerError marks an error that came from the function inside a transaction, and was explained there.
+type innerError struct{ error }
 
-func (e *inner) Unwrap() error { return e.error }
+func (e *innerError) Unwrap() error { return e.error }
 
 // retry runs fn, and again if it lost against another transaction and left no trace. Within a transaction the whole of it has
 // to run again, so the error is handed up. What is not a function's own error is explained by fail.
@@ -92,7 +92,7 @@ func (s *Store) retry(ctx context.Context, what string, fn func() error) error {
 			return nil
 		}
 		if s.depth > 0 || attempt == maxAttempts || s.db.classify(err) != faultRetry || !pause(ctx, attempt) {
-			if in, ok := err.(*inner); ok { //nolint:errorlint // ours, and outermost
+			if in, ok := errors.AsType[*innerError](err); ok {
 				return in.error
 			}
 			if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
@@ -107,7 +107,7 @@ func (s *Store) retry(ctx context.Context, what string, fn func() error) error {
 // pause waits a random while that grows with the attempts, so that rivals get out of step. It is false if ctx ended.
 func pause(ctx context.Context, attempt int) bool {
 	limit := min(firstDelay<<(attempt-1), maxDelay)
-	timer := time.NewTimer(rand.N(limit)) //nolint:gosec // no secret
+	timer := time.NewTimer(rand.N(limit))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -119,7 +119,7 @@ func (s *Server) prepare(ctx context.Context, initdb string) error {
 	}
 	passwordFile := filepath.Join(s.dir, "password")
 	if _, err := os.Stat(filepath.Join(s.dir, "data", "PG_VERSION")); err == nil {
-		password, err := os.ReadFile(passwordFile) //nolint:gosec // below the folder that the caller names
+		password, err := os.ReadFile(passwordFile)
 		s.password = string(password)
 		return err
 	}
@@ -134,7 +134,6 @@ func (s *Server) prepare(ctx context.Context, initdb string) error {
 			}
 		}
 	}
-	//nolint:gosec // found by us
 	cmd := exec.CommandContext(ctx, initdb, "--pgdata", filepath.Join(s.dir, "data"), "--username", owner,
 		"--pwfile", passwordFile, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
 	cmd.Dir, cmd.SysProcAttr = s.dir, processAttributes(s.account)
@@ -184,7 +183,7 @@ func (s *Server) run(ctx context.Context) error {
 		arguments = append(arguments, "-c", setting)
 	}
 	// Not CommandContext: the server outlives ctx.
-	cmd := exec.Command(s.postgres, arguments...) //nolint:gosec,noctx // found by us
+	cmd := exec.Command(s.postgres, arguments...) //nolint:noctx // see above
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = s.dir, log, log, processAttributes(s.account)
 	if err := cmd.Start(); err != nil {
 		return err
@@ -255,7 +254,7 @@ func choosePort(wanted int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close() //nolint:forcetypeassert // of a TCP listener
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 // account returns who the server runs as: nil for ourselves, or an account of the system if we are root, whom Postgres refuses.
