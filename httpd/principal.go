@@ -40,6 +40,7 @@ func (s *Sessions) NeedLogin(g Group) func(http.Handler) http.Handler {
 			if err := s.CheckXSRF(r, p.Session, false); err != nil {
 				return err
 			}
+			s.KeepBrowserID(w, r, *p.Session) // browsers forget it when they are closed, and remember the login
 			next.ServeHTTP(w, WithPrincipal(r, p))
 			return nil
 		})

@@ -213,6 +213,10 @@ func TestNeedLogin(t *testing.T) {
 	if w := serve(request("GET", "/hub/token", login...)); w.Code != http.StatusOK || w.Body.String() != "alice" {
 		t.Errorf("alice gets %d %s", w.Code, w.Body)
 	}
+	reopened := serve(request("GET", "/hub/token", cookie(t, begin(s, aliceSession()), httpd.LoginCookie)))
+	if c := cookie(t, reopened, httpd.BrowserCookie); c.Value != aliceSession().BrowserID {
+		t.Errorf("a browser that was closed gets the cookie %+v", c)
+	}
 	if w := serve(request("POST", "/hub/token", login...)); w.Code != http.StatusForbidden {
 		t.Errorf("a forged write gets %d", w.Code)
 	}
