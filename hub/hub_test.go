@@ -315,8 +315,11 @@ func TestRestartFindsRunningServers(t *testing.T) {
 	next := openBench(t, b.store, b.fake.Reopen())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := next.router.AwaitRoute(ctx, s.ID, 1, ""); err != nil {
+	if err := next.hub.AwaitRoutes(ctx); err != nil {
 		t.Fatalf("after the restart there is no route: %v", err)
+	}
+	if _, ok := next.router.Table().Lookup("/user/alice/lab"); !ok {
+		t.Error("AwaitRoutes came back before the route was there")
 	}
 	if got := next.awaitState(s.ID, hub.Ready); got.Generation != 1 || next.fake.Starts(s.ID) != 1 {
 		t.Errorf("the restart made generation %d, %d starts", got.Generation, next.fake.Starts(s.ID))
@@ -334,6 +337,11 @@ func TestRestartNoticesWhatDiedMeanwhile(t *testing.T) {
 	b.fake.Kill(s.ID, "The server ran out of memory.")
 
 	next := openBench(t, b.store, b.fake.Reopen())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := next.hub.AwaitRoutes(ctx); err != nil {
+		t.Errorf("the hub waits for the route of a server that has died: %v", err)
+	}
 	got := next.awaitState(s.ID, hub.Stopped)
 	if got.Failure == nil || !strings.Contains(got.Failure.Message, "out of memory") {
 		t.Errorf("the failure is %+v", got.Failure)

@@ -257,3 +257,32 @@ func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool
 		}
 	}
 }
+
+// AwaitRoutes waits until the proxy of this process knows every server that is ready, or ctx ends. A server that stops meanwhile is not waited for.
+func (h *Hub) AwaitRoutes(ctx context.Context) error {
+	ready, _, err := h.store.Servers(ctx, ServerQuery{States: []ServerState{Ready}})
+	if err != nil {
+		return err
+	}
+	for _, s := range ready {
+		if err := h.awaitRoute(ctx, s); err != nil {
+			return fmt.Errorf("route of server %s: %w", s.ID, err)
+		}
+	}
+	return nil
+}
+
+func (h *Hub) awaitRoute(ctx context.Context, s Server) error {
+	for {
+		wait, cancel := context.WithTimeout(ctx, awaitInterval)
+		err := h.opts.Routes.AwaitRoute(wait, s.ID, s.Generation, "")
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		now, err := h.store.ServerByID(ctx, s.ID)
+		if err != nil || now.State != Ready || now.Generation != s.Generation {
+			return nil // it is not what it was, so its route may never come
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -39,7 +38,6 @@ type program struct {
 	log     *slog.Logger
 	link    *link.Authenticator    // the one-time link; nil: there is none
 	ready   func(publicURL string) // called once it serves
-	bound   func([]httpd.Bound)    // called when the ports are known, for tests
 }
 
 // run is the hub: one list from the database to the listeners. It returns when ctx ends and everything has been put away, or at the first failure.
@@ -285,9 +283,9 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 	}
 	work.Go(func() error { return a.hub.Run(bctx) })
 
-	for i := range bound {
-		bound[i].Handler = map[string]http.Handler{"public": a.routers.Public, "servers": a.routers.Servers}[bound[i].Name]
-	}
+	drain := a.config.Listen.DrainTimeout.Value()
+	public, servers := bound[0], bound[1]
+	public.Handler, servers.Handler = a.routers.Public, a.routers.Servers
 	front, fctx := errgroup.WithContext(ctx)
 	front.Go(func() error { // a failure behind ends the front
 		select {
@@ -297,27 +295,39 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 			return errors.New("a part of the hub ended")
 		}
 	})
+	front.Go(func() error { return httpd.Serve(fctx, a.log, drain, servers) })
 	front.Go(func() error {
 		defer a.proxy.Close()
-		return httpd.Serve(fctx, a.log, a.config.Listen.DrainTimeout.Value(), bound...)
+		a.awaitRoutes(fctx)
+		return httpd.Serve(fctx, a.log, drain, public)
 	})
 	front.Go(func() error {
 		if err := a.routes.router.WaitReady(fctx); err != nil {
 			return quiet(err)
 		}
 		state.set(a.hub.Ping)
-		a.log.Info("serving", "public", bound[0].URL(), "servers", bound[1].URL(), "metrics", operations[0].URL())
-		if a.bound != nil {
-			a.bound(append(bound, operations...))
-		}
+		a.log.Info("serving", "public", public.URL(), "servers", servers.URL(), "metrics", operations[0].URL())
 		if a.ready != nil {
-			a.ready(bound[0].URL())
+			a.ready(public.URL())
 		}
 		return nil
 	})
 	err := front.Wait()
 	stop()
 	return errors.Join(quiet(err), quiet(work.Wait()))
+}
+
+// routesPatience is how long browsers wait at a hub that has just started and does not know all routes yet. The port is taken already, so they wait
+// and are not refused.
+const routesPatience = 10 * time.Second
+
+// awaitRoutes waits until the servers that were running are routed again, so that nobody is told that their server does not run.
+func (a *assembly) awaitRoutes(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, routesPatience)
+	defer cancel()
+	if err := errors.Join(a.routes.router.WaitReady(ctx), a.hub.AwaitRoutes(ctx)); err != nil && ctx.Err() != nil {
+		a.log.Warn("serving before all routes are known", "err", err)
+	}
 }
 
 // quiet drops the error that only says that somebody asked to stop.
