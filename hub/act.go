@@ -116,7 +116,7 @@ func (h *Hub) publish(ctx context.Context, w *worker, s Server) error {
 
 // probe asks the server until it answers, something else happens to it, or its time is over.
 func (h *Hub) probe(ctx context.Context, w *worker, o observation) error {
-	pctx, cancel := context.WithDeadline(ctx, o.placedAt.Add(h.opts.Notebook.AnswerTimeout))
+	pctx, cancel := context.WithTimeout(ctx, o.placedAt.Add(h.opts.Notebook.AnswerTimeout).Sub(o.now))
 	defer cancel()
 	url := "http://" + o.server.Address + h.urls.Server(o.server.UserName, o.server.Name) + "api"
 	if answers(pctx, h.opts.Probe, url, w.wake) {

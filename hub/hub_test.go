@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,8 @@ type bench struct {
 	fake   *schedulertest.Fake
 	router *routing.Router
 	hub    *hub.Hub
-	stop   func() // ends the hub, as a shutdown does
+	clock  *atomic.Int64 // how far the hub's clock is ahead, in nanoseconds
+	stop   func()        // ends the hub, as a shutdown does
 }
 
 type routes struct{ *routing.Router }
@@ -61,7 +63,9 @@ func openBench(t *testing.T, db *store.Store, fake *schedulertest.Fake, change .
 	if err != nil {
 		t.Fatal(err)
 	}
+	clock := &atomic.Int64{}
 	o := hub.Options{
+		Now:   func() time.Time { return time.Now().Add(time.Duration(clock.Load())) },
 		Store: db, Scheduler: fake, Publisher: registry, Routes: routes{router}, Logger: log,
 		URLs: hub.NewURLs("/", nil, "http://127.0.0.1:8081"), Admission: hub.Admission{AllowAll: true}, Limits: hub.Limits{AllowNamed: true},
 	}
@@ -82,7 +86,7 @@ func openBench(t *testing.T, db *store.Store, fake *schedulertest.Fake, change .
 	})
 	stop := sync.OnceFunc(func() { cancel(); running.Wait() })
 	t.Cleanup(stop)
-	return &bench{t: t, store: db, fake: fake, router: router, hub: h, stop: stop}
+	return &bench{t: t, store: db, fake: fake, router: router, hub: h, clock: clock, stop: stop}
 }
 
 func (b *bench) login(name string) hub.User {
@@ -244,8 +248,12 @@ func TestFailuresAreSentences(t *testing.T) {
 			}
 		}, want: "exit code 1"},
 		{name: "no room", cause: func(b *bench, _ *testing.T) {
-			b.fake.OnStart = func(s scheduler.Spec) { b.fake.Block(s.ID, "64 GB asked, none of 2 nodes has them.") }
-		}, change: func(o *hub.Options) { o.Notebook.PlaceTimeout = 50 * time.Millisecond }, want: "64 GB asked"},
+			b.fake.OnStart = func(s scheduler.Spec) {
+				b.fake.Block(s.ID, "64 GB asked, none of 2 nodes has them.")
+				b.clock.Add(int64(time.Hour))
+				go b.fake.Resync()
+			}
+		}, want: "64 GB asked"},
 		{name: "never answers", cause: func(b *bench, t *testing.T) { b.placeAt(silent(t)) },
 			change: func(o *hub.Options) { o.Notebook.AnswerTimeout = 50 * time.Millisecond }, want: "did not answer within"},
 		{name: "purged by an operator", cause: func(b *bench, _ *testing.T) {
