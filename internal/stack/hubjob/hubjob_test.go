@@ -223,3 +223,31 @@ func refused(what string, err error) error {
 	}
 	return nil
 }
+
+// TestNomadPolicyIsTheProvenOne compares with the policy under which the scheduler's own tests run on a real Nomad, and which they show
+// to be the least.
+func TestNomadPolicyIsTheProvenOne(t *testing.T) {
+	t.Parallel()
+	proven, err := os.ReadFile("../../../scheduler/nomad/testdata/policy.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies, err := readPolicies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rules(policies["nomad"]), rules(string(proven)); got != want {
+		t.Errorf("policies/nomad-hub.hcl says\n%s\nand the scheduler's tests run with\n%s", got, want)
+	}
+}
+
+// rules is a policy without comments and layout.
+func rules(policy string) string {
+	var lines []string
+	for line := range strings.Lines(policy) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}

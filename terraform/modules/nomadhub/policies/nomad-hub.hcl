@@ -2,7 +2,7 @@
 # job by its workload identity. It may not read what notebooks store in variables of their own, enter their tasks or change the
 # cluster.
 namespace "${notebook_namespace}" {
-  capabilities = ["list-jobs", "parse-job", "read-job", "submit-job", "read-logs"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "read-logs"]
 
   # The environment of a notebook, with its token, until the notebook ended.
   variables {
