@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,16 +34,25 @@ func tag(f reflect.StructField) (name, kind string) {
 	return name, kind
 }
 
-// applyEnvironment sets options from variables. An unknown NOMADHUB_ variable is left alone: others may use the prefix.
+// applyEnvironment sets options from variables. A variable with the prefix that names no option is left alone: others may use the prefix. One that
+// sets an option of a block which no file has is refused, since whoever set it believes that it does something.
 func (c *Config) applyEnvironment(env map[string]string) error {
 	var errs []error
-	for name, option := range c.options() {
+	options := c.options()
+	for name, option := range options {
 		if text, set := env[name]; set {
 			if err := assign(option, text); err != nil {
 				errs = append(errs, fmt.Errorf("the environment variable %s: %w", name, err))
 			}
 		}
 	}
+	all := Config{Secrets: &Secrets{Vault: &Vault{}}, Nomad: &Nomad{}, Consul: &Consul{}}
+	for name := range all.options() {
+		if _, set := env[name]; set && !options[name].IsValid() {
+			errs = append(errs, fmt.Errorf("the environment variable %s sets an option of a block that no configuration file has; add the block, which may be empty", name))
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,11 +95,26 @@ func (c *Config) decode(parser *hclparse.Parser, name string, env map[string]str
 	if diags := gohcl.DecodeBody(file.Body, Context(env), c); diags.HasErrors() {
 		return sentence(diags)
 	}
+	if err := distinct(name, c.Authenticators); err != nil {
+		return err
+	}
 	for _, a := range c.Authenticators {
 		before = slices.DeleteFunc(before, func(old Authenticator) bool { return old.ID == a.ID })
 		before = append(before, a)
 	}
 	c.Authenticators = before
+	return nil
+}
+
+// distinct refuses two authenticators with one ID in one file. In a later file, the same ID replaces the earlier one: that is how a file overrides.
+func distinct(name string, all []Authenticator) error {
+	seen := map[string]bool{}
+	for _, a := range all {
+		if seen[a.ID] {
+			return fmt.Errorf("%s: two authenticators have the ID %q; give each its own", name, a.ID)
+		}
+		seen[a.ID] = true
+	}
 	return nil
 }
 
@@ -147,10 +161,4 @@ func (a Authenticator) DecodeBody(v any, environ []string) error {
 		return sentence(diags)
 	}
 	return nil
-}
-
-// EnvironmentNames lists the variables that set an option, by option.
-func EnvironmentNames() []string {
-	c := Default("")
-	return slices.Sorted(maps.Keys(c.options()))
 }

@@ -1,100 +1,110 @@
 package config
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"io"
-	"net/url"
-	"reflect"
 	"strings"
 )
 
-// Print writes the configuration as a file that Load would read, every option with its sentence. Passwords are hidden.
-func Print(w io.Writer, c Config) {
-	printStruct(w, "", reflect.ValueOf(c))
-	for _, a := range c.Authenticators {
-		fmt.Fprintf(w, "\n# One way to log in; see `nomadhub config authenticators`.\nauthenticator %q %q {}\n", a.Type, a.ID)
-	}
+// WriteHCL writes the block as a file that Load reads, every option with its sentence. What is off is commented out: taking the first #
+// of each of its lines away puts it in force.
+func (b Block) WriteHCL(w io.Writer) error {
+	var text bytes.Buffer
+	b.writeHCL(&text, "")
+	_, err := w.Write(text.Bytes())
+	return err
 }
 
-// Reference writes every option with its sentence and its default, absent blocks included, as a file in which all is commented out that is not in force.
-func Reference(w io.Writer, c Config) {
-	full := c
-	full.Nomad, full.Consul = &Nomad{}, &Consul{}
-	secrets := *c.Secrets
-	secrets.Vault = &Vault{}
-	full.Secrets = &secrets
-	full.fill()
-	Print(w, full)
-}
-
-// PrintOptions writes the options of one authenticator's block.
-func PrintOptions(w io.Writer, kind, id string, defaults any) {
-	fmt.Fprintf(w, "authenticator %q %q {\n", kind, id)
-	v := reflect.ValueOf(defaults)
-	if v.Kind() == reflect.Pointer {
-		v = v.Elem()
-	}
-	printStruct(w, "  ", v)
-	fmt.Fprintln(w, "}")
-}
-
-func printStruct(w io.Writer, indent string, v reflect.Value) {
-	for i := range v.NumField() {
-		field, f := v.Type().Field(i), v.Field(i)
-		name, kind := tag(field)
-		switch kind {
-		case "optional", "":
-			if name == "" {
-				continue
+func (b Block) writeHCL(w *bytes.Buffer, indent string) {
+	if b.Off {
+		var on bytes.Buffer
+		b.Off = false
+		b.writeHCL(&on, indent)
+		for line := range strings.Lines(on.String()) {
+			if line != "\n" {
+				line = "#" + line
 			}
-			fmt.Fprintf(w, "%s# %s\n%s%s = %s\n", indent, field.Tag.Get("doc"), indent, name, literal(name, f))
-		case "block":
-			if f.Kind() != reflect.Pointer || f.IsNil() {
-				continue
-			}
-			fmt.Fprintf(w, "\n%s# %s\n%s%s {\n", indent, field.Tag.Get("doc"), indent, name)
-			printStruct(w, indent+"  ", f.Elem())
-			fmt.Fprintf(w, "%s}\n", indent)
+			w.WriteString(line)
 		}
+		return
+	}
+	inner := indent
+	if b.Name != "" {
+		inner += "  "
+		if b.Doc != "" {
+			fmt.Fprintf(w, "%s# %s\n", indent, b.Doc)
+		}
+		fmt.Fprintf(w, "%s%s {\n", indent, b.title())
+	}
+	for i, o := range b.Options {
+		if i > 0 {
+			w.WriteByte('\n')
+		}
+		fmt.Fprintf(w, "%s# %s\n%s%s = %s\n", inner, o.sentence(), inner, o.Name, o.Value)
+	}
+	for _, sub := range b.Blocks {
+		w.WriteByte('\n')
+		sub.writeHCL(w, inner)
+	}
+	if b.Name != "" {
+		fmt.Fprintf(w, "%s}\n", indent)
 	}
 }
 
-func literal(name string, v reflect.Value) string {
-	switch v.Kind() {
-	case reflect.String:
-		text := v.String()
-		if name == "dsn" {
-			text = hidePassword(text)
-		}
-		return quote(text)
-	case reflect.Slice:
-		items := make([]string, v.Len())
-		for i := range items {
-			items[i] = quote(v.Index(i).String())
-		}
-		return "[" + strings.Join(items, ", ") + "]"
-	case reflect.Map:
-		var items []string
-		for _, k := range v.MapKeys() {
-			items = append(items, quote(k.String())+" = "+quote(v.MapIndex(k).String()))
-		}
-		return "{ " + strings.Join(items, ", ") + " }"
+// title is how the block begins in a file.
+func (b Block) title() string {
+	title := b.Name
+	for _, label := range b.Labels {
+		title += " " + quote(label)
 	}
-	return fmt.Sprint(v.Interface())
+	return title
 }
 
-// quote writes a string as HCL would read it back, without templates coming to life.
-func quote(s string) string {
-	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(fmt.Sprintf("%q", s))
+func (o Option) sentence() string {
+	if o.Required {
+		return o.Doc + " Required."
+	}
+	return o.Doc
 }
 
-func hidePassword(dsn string) string {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return "(hidden)"
-	}
-	if _, has := u.User.Password(); has {
-		u.User = url.UserPassword(u.User.Username(), "hidden")
-	}
-	return u.String()
+// WriteMarkdown writes a table for the block and one for each block in it, under headings of this level.
+func (b Block) WriteMarkdown(w io.Writer, level int) error {
+	var text bytes.Buffer
+	b.writeMarkdown(&text, "", level)
+	_, err := w.Write(text.Bytes())
+	return err
 }
+
+func (b Block) writeMarkdown(w *bytes.Buffer, path string, level int) {
+	heading := "Outside of all blocks"
+	if b.Name != "" {
+		heading = "`" + path + b.title() + "`"
+	}
+	fmt.Fprintf(w, "\n%s %s\n", strings.Repeat("#", level), heading)
+	if b.Doc != "" {
+		fmt.Fprintf(w, "\n%s\n", b.Doc)
+	}
+	if b.Off {
+		fmt.Fprintf(w, "\nOff unless a file has this block.\n")
+	}
+	fmt.Fprintf(w, "\n| option | default | environment | meaning |\n|---|---|---|---|\n")
+	for _, o := range b.Options {
+		value := "`" + o.Value + "`"
+		if o.Required {
+			value = "required"
+		}
+		fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", o.Name, cell(value), cmp.Or(o.Env, "-"), cell(o.Doc))
+	}
+	for _, sub := range b.Blocks {
+		inner := path
+		if b.Name != "" {
+			inner += b.Name + "."
+		}
+		sub.writeMarkdown(w, inner, level)
+	}
+}
+
+// cell keeps a text within its cell of a table.
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -28,49 +26,59 @@ type opening struct {
 	watch *[]func(context.Context) error
 }
 
-// kind is one type of authenticator: its options, and how it is made from a block.
+// kind is one type of authenticator.
 type kind struct {
-	defaults any
-	open     func(block config.Authenticator, environ []string, o opening) (auth.Authenticator, error)
+	// decode reads the options of a block; a block without a body gives the defaults.
+	decode func(block config.Authenticator, environ []string) (options any, err error)
+	open   func(options any, o opening) (auth.Authenticator, error)
+	// forAll tells whether anybody at all can get an account there.
+	forAll func(options any) bool
+}
+
+func newKind[C any](open func(C, opening) (auth.Authenticator, error), forAll func(C) bool) kind {
+	return kind{
+		decode: func(block config.Authenticator, environ []string) (any, error) {
+			var c C
+			if block.Body == nil {
+				return c, nil
+			}
+			err := block.DecodeBody(&c, environ)
+			return c, err
+		},
+		open:   func(options any, o opening) (auth.Authenticator, error) { return open(options.(C), o) },
+		forAll: func(options any) bool { return forAll(options.(C)) },
+	}
 }
 
 // kinds are all types of authenticators, by the first label of their block.
 func kinds() map[string]kind {
 	return map[string]kind{
-		"dummy": {&dummy.Config{}, func(b config.Authenticator, environ []string, o opening) (auth.Authenticator, error) {
-			var c dummy.Config
-			if err := b.DecodeBody(&c, environ); err != nil {
-				return nil, err
-			}
-			return dummy.Open(c, o.id)
-		}},
-		"github": {&github.Config{}, func(b config.Authenticator, environ []string, o opening) (auth.Authenticator, error) {
-			var c github.Config
-			if err := b.DecodeBody(&c, environ); err != nil {
-				return nil, err
-			}
-			s, err := o.clientSecret(c.SecretName(o.id))
-			if err != nil {
-				return nil, err
-			}
-			return github.Open(c, github.Deps{ID: o.id, Secret: s.Get, Refresh: s.Refresh, Logger: o.log})
-		}},
-		"oidc": {&oidc.Config{}, func(b config.Authenticator, environ []string, o opening) (auth.Authenticator, error) {
-			var c oidc.Config
-			if err := b.DecodeBody(&c, environ); err != nil {
-				return nil, err
-			}
-			d := oidc.Deps{ID: o.id, Logger: o.log}
-			if !c.Public {
-				s, err := o.clientSecret(c.SecretName(o.id))
-				if err != nil {
-					return nil, err
-				}
-				d.Secret, d.Refresh = s.Get, s.Refresh
-			}
-			return oidc.Open(c, d)
-		}},
+		"dummy":  newKind(openDummy, func(dummy.Config) bool { return false }), // who may reach it is checked elsewhere
+		"github": newKind(openGitHub, gitHubForAll),
+		"oidc":   newKind(openOIDC, oidcForAll),
 	}
+}
+
+func openDummy(c dummy.Config, o opening) (auth.Authenticator, error) { return dummy.Open(c, o.id) }
+
+func openGitHub(c github.Config, o opening) (auth.Authenticator, error) {
+	s, err := o.clientSecret(c.SecretName(o.id))
+	if err != nil {
+		return nil, err
+	}
+	return github.Open(c, github.Deps{ID: o.id, Secret: s.Get, Refresh: s.Refresh, Logger: o.log})
+}
+
+func openOIDC(c oidc.Config, o opening) (auth.Authenticator, error) {
+	d := oidc.Deps{ID: o.id, Logger: o.log}
+	if !c.Public {
+		s, err := o.clientSecret(c.SecretName(o.id))
+		if err != nil {
+			return nil, err
+		}
+		d.Secret, d.Refresh = s.Get, s.Refresh
+	}
+	return oidc.Open(c, d)
 }
 
 // clientSecret follows one client secret in the secret store, so that changing it there needs no restart.
@@ -94,12 +102,12 @@ func openAuthenticators(cfg config.Config, environ []string, secrets secret.Stor
 	var watchers []func(context.Context) error
 	var errs []error
 	for _, block := range cfg.Authenticators {
-		k, ok := kinds()[block.Type]
-		if !ok {
-			errs = append(errs, fmt.Errorf("authenticator %q %q: there is no such type; there are %s", block.Type, block.ID, strings.Join(kindNames(), ", ")))
+		k, options, err := decodeAuthenticator(block, environ)
+		if err != nil {
+			errs = append(errs, err)
 			continue
 		}
-		way, err := k.open(block, environ, opening{id: block.ID, log: log, secrets: secrets, every: cfg.Secrets.Interval, watch: &watchers})
+		way, err := k.open(options, opening{id: block.ID, log: log, secrets: secrets, every: cfg.Secrets.Interval, watch: &watchers})
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -109,6 +117,15 @@ func openAuthenticators(cfg config.Config, environ []string, secrets secret.Stor
 	return ways, watchers, errors.Join(errs...)
 }
 
+func decodeAuthenticator(block config.Authenticator, environ []string) (kind, any, error) {
+	k, ok := kinds()[block.Type]
+	if !ok {
+		return kind{}, nil, fmt.Errorf("authenticator %q %q: there is no such type; there are %s", block.Type, block.ID, strings.Join(kindNames(), ", "))
+	}
+	options, err := k.decode(block, environ)
+	return k, options, err
+}
+
 func kindNames() []string {
 	var names []string
 	for name := range kinds() {
@@ -116,67 +133,4 @@ func kindNames() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-func printAuthenticators(w io.Writer) {
-	for _, name := range kindNames() {
-		fmt.Fprintf(w, "\n# A way to log in. There may be several; the second label names it in URLs.\n")
-		config.PrintOptions(w, name, name, kinds()[name].defaults)
-	}
-}
-
-// noSecrets stands in for the secret store while a configuration is only checked.
-type noSecrets struct{}
-
-func (noSecrets) Get(context.Context, string) (secret.Secret, error) {
-	return secret.Secret{}, secret.ErrNotFound
-}
-
-// checkAuthenticators finds what is wrong with the blocks, without asking anybody.
-func checkAuthenticators(cfg config.Config, environ []string) error {
-	if _, _, err := openAuthenticators(cfg, environ, noSecrets{}, slog.New(slog.DiscardHandler)); err != nil {
-		return err
-	}
-	for _, block := range cfg.Authenticators {
-		if block.Type == "dummy" && (!config.Loopback(cfg.Listen.Public) || !localURL(cfg.PublicURL)) {
-			return fmt.Errorf("authenticator %q: the dummy believes every name, so the hub must listen on this machine only, and listen.public is %s",
-				block.ID, cfg.Listen.Public)
-		}
-	}
-	return nil
-}
-
-func localURL(text string) bool {
-	u, err := url.Parse(text)
-	return text == "" || err == nil && config.Loopback(u.Hostname()+":80")
-}
-
-// checkAdmission refuses a configuration that lets nobody in, or everybody without anybody having said so.
-func checkAdmission(cfg config.Config, environ []string) error {
-	if err := checkAuthenticators(cfg, environ); err != nil {
-		return err
-	}
-	l := cfg.Login
-	if len(cfg.Authenticators) == 0 {
-		return errors.New("there is no way to log in: add an authenticator block")
-	}
-	if !l.AllowAll && len(l.AllowedUsers)+len(l.AllowedGroups)+len(l.AdminUsers) == 0 {
-		return errors.New("nobody could enter: set allow_all, allowed_users, allowed_groups or admin_users in the login block")
-	}
-	for _, block := range cfg.Authenticators {
-		if l.AllowAll && !l.Public && block.Type == "github" && publicGitHub(block, environ) {
-			return fmt.Errorf("authenticator %q: with allow_all, everybody who has an account at github.com could enter; "+
-				"name allowed_users or allowed_groups, or set public = true in the login block if that is meant", block.ID)
-		}
-	}
-	return nil
-}
-
-func publicGitHub(block config.Authenticator, environ []string) bool {
-	var c github.Config
-	if err := block.DecodeBody(&c, environ); err != nil {
-		return true
-	}
-	u, err := url.Parse(c.URL)
-	return c.URL == "" || err != nil || strings.EqualFold(u.Hostname(), "github.com")
 }

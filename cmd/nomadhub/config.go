@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/nomadhub/nomadhub/config"
 )
@@ -16,16 +17,101 @@ func runConfig(_ context.Context, args []string, std streams) error {
 		return checkConfig(args[1:], std)
 	}
 	fs := newFlags("config", std)
-	if err := fs.Parse(args); err != nil {
+	format := fs.String("format", "hcl", "hcl: as a file to begin with; markdown: as tables to read")
+	if err := parse(fs, args); err != nil {
 		return err
 	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("config %s is not known; there is config, and config check", fs.Arg(0))
+	switch *format {
+	case "hcl":
+		return writeReference(std.out)
+	case "markdown":
+		return writeTables(std.out)
 	}
-	fmt.Fprintln(std.out, "# Every option with its default. An option OPTION of a block BLOCK can also be set by the environment variable NOMADHUB_BLOCK_OPTION.")
-	fmt.Fprintln(std.out, "# The blocks nomad, consul and secrets.vault are off unless a file has them; what they show here is what they begin with.")
-	config.Reference(std.out, config.Default(defaultDirectory))
-	printAuthenticators(std.out)
+	return fmt.Errorf("there is no format %q; there are hcl and markdown", *format)
+}
+
+// reference is every option that there is.
+func reference() (all config.Block, authenticators []config.Block) {
+	for _, name := range kindNames() {
+		options, err := kinds()[name].decode(config.Authenticator{}, nil)
+		if err != nil {
+			continue // a block without a body cannot be wrong
+		}
+		b := config.DescribeAuthenticator(name, name, options)
+		b.Off = true
+		authenticators = append(authenticators, b)
+	}
+	return config.DescribeAll(config.Default(defaultDirectory)), authenticators
+}
+
+const referenceHead = `# Every option with its default: a file to begin with. What is off by default is commented out.
+# An option OPTION of a block BLOCK can also be set by the environment variable NOMADHUB_BLOCK_OPTION: NOMADHUB_LISTEN_PUBLIC,
+# NOMADHUB_SECRETS_VAULT_ADDRESS. Lists have commas there. In a file, env("NAME") and file("path") read a value from elsewhere.
+
+`
+
+func writeReference(w io.Writer) error {
+	all, authenticators := reference()
+	if _, err := io.WriteString(w, referenceHead); err != nil {
+		return err
+	}
+	if err := all.WriteHCL(w); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, "\n# Ways to log in. There may be several, also of one type; the second label names each in addresses.\n"); err != nil {
+		return err
+	}
+	return writeAll(w, authenticators)
+}
+
+func writeAll(w io.Writer, blocks []config.Block) error {
+	for _, b := range blocks {
+		if _, err := io.WriteString(w, "\n"); err != nil {
+			return err
+		}
+		if err := b.WriteHCL(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const tablesHead = `# Configuration
+
+<!-- Written by "make generate" from the code; do not edit. -->
+
+` + "`nomadhub serve -config PATH`" + ` reads a file, or all ` + "`*.hcl`" + ` files of a directory by name; ` + "`-config`" + ` may be repeated. A later file wins over an
+earlier one, and an environment variable over both. An unknown option is an error that names the file and the line.
+` + "`nomadhub config`" + ` prints all of this as a file to begin with; ` + "`nomadhub config check PATH`" + ` checks one and prints what is in force, without secrets.
+
+Lengths of time are written as ` + "`\"90s\"` or `\"2m\"`" + `. In a file, ` + "`env(\"NAME\")` and `file(\"path\")`" + ` read a value from elsewhere.
+In environment variables, lists have commas, and a variable for a block that no file has is an error.
+`
+
+const tablesAuthenticators = `
+## Ways to log in
+
+There may be several blocks, also of one type. The second label names each in addresses; a later file replaces a block by using its
+name again. Their options are set in files only.
+`
+
+func writeTables(w io.Writer) error {
+	all, authenticators := reference()
+	if _, err := io.WriteString(w, tablesHead); err != nil {
+		return err
+	}
+	if err := all.WriteMarkdown(w, 2); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, tablesAuthenticators); err != nil {
+		return err
+	}
+	for _, b := range authenticators {
+		b.Off = false
+		if err := b.WriteMarkdown(w, 3); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -43,9 +129,27 @@ func checkConfig(args []string, std streams) error {
 	if err != nil {
 		return err
 	}
-	config.Print(std.out, cfg)
-	fmt.Fprintln(std.err, "The configuration is good.")
-	return nil
+	if err := printConfig(std.out, cfg, std.environ); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(std.err, "The configuration is good.")
+	return err
+}
+
+// printConfig writes what is in force, without secrets.
+func printConfig(w io.Writer, cfg config.Config, environ []string) error {
+	if err := config.Describe(cfg).WriteHCL(w); err != nil {
+		return err
+	}
+	var blocks []config.Block
+	for _, block := range cfg.Authenticators {
+		_, options, err := decodeAuthenticator(block, environ)
+		if err != nil {
+			return err
+		}
+		blocks = append(blocks, config.DescribeAuthenticator(block.Type, block.ID, options))
+	}
+	return writeAll(w, blocks)
 }
 
 // loadConfig reads a configuration and refuses one that cannot be right, or that would let in whom nobody meant to.

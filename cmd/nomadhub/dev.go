@@ -23,7 +23,7 @@ func runDev(ctx context.Context, args []string, std streams) error {
 	listen := fs.String("listen", "", "address for browsers, on the loopback interface; default 127.0.0.1:8000")
 	admin := fs.String("admin", "admin", "name of the user whom the link logs in")
 	stopServers := fs.Bool("stop-servers", false, "end users' servers with the hub, instead of finding them again at the next start")
-	if err := fs.Parse(args); err != nil {
+	if err := parse(fs, args); err != nil {
 		return err
 	}
 	directory, err := devDirectory(*dir)

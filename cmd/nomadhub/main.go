@@ -56,9 +56,13 @@ func dispatch(ctx context.Context, args []string, std streams) error {
 			}
 		}
 	}
-	usage(std.err)
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+	if len(args) > 0 && (args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
+		usage(std.out)
 		return nil
+	}
+	usage(std.err)
+	if len(args) == 0 {
+		return errors.New("say which command to run")
 	}
 	return fmt.Errorf("there is no command %q", args[0])
 }
@@ -81,4 +85,15 @@ func newFlags(name string, std streams) *flag.FlagSet {
 	fs := flag.NewFlagSet("nomadhub "+name, flag.ContinueOnError)
 	fs.SetOutput(std.err)
 	return fs
+}
+
+// parse reads options only: what looks like a file's name without its -config would else be overlooked.
+func parse(fs *flag.FlagSet, args []string) error {
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("%s takes options only, and does not know what to do with %q", fs.Name(), fs.Arg(0))
+	}
+	return nil
 }

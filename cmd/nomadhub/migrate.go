@@ -14,7 +14,7 @@ func runMigrate(ctx context.Context, args []string, std streams) error {
 	fs.Var(&files, "config", "configuration file or directory; may be repeated")
 	dsn := fs.String("dsn", "", "database, instead of the configuration's")
 	dry := fs.Bool("dry-run", false, "only tell what would be done")
-	if err := fs.Parse(args); err != nil {
+	if err := parse(fs, args); err != nil {
 		return err
 	}
 	cfg, err := config.Load(config.Default(defaultDirectory), files, std.environ)

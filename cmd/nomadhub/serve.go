@@ -10,7 +10,7 @@ func runServe(ctx context.Context, args []string, std streams) error {
 	var files paths
 	fs := newFlags("serve", std)
 	fs.Var(&files, "config", "configuration file or directory; may be repeated")
-	if err := fs.Parse(args); err != nil {
+	if err := parse(fs, args); err != nil {
 		return err
 	}
 	cfg, err := loadConfig(config.Default(defaultDirectory), files, std.environ)

@@ -21,7 +21,7 @@ func runToken(ctx context.Context, args []string, std streams) error {
 	note := fs.String("note", "made by nomadhub token", "what the token is for")
 	scopes := fs.String("scopes", "", "scopes, separated by commas; default: all that the user may do")
 	expires := fs.Duration("expires", 0, "time after which the token ends, such as 720h; default: never")
-	if err := fs.Parse(args); err != nil {
+	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if *user == "" {

@@ -1,0 +1,174 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Block is a part of the configuration, told to people: its options with their values, and the blocks in it. Secrets are hidden.
+type Block struct {
+	Name    string   // "" for the whole configuration
+	Labels  []string // of an authenticator
+	Doc     string
+	Off     bool // absent unless a file has it
+	Options []Option
+	Blocks  []Block
+}
+
+// Option is one option with its value.
+type Option struct {
+	Name     string
+	Doc      string
+	Value    string // as it stands in a file
+	Env      string // the environment variable that sets it; "" if it can only be set in a file
+	Required bool
+}
+
+// Describe tells what is in force.
+func Describe(c Config) Block { return describe("", "NOMADHUB", reflect.ValueOf(c)) }
+
+// DescribeAll tells every option there is: blocks that are absent by default are there as well, marked as off.
+func DescribeAll(c Config) Block {
+	full := c
+	full.Nomad, full.Consul = &Nomad{}, &Consul{}
+	secrets := *c.Secrets
+	secrets.Vault = &Vault{}
+	full.Secrets = &secrets
+	full.fill()
+	all := Describe(full)
+	all.turnOff(c)
+	return all
+}
+
+func (b *Block) turnOff(c Config) {
+	off := map[string]bool{"nomad": c.Nomad == nil, "consul": c.Consul == nil, "vault": c.Secrets.Vault == nil}
+	for i := range b.Blocks {
+		b.Blocks[i].Off = off[b.Blocks[i].Name]
+		b.Blocks[i].turnOff(c)
+	}
+}
+
+// DescribeAuthenticator tells the block of one authenticator, whose options are the struct that DecodeBody fills, or a pointer to one.
+func DescribeAuthenticator(kind, id string, options any) Block {
+	v := reflect.ValueOf(options)
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	b := describe("authenticator", "", v)
+	b.Labels = []string{kind, id}
+	return b
+}
+
+func describe(name, env string, v reflect.Value) Block {
+	b := Block{Name: name}
+	for i := range v.NumField() {
+		field, f := v.Type().Field(i), v.Field(i)
+		name, kind := tag(field)
+		doc := field.Tag.Get("doc")
+		variable := ""
+		if env != "" {
+			variable = env + "_" + strings.ToUpper(name)
+		}
+		switch {
+		case kind == "block" && f.Kind() == reflect.Pointer && !f.IsNil():
+			inner := describe(name, variable, f.Elem())
+			inner.Doc = doc
+			b.Blocks = append(b.Blocks, inner)
+		case kind == "optional", kind == "" && name != "":
+			if f.Kind() == reflect.Map {
+				variable = ""
+			}
+			b.Options = append(b.Options, Option{Name: name, Doc: doc, Value: literal(name, f), Env: variable, Required: kind == ""})
+		}
+	}
+	return b
+}
+
+// literal writes a value as it would stand in a file, unless it is secret.
+func literal(name string, v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.String:
+		return quote(shown(name, v))
+	case reflect.Slice:
+		items := make([]string, v.Len())
+		for i := range items {
+			items[i] = quote(v.Index(i).String())
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case reflect.Map:
+		return literalMap(v)
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+func literalMap(v reflect.Value) string {
+	values := map[string]string{}
+	for _, k := range v.MapKeys() {
+		values[k.String()] = v.MapIndex(k).String()
+	}
+	if len(values) == 0 {
+		return "{}"
+	}
+	var items []string
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		value := values[k]
+		if soundsSecret(k) && value != "" {
+			value = redacted
+		}
+		items = append(items, quote(k)+" = "+quote(value))
+	}
+	return "{ " + strings.Join(items, ", ") + " }"
+}
+
+const redacted = "(redacted)"
+
+// shown is the text that people may see of an option. A type that hides itself, such as secret.Value, is taken at its word.
+func shown(name string, v reflect.Value) string {
+	text := v.String()
+	if hides, ok := v.Interface().(fmt.Stringer); ok && text != "" {
+		return hides.String()
+	}
+	if name == "dsn" {
+		return hidePassword(text)
+	}
+	return text
+}
+
+// soundsSecret guesses from the name of a variable that its value is nobody's business.
+func soundsSecret(name string) bool {
+	name = strings.ToUpper(name)
+	return slices.ContainsFunc([]string{"SECRET", "TOKEN", "PASSW", "CREDENTIAL", "PRIVATE", "API_KEY", "APIKEY", "ACCESS_KEY"},
+		func(word string) bool { return strings.Contains(name, word) })
+}
+
+// quote writes a string as HCL reads it back, without templates coming to life.
+func quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }
+
+// hidePassword takes the passwords out of the address of a database: the one of the user, and those among the parameters.
+func hidePassword(dsn string) string {
+	if strings.HasPrefix(dsn, "sqlite:") {
+		return dsn
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return redacted
+	}
+	if _, has := u.User.Password(); has {
+		u.User = url.UserPassword(u.User.Username(), "redacted")
+	}
+	query := u.Query()
+	for name := range query {
+		if soundsSecret(name) {
+			query.Set(name, "redacted")
+			u.RawQuery = query.Encode()
+		}
+	}
+	return u.String()
+}

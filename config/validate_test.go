@@ -1,0 +1,84 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*Config)
+		want   string // "": it is valid
+	}{
+		"defaults":                  {func(*Config) {}, ""},
+		"base_url without slash":    {func(c *Config) { c.BaseURL = "/jupyter" }, "base_url"},
+		"base_url of two slashes":   {func(c *Config) { c.BaseURL = "//evil.example/" }, "base_url"},
+		"base_url with a query":     {func(c *Config) { c.BaseURL = "/?a/" }, "base_url"},
+		"base_url is empty":         {func(c *Config) { c.BaseURL = "" }, "base_url"},
+		"base_url":                  {func(c *Config) { c.BaseURL = "/a/b/" }, ""},
+		"public_url with a path":    {func(c *Config) { c.PublicURL = "https://hub.example.org/jupyter" }, "public_url"},
+		"public_url of ftp":         {func(c *Config) { c.PublicURL = "ftp://hub.example.org" }, "public_url"},
+		"public_url without host":   {func(c *Config) { c.PublicURL = "https://" }, "public_url"},
+		"public_url":                {func(c *Config) { c.PublicURL = "https://hub.example.org" }, ""},
+		"servers_url":               {func(c *Config) { c.Listen.ServersURL = "hub:8081" }, "listen.servers_url"},
+		"address without a port":    {func(c *Config) { c.Listen.Public = "localhost" }, "listen.public"},
+		"trusted proxy, no network": {func(c *Config) { c.Listen.TrustedProxies = []string{"10.0.0.1"} }, "listen.trusted_proxies"},
+		"trusted proxy":             {func(c *Config) { c.Listen.TrustedProxies = []string{"10.0.0.0/8", "::1/128"} }, ""},
+		"duration without a unit":   {func(c *Config) { c.Notebook.PlaceTimeout = "30" }, "NOMADHUB_NOTEBOOK_PLACE_TIMEOUT"},
+		"duration below zero":       {func(c *Config) { c.Login.SessionLifetime = "-1h" }, "NOMADHUB_LOGIN_SESSION_LIFETIME"},
+		"duration of zero":          {func(c *Config) { c.Secrets.Interval = "0s" }, "NOMADHUB_SECRETS_INTERVAL"},
+		"database of another kind":  {func(c *Config) { c.Database.DSN = "mysql://hub" }, "database.dsn"},
+		"postgres":                  {func(c *Config) { c.Database.DSN = "postgres://hub@db/hub" }, ""},
+		"Nomad without Consul":      {func(c *Config) { c.Nomad = &Nomad{} }, "consul block"},
+		"Consul without Nomad":      {func(c *Config) { c.Consul = &Consul{} }, "nomad block"},
+		"both":                      {func(c *Config) { c.Nomad, c.Consul = &Nomad{}, &Consul{} }, ""},
+		"log level":                 {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
+		"log format":                {func(c *Config) { c.Log.Format = "xml" }, "log.format"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := Default("/data")
+			test.change(&c)
+			err := c.Validate()
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got %v, want an error about %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestValidateTellsAllThatIsWrong(t *testing.T) {
+	t.Parallel()
+	c := Default("/data")
+	c.BaseURL, c.Log.Level, c.Listen.Metrics = "x", "x", "x"
+	err := c.Validate()
+	for _, part := range []string{"base_url", "log.level", "listen.metrics"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%v lacks %s", err, part)
+		}
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]bool{
+		"127.0.0.1:8000": true, "127.8.8.8:1": true, "[::1]:8000": true, "localhost:80": true,
+		"0.0.0.0:8000": false, ":8000": false, "[::]:8000": false, "10.0.0.1:80": false, "hub.example.org:80": false, "127.0.0.1": false,
+	} {
+		if got := Loopback(addr); got != want {
+			t.Errorf("Loopback(%q) is %v", addr, got)
+		}
+	}
+}
+
+func TestDurationValue(t *testing.T) {
+	t.Parallel()
+	if got := Duration("90s").Value(); got != 90*time.Second {
+		t.Errorf("got %s", got)
+	}
+}
