@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -94,6 +95,7 @@ func nomadClient(c config.Nomad) (*api.Client, error) {
 	conf.Region, conf.Namespace = cmp.Or(c.Region, conf.Region), c.Namespace
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: nomadHeaderTimeout,
+		TLSHandshakeTimeout: 10 * time.Second, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, // ConfigureTLS fills it in
 	}
 	client := &http.Client{Transport: transport}
 	if socket, ok := strings.CutPrefix(conf.Address, "unix://"); ok {
