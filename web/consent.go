@@ -29,6 +29,6 @@ type consentView struct {
 // ShowConsent shows the question in the hub's own looks.
 func (h *Web) ShowConsent(w http.ResponseWriter, _ *http.Request, c Consent) error {
 	v := consentView{chrome: h.bareChrome("Go on to the server of " + c.Owner + "?"), Ask: c}
-	v.chrome.User = &personView{Name: c.User}
+	v.User = &personView{Name: c.User}
 	return h.show(w, http.StatusOK, "consent", v)
 }
