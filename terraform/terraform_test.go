@@ -72,7 +72,7 @@ func TestModulesAreValid(t *testing.T) {
 	config := schemas(t)
 	for _, test := range []struct{ name, old, new, complaint string }{
 		{"as it is", "", "", ""},
-		{"an unknown argument", "purge_on_destroy", "purge_on_destory", "purge_on_destory"},
+		{"an unknown argument", "purge_on_destroy", "purge_always", "purge_always"},
 		{"a wrong reference", "consul_acl_role.hub.name", "consul_acl_role.hubs.name", "consul_acl_role"},
 		{"a missing argument", "rules = templatefile", "description2 = templatefile", "rules"},
 	} {

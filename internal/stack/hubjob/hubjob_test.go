@@ -218,8 +218,11 @@ func allowed(what string, err error) error {
 }
 
 func refused(what string, err error) error {
-	if err == nil || !strings.Contains(strings.ToLower(err.Error()), "denied") && !strings.Contains(err.Error(), "403") {
-		return fmt.Errorf("the hub may %s: %v", what, err)
+	if err == nil {
+		return fmt.Errorf("the hub may %s", what)
+	}
+	if !strings.Contains(strings.ToLower(err.Error()), "denied") && !strings.Contains(err.Error(), "403") {
+		return fmt.Errorf("whether the hub may %s is not known: %w", what, err)
 	}
 	return nil
 }

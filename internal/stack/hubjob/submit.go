@@ -151,9 +151,9 @@ const restartsMeanFailure = 3
 
 // failure tells why the hub's task does not run, where Nomad knows it.
 func failure(ctx context.Context, s *stack.Stack) error {
-	alloc, err := allocation(ctx, s)
-	if err != nil || alloc == nil {
-		return nil // not placed yet, or Nomad is busy: the deadline decides
+	alloc, _ := allocation(ctx, s) // not placed yet, or Nomad is busy: the deadline decides
+	if alloc == nil {
+		return nil
 	}
 	state := alloc.TaskStates[taskName]
 	if state == nil || !state.Failed && state.Restarts < restartsMeanFailure && alloc.ClientStatus != nomad.AllocClientStatusFailed {
