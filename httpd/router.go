@@ -74,13 +74,14 @@ func (p Parts) around() func(http.Handler) http.Handler {
 func (p Parts) own(pages bool) http.Handler {
 	r := chi.NewRouter()
 	api := strings.TrimSuffix(p.URLs.API(), "/")
+	health := strings.TrimSuffix(p.URLs.Hub(), "/") + "/health"
+	alive := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
+	r.Get(health, alive)
+	r.Head(health, alive)
 	r.Route(api+"/oauth2", func(r chi.Router) { p.OAuth(r) })
 	r.Route(api, func(r chi.Router) { p.API(r) })
 	group := Group{Render: p.RenderPage, Log: p.Log}
 	if pages {
-		r.Get(strings.TrimSuffix(p.URLs.Hub(), "/"), func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, p.URLs.Hub(), http.StatusMovedPermanently)
-		})
 		r.Route(strings.TrimSuffix(p.URLs.Hub(), "/"), func(r chi.Router) { p.Pages(r) })
 	} else {
 		group.Render = RenderJSON
