@@ -73,7 +73,7 @@ func Open(cfg Config, d Deps) (*Authenticator, error) {
 	}
 	cfg.Label = cmp.Or(cfg.Label, d.ID)
 	cfg.UsernameClaim = cmp.Or(cfg.UsernameClaim, "preferred_username")
-	if cfg.Scopes == nil {
+	if len(cfg.Scopes) == 0 {
 		cfg.Scopes = []string{"openid", "profile", "email"}
 	}
 	if !slices.Contains(cfg.Scopes, "openid") {

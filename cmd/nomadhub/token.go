@@ -39,6 +39,13 @@ func runToken(ctx context.Context, args []string, std streams) error {
 		return err
 	}
 	defer db.Close()
+	pending, err := db.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	if len(pending) > 0 {
+		return errors.New("the database has not the schema of this version; run nomadhub migrate first, or start the hub once")
+	}
 	owner, err := db.UserByName(ctx, hub.NormalizeUserName(*user))
 	if errors.Is(err, hub.ErrNotFound) {
 		return fmt.Errorf("there is no user named %q; they have to log in once, or be added by an administrator", *user)
@@ -48,9 +55,12 @@ func runToken(ctx context.Context, args []string, std streams) error {
 	}
 	want := hub.NewToken{Note: *note, ExpiresIn: *expires}
 	if *scopes != "" {
-		want.Scopes = strings.Split(*scopes, ",")
+		want.Scopes = strings.FieldsFunc(*scopes, func(r rune) bool { return r == ',' || r == ' ' })
 	}
 	secret, _, err := hub.IssueToken(ctx, db, owner, want)
+	if refused, ok := errors.AsType[*hub.Error](err); ok {
+		return errors.New(refused.Message) // the sentence alone; the cause is in it
+	}
 	if err != nil {
 		return err
 	}
