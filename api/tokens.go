@@ -46,8 +46,7 @@ func (a *API) viewToken(ctx context.Context, owner hub.User, t hub.Token) (m map
 
 // unlessGone is nil for an OAuth client that is gone: it went after the token was read, and took the token along.
 func unlessGone(err error) error {
-	switch hub.KindOf(err) {
-	case hub.NotFound, hub.Invalid:
+	if kind := hub.KindOf(err); kind == hub.NotFound || kind == hub.Invalid {
 		return nil
 	}
 	return err

@@ -104,8 +104,9 @@ func literal(name string, v reflect.Value) string {
 		return "[" + strings.Join(items, ", ") + "]"
 	case reflect.Map:
 		return literalMap(v)
+	default: // numbers and truth values
+		return fmt.Sprint(v.Interface())
 	}
-	return fmt.Sprint(v.Interface())
 }
 
 func literalMap(v reflect.Value) string {

@@ -52,7 +52,7 @@ func (d *hubProcess) tryStart(extra ...string) bool {
 		}
 		return strings.TrimPrefix(url, "http://")
 	}
-	cmd := exec.Command(d.binary, d.args...) //nolint:noctx // it outlives calls, and ends by signal
+	cmd := exec.Command(d.binary, d.args...) // it outlives calls, and ends by signal
 	cmd.Env = append(os.Environ(),
 		"NOMADHUB_LISTEN_PUBLIC="+addr(d.URL), "NOMADHUB_LISTEN_SERVERS="+addr(d.Servers), "NOMADHUB_LISTEN_METRICS="+addr(d.Metrics))
 	cmd.Env = append(cmd.Env, extra...)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,8 +86,6 @@ type Hub struct {
 	journals journals
 	activity activityBuffer
 	control  controller
-	mu       sync.Mutex // guards lastSeen
-	lastSeen map[string]time.Time
 }
 
 // New checks the options. It does no I/O; Run does.
@@ -120,7 +117,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		opts: o, store: o.Store, urls: o.URLs, log: o.Logger, now: o.Now,
-		metrics: newMetrics(o.Registerer), lastSeen: map[string]time.Time{},
+		metrics: newMetrics(o.Registerer),
 	}
 	h.journals.init()
 	h.activity.init()

@@ -92,7 +92,7 @@ func Run(ctx context.Context, lease Lease, opts Options, fn func(ctx context.Con
 			c.release(ctx)
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // fn was told to end, and what it says to that is no failure
 		}
 		if done {
 			return err

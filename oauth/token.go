@@ -57,7 +57,7 @@ func refuse(w http.ResponseWriter, oe *hub.OAuthError) error {
 // readExchange reads the form. A body of another kind, such as JSON, has no grant type in it and is refused for that.
 func readExchange(w http.ResponseWriter, r *http.Request) (hub.ExchangeRequest, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		return hub.ExchangeRequest{}, nil
+		return hub.ExchangeRequest{}, nil //nolint:nilerr // an empty request is refused as one of no known grant type
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {

@@ -1,7 +1,6 @@
 package authtest
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -195,7 +194,7 @@ func unsigned(t testing.TB, claims map[string]any) string {
 
 // publicPEM is the provider's public key as text, which an HMAC could be made with by anybody.
 func (k key) publicPEM(t testing.TB) []byte {
-	var public crypto.PublicKey = k.private.Public()
+	public := k.private.Public()
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		t.Errorf("authtest: %v", err)

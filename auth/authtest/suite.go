@@ -114,7 +114,7 @@ func (b *bench) finish(t *testing.T, r *http.Request, flow auth.Flow) (auth.Iden
 func want(t *testing.T, kind, err error) {
 	t.Helper()
 	for _, k := range []error{auth.ErrDenied, auth.ErrUnavailable} {
-		if errors.Is(err, k) != (k == kind) {
+		if errors.Is(err, k) != errors.Is(kind, k) {
 			t.Errorf("got %v, want %v", err, kind)
 		}
 	}

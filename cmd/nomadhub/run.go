@@ -81,7 +81,11 @@ func (p program) serve(ctx context.Context, registry *prometheus.Registry, state
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer func() {
+		if err := release(); err != nil {
+			p.log.Warn("the scheduler was not put away cleanly", "err", err)
+		}
+	}()
 	routes, err := openRoutes(cfg, keys, registry, p.log)
 	if err != nil {
 		return err

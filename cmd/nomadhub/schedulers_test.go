@@ -42,7 +42,7 @@ func TestNomadIsReached(t *testing.T) {
 	t.Setenv("NOMAD_CACERT", write("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})))
 	socket := httptest.NewUnstartedServer(nomadLeader("first"))
 	path := filepath.Join(dir, "api.sock")
-	listener, err := net.Listen("unix", path) //nolint:noctx // a socket of this test
+	listener, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}

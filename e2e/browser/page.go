@@ -209,7 +209,7 @@ func keyEvents(r rune, modifiers []chromedp.Modifier) []input.DispatchKeyEventPa
 	var events []input.DispatchKeyEventParams
 	for _, event := range kb.Encode(r) {
 		if event.Type == kb.KeyChar {
-			if held&^chromedp.Modifier(kb.ModifierShift) == 0 { // Ctrl+A enters nothing
+			if held&^kb.ModifierShift == 0 { // Ctrl+A enters nothing
 				down := &events[len(events)-1]
 				down.Type, down.Text, down.UnmodifiedText = input.DispatchKeyEventTypeKeyDown, event.Text, event.UnmodifiedText
 			}

@@ -84,7 +84,7 @@ func goBuild(ctx context.Context, t Tool, target string) error {
 		return err
 	}
 	partial := target + ".partial"
-	defer os.Remove(partial)
+	defer func() { _ = os.Remove(partial) }() // it is there after a failure only
 	cgo := "0"
 	if t.CGO {
 		cgo = "1"

@@ -54,7 +54,7 @@ func (r *restartable) restart(t *testing.T, opts Options) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.Scheduler.Close(); err != nil {
+	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
 	r.Scheduler = open(t, opts)

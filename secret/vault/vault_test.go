@@ -175,7 +175,7 @@ func TestAnswers(t *testing.T) {
 				t.Fatalf("error %v, want one with %q", err, tt.text)
 			}
 			for _, kind := range []error{secret.ErrUnavailable, secret.ErrNotFound} {
-				if errors.Is(err, kind) != (kind == tt.want) {
+				if errors.Is(err, kind) != errors.Is(tt.want, kind) {
 					t.Errorf("is it %v? %v", kind, err)
 				}
 			}
