@@ -52,7 +52,7 @@ func TestEmbeddedFromLoginToLogout(t *testing.T) {
 	again := b.Page(t)
 	again.Open(d.Link)
 	again.Click("#confirm")
-	again.WaitText("works once")
+	again.WaitText("used already")
 	if again.Has("#mine") {
 		t.Error("the one-time link worked twice")
 	}

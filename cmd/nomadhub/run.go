@@ -327,9 +327,9 @@ const routesPatience = 10 * time.Second
 
 // awaitRoutes waits until the servers that were running are routed again, so that nobody is told that their server does not run.
 func (a *assembly) awaitRoutes(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, routesPatience)
+	wait, cancel := context.WithTimeout(ctx, routesPatience)
 	defer cancel()
-	if err := errors.Join(a.routes.router.WaitReady(ctx), a.hub.AwaitRoutes(ctx)); err != nil && ctx.Err() != nil {
+	if err := errors.Join(a.routes.router.WaitReady(wait), a.hub.AwaitRoutes(wait)); err != nil && ctx.Err() == nil {
 		a.log.Warn("serving before all routes are known", "err", err)
 	}
 }
