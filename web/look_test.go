@@ -41,7 +41,7 @@ func stage(t *testing.T) *bench {
 				b.fake.Kill(s.ID, "The server ended with exit code 1. Its log may tell why.")
 			case "stan":
 				b.fake.Say(s.ID, "Nomad placed the server on the machine node-7.")
-				b.fake.Say(s.ID, "Downloading the image quay.io/jupyter/scipy-notebook:2026-11-02.")
+				b.fake.Say(s.ID, "Downloading the image company/scipy-notebook:2026-11-02.")
 				b.fake.Place(s.ID, silent.Addr().String())
 				b.fake.Run(s.ID)
 			default:
