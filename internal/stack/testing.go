@@ -45,6 +45,14 @@ func NewOwn(t testing.TB, o Options) *Stack {
 	return s
 }
 
+// Program returns the path of one server program, as [Binary] does, for tests that run it in a way of their own. Without it the test is skipped as by [New].
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := Binary(t.Context(), name)
+	need(t, err)
+	return path
+}
+
 func need(t testing.TB, err error) {
 	t.Helper()
 	switch {

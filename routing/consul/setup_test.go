@@ -10,9 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +20,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/routing"
 	"github.com/nomadhub/nomadhub/routing/routingtest"
 )
@@ -49,25 +48,6 @@ type agent struct {
 	stop    func() // kills it and waits; may be called more than once
 }
 
-// binary finds Consul where a development machine has it.
-func binary(t *testing.T) string {
-	t.Helper()
-	for _, dir := range []string{os.Getenv("NOMADHUB_BIN_DIR"), "/var/cache/nomadhub/bin"} {
-		if path := filepath.Join(dir, "consul"); dir != "" && exec.CommandContext(t.Context(), path, "version").Run() == nil { //nolint:gosec // a test's tool
-			return path
-		}
-	}
-	path, err := exec.LookPath("consul")
-	if err == nil {
-		return path
-	}
-	if os.Getenv("NOMADHUB_TEST_REQUIRE") == "1" {
-		t.Fatal("there is no consul on PATH, in NOMADHUB_BIN_DIR or in /var/cache/nomadhub/bin, and NOMADHUB_TEST_REQUIRE=1 demands it")
-	}
-	t.Skip("there is no consul on PATH, in NOMADHUB_BIN_DIR or in /var/cache/nomadhub/bin, so nothing was tried on a real one")
-	return ""
-}
-
 type ports struct{ http, grpc, serfLAN, serfWAN, server int }
 
 // freePorts keeps five listeners open until all are known, so that no two are the same.
@@ -93,7 +73,7 @@ func startAgent(t *testing.T, p ports, settings string) *agent {
 		"-http-port=" + strconv.Itoa(p.http), "-grpc-port=" + strconv.Itoa(p.grpc), "-server-port=" + strconv.Itoa(p.server),
 		"-serf-lan-port=" + strconv.Itoa(p.serfLAN), "-serf-wan-port=" + strconv.Itoa(p.serfWAN), "-hcl=" + settings,
 	}
-	cmd := exec.Command(binary(t), flags...) //nolint:gosec,noctx // a test's tool; ended below, after the test's context
+	cmd := exec.Command(stack.Program(t, "consul"), flags...) //nolint:gosec,noctx // a test's tool; ended below, after the test's context
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	output := &strings.Builder{}
 	cmd.Stdout, cmd.Stderr = output, output

@@ -158,13 +158,12 @@ func (c *cluster) labels(t *testing.T, jobID string) map[string]string {
 // testJobspec holds the product's jobspec against Nomad's own tools, and the recorded parse against Nomad's parser.
 func (c *cluster) testJobspec(t *testing.T) {
 	t.Parallel()
-	program := binary(t, "nomad")
 	path := filepath.Join(t.TempDir(), "notebook.nomad.hcl")
 	if err := os.WriteFile(path, []byte(notebookJobspec(t)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"fmt", "-check", path}, {"job", "validate", path}} {
-		cmd := exec.CommandContext(t.Context(), program, args...)
+		cmd := exec.CommandContext(t.Context(), c.nomad, args...)
 		cmd.Env = append(os.Environ(), "NOMAD_ADDR="+c.admin.Address(), "NOMAD_TOKEN="+c.token, "NOMAD_NAMESPACE="+namespace)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("nomad %s: %v\n%s", args, err, out)
@@ -222,19 +221,9 @@ func (c *cluster) testConsul(t *testing.T) {
 	})
 	status := awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Running })
 	await(t, "Consul shows the server as healthy", func() error {
-		text, err := get(t.Context(), "http://"+c.consul+"/v1/health/service/notebook-042?passing=true")
-		if err != nil {
-			return err
-		}
-		var entries []struct {
-			Service struct {
-				Address string
-				Port    int
-				Meta    map[string]string
-			}
-		}
-		if err := json.Unmarshal(text, &entries); err != nil || len(entries) != 1 {
-			return fmt.Errorf("%s: %w", text, cmp.Or(err, errors.New("not one entry")))
+		entries, _, err := c.consul.Client.Health().Service("notebook-042", "", true, nil)
+		if err != nil || len(entries) != 1 {
+			return fmt.Errorf("%d entries: %w", len(entries), cmp.Or(err, errors.New("not one entry")))
 		}
 		got := entries[0].Service
 		if address := net.JoinHostPort(got.Address, strconv.Itoa(got.Port)); address != status.Address {

@@ -14,7 +14,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/hashicorp/vault/api"
 
+	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/secret"
 	"github.com/nomadhub/nomadhub/secret/vault"
 )
@@ -33,29 +33,9 @@ type realVault struct {
 	unsealKey   string
 }
 
-// vaultBinary finds Vault, or skips the test; with NOMADHUB_TEST_REQUIRE=1 it fails instead.
-func vaultBinary(t *testing.T) string {
-	t.Helper()
-	dirs := append([]string{os.Getenv("NOMADHUB_BIN_DIR"), "/var/cache/nomadhub/bin"}, filepath.SplitList(os.Getenv("PATH"))...)
-	for _, dir := range dirs {
-		if dir == "" {
-			continue
-		}
-		if path, err := exec.LookPath(filepath.Join(dir, "vault")); err == nil {
-			return path
-		}
-	}
-	const missing = "There is no vault program on PATH, in $NOMADHUB_BIN_DIR or in /var/cache/nomadhub/bin; the tests on a real Vault did not run."
-	if os.Getenv("NOMADHUB_TEST_REQUIRE") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
-	return ""
-}
-
 func startVault(t *testing.T) *realVault {
 	t.Helper()
-	binary := vaultBinary(t)
+	binary := stack.Program(t, "vault")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
