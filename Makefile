@@ -22,12 +22,13 @@ run: build ## Run a hub on this machine, with Jupyter, and print a link to log i
 
 .PHONY: cluster
 cluster: build ## Run real Nomad, Consul, Vault and Postgres here, and the hub on them
+	@go run ./internal/cmd/deps compiler postgres
 	@go build -o bin/cluster ./internal/cmd/cluster && exec bin/cluster $(ARGS)
 
 .PHONY: tools
 tools: ## Prepare what tests and the cluster need: servers, Python environments, a browser
+	@go run ./internal/cmd/deps compiler postgres chromium
 	@go run ./internal/cmd/tools
-	@go run ./internal/cmd/deps chromium
 	@go run ./internal/cmd/pyenv hub5 hub4 hub3 hub6
 
 # Tests of packages that start real servers run one package after the other: two cores are few.

@@ -124,6 +124,12 @@ func lacking(t testing.TB, err error) {
 	t.Fatal(err)
 }
 
+// Installed is nil if this machine has a Postgres, and [ErrNotInstalled] otherwise.
+func Installed() error {
+	_, _, err := binaries()
+	return err
+}
+
 // binaries returns the paths of initdb and postgres: from the PATH, else the newest version where Debian installs them.
 func binaries() (initdb, postgres string, err error) {
 	initdb, err1 := exec.LookPath("initdb")

@@ -1,34 +1,71 @@
-// Command deps makes sure that a program which the tests need is on this machine, and prints its path.
+// Command deps makes sure that programs which tests and trials need are on this machine. As root on Debian it installs what is missing;
+// everywhere else it says what to install.
 //
-//	go run ./internal/cmd/deps chromium
+//	go run ./internal/cmd/deps chromium postgres compiler
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
+	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 
 	"github.com/nomadhub/nomadhub/internal/deps"
+	"github.com/nomadhub/nomadhub/internal/pgtest"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "deps:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	if len(args) != 1 || args[0] != "chromium" {
-		return fmt.Errorf("usage: deps chromium")
+// need is a program that is looked for, and Debian's packages that bring it.
+type need struct {
+	program  string
+	missing  func() error
+	packages []string
+}
+
+func needs() map[string]need {
+	return map[string]need{
+		"chromium": {"Chromium", func() error { _, err := deps.FindChromium(); return err }, []string{"chromium"}},
+		"postgres": {"Postgres", pgtest.Installed, []string{"postgresql"}},
+		"compiler": {"A C compiler", func() error { _, err := exec.LookPath("gcc"); return err }, []string{"gcc", "libc6-dev"}},
 	}
-	path, err := deps.EnsureChromium(ctx, os.Stderr)
-	if err != nil {
+}
+
+// run looks for all of them before it gives up, so that a person reads once what to install.
+func run(ctx context.Context, names []string, log io.Writer) error {
+	if len(names) == 0 {
+		return errors.New("usage: deps NAME..., where NAME is one of " + strings.Join(slices.Sorted(maps.Keys(needs())), ", "))
+	}
+	var errs []error
+	for _, name := range names {
+		n, known := needs()[name]
+		if !known {
+			return fmt.Errorf("%q is not known; there are %s", name, strings.Join(slices.Sorted(maps.Keys(needs())), ", "))
+		}
+		errs = append(errs, n.ensure(ctx, log))
+	}
+	return errors.Join(errs...)
+}
+
+func (n need) ensure(ctx context.Context, log io.Writer) error {
+	if n.missing() == nil {
+		return nil
+	}
+	if err := deps.Install(ctx, log, n.program, n.packages...); err != nil {
 		return err
 	}
-	_, err = fmt.Println(path)
-	return err
+	return n.missing()
 }
