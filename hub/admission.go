@@ -23,14 +23,16 @@ func (a Admission) Opens() bool {
 // verdict is what Admission decides of one identity.
 type verdict struct {
 	allowed bool
-	blocked bool
 	admin   *bool // nil: leave as it is
 }
 
-// decide judges an identity under its normalised name. trusted is for a way in that only the operator can open (the one-time admin link).
+// blocks tells whether nobody of this normalised name may enter.
+func (a Admission) blocks(name string) bool { return slices.Contains(a.BlockedUsers, name) }
+
+// decide judges an identity under the normalised name of its account. trusted is for a way in that only the operator can open (the one-time admin link).
 func (a Admission) decide(name string, id auth.Identity, trusted bool) verdict {
-	if slices.Contains(a.BlockedUsers, name) {
-		return verdict{blocked: true}
+	if a.blocks(name) {
+		return verdict{}
 	}
 	v := verdict{admin: id.Admin}
 	if slices.Contains(a.AdminUsers, name) {

@@ -35,32 +35,31 @@ type LoginOptions struct {
 // Login admits an identity or refuses it with a Forbidden [Error]. It creates the user at the first login, brings groups and the admin flag up
 // to date where the provider speaks of them, and begins a session.
 func (h *Hub) Login(ctx context.Context, id auth.Identity, b Browser, o LoginOptions) (Session, User, error) {
-	name := NormalizeUserName(id.Name)
-	if err := ValidateUserName(name); err != nil {
-		return Session{}, User{}, err
-	}
-	v := h.opts.Admission.decide(name, id, o.Operator)
-	h.metrics.login(v.allowed)
-	if !v.allowed {
-		h.log.InfoContext(ctx, "login refused", "user", name, "provider", id.Provider, "blocked", v.blocked)
-		return Session{}, User{}, Errorf(Forbidden, "You are known as %q, but you may not use this hub. Ask its administrator to let you in.", name)
-	}
 	var user User
 	var sess Session
 	err := h.store.InTx(ctx, func(tx Store) error {
 		var err error
-		if user, err = h.enroll(ctx, tx, name, id, v, o); err != nil {
+		if user, err = h.enroll(ctx, tx, id, o); err != nil {
 			return err
 		}
 		sess = h.newSession(user, id.Provider, b)
 		return tx.CreateSession(ctx, sess)
 	})
-	if err != nil {
-		return Session{}, User{}, fmt.Errorf("login of %s: %w", name, err)
+	switch {
+	case KindOf(err) == Forbidden && err != nil:
+		h.metrics.login(false)
+		h.log.InfoContext(ctx, "login refused", "name", clip(id.Name), "provider", id.Provider, "err", err)
+		return Session{}, User{}, err
+	case err != nil:
+		return Session{}, User{}, fmt.Errorf("login by %s: %w", id.Provider, err)
 	}
+	h.metrics.login(true)
 	h.log.InfoContext(ctx, "logged in", "user", user.Name, "provider", id.Provider, "client", b.Address)
 	return sess, user, nil
 }
+
+// clip bounds what strangers can have written to the log.
+func clip(name string) string { return name[:min(len(name), maxUserName)] }
 
 func (h *Hub) newSession(u User, provider string, b Browser) Session {
 	now := h.now()
@@ -74,17 +73,32 @@ func (h *Hub) newSession(u User, provider string, b Browser) Session {
 	}
 }
 
-// enroll finds or makes the user behind an identity.
-func (h *Hub) enroll(ctx context.Context, tx Store, name string, id auth.Identity, v verdict, o LoginOptions) (User, error) {
+// enroll finds or makes the user behind an identity, and admits or refuses them.
+//
+// Who has an account is judged by its name. What the provider calls them today counts only where it is blocked: names are given up and taken by others, and
+// nobody shall become an administrator by taking one's name.
+func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOptions) (User, error) {
+	name := NormalizeUserName(id.Name)
 	user, err := tx.UserByIdentity(ctx, id.Provider, id.Subject)
-	if errors.Is(err, ErrNotFound) {
-		user, err = h.enrollByName(ctx, tx, name, id, o)
-	}
-	if err != nil {
+	known := err == nil
+	switch {
+	case known:
+	case !errors.Is(err, ErrNotFound):
 		return User{}, err
+	default:
+		if err := ValidateUserName(name); err != nil {
+			return User{}, err
+		}
+		user.Name = name
 	}
-	if slices.Contains(h.opts.Admission.BlockedUsers, user.Name) {
-		return User{}, Errorf(Forbidden, "The user %q may not use this hub.", user.Name)
+	v := h.opts.Admission.decide(user.Name, id, o.Operator)
+	if !v.allowed || h.opts.Admission.blocks(name) {
+		return User{}, Errorf(Forbidden, "You are known as %q, but you may not use this hub. Ask its administrator to let you in.", user.Name)
+	}
+	if !known {
+		if user, err = h.enrollByName(ctx, tx, name, id, o); err != nil {
+			return User{}, err
+		}
 	}
 	before := user
 	if v.admin != nil {

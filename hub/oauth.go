@@ -181,6 +181,12 @@ func (h *Hub) Exchange(ctx context.Context, r ExchangeRequest) (ExchangeReply, e
 		if !mine {
 			return &OAuthError{"invalid_grant", "The code was used already."}
 		}
+		if live, err := h.loggedIn(ctx, tx, code); err != nil || !live {
+			if err == nil {
+				err = &OAuthError{"invalid_grant", "The visitor has logged out since."}
+			}
+			return err
+		}
 		_, err = tx.CreateToken(ctx, Token{
 			UserID: code.UserID, Hash: hashSecret(secret), ClientID: c.ID, BrowserID: code.BrowserID,
 			Scopes: code.Scopes, Created: now, Expires: now.Add(tokenLifetime),
@@ -191,6 +197,15 @@ func (h *Hub) Exchange(ctx context.Context, r ExchangeRequest) (ExchangeReply, e
 		return ExchangeReply{}, err
 	}
 	return ExchangeReply{AccessToken: secret, ExpiresIn: tokenLifetime, Scopes: code.Scopes}, nil
+}
+
+// loggedIn tells whether the browser for which a code was issued is still logged in: a logout ends what was issued in it, and what it was issued for.
+func (h *Hub) loggedIn(ctx context.Context, tx Store, code OAuthCode) (bool, error) {
+	if code.BrowserID == "" {
+		return true, nil
+	}
+	sessions, err := tx.Sessions(ctx, code.UserID)
+	return slices.ContainsFunc(sessions, func(s Session) bool { return s.BrowserID == code.BrowserID && s.Expires.After(h.now()) }), err
 }
 
 // authenticateClient checks the client's secret. A server's secret is any token that it was started with.

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/nomadhub/nomadhub/auth/scope"
 )
@@ -65,7 +64,7 @@ func (h *Hub) SessionPrincipal(ctx context.Context, sessionID string) (Principal
 	if err != nil {
 		return Principal{}, err
 	}
-	if slices.Contains(h.opts.Admission.BlockedUsers, u.Name) {
+	if h.opts.Admission.blocks(u.Name) {
 		return Principal{}, ErrNoSession
 	}
 	if h.now().Sub(s.LastSeen) > seenPrecision {
@@ -95,7 +94,7 @@ func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, err
 	if err != nil {
 		return Principal{}, err
 	}
-	if slices.Contains(h.opts.Admission.BlockedUsers, u.Name) {
+	if h.opts.Admission.blocks(u.Name) {
 		return Principal{}, Errorf(Forbidden, "The owner of this token may not use the hub.")
 	}
 	scopes, err := h.TokenScopes(ctx, t, u)
