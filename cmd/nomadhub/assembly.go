@@ -1,0 +1,267 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nomadhub/nomadhub/api"
+	"github.com/nomadhub/nomadhub/config"
+	"github.com/nomadhub/nomadhub/httpd"
+	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/leader"
+	"github.com/nomadhub/nomadhub/oauth"
+	"github.com/nomadhub/nomadhub/routing"
+	"github.com/nomadhub/nomadhub/scheduler"
+	"github.com/nomadhub/nomadhub/secret"
+	"github.com/nomadhub/nomadhub/store"
+	"github.com/nomadhub/nomadhub/web"
+)
+
+// assembly is a hub under construction.
+type assembly struct {
+	program
+	registry  *prometheus.Registry
+	secrets   secret.Store
+	keys      *secret.Ring
+	store     *store.Store
+	scheduler scheduler.Scheduler
+	routes    *routes
+
+	hub      *hub.Hub
+	proxy    *routing.Proxy
+	watchers []func(context.Context) error
+	routers  httpd.Routers
+}
+
+// lazyRoutes lets the hub be made before the proxy, whose fallback is the hub's pages.
+type lazyRoutes struct {
+	*routing.Router
+	proxy atomic.Pointer[routing.Proxy]
+}
+
+func (l *lazyRoutes) TakeActivity() []routing.Activity {
+	if p := l.proxy.Load(); p != nil {
+		return p.TakeActivity()
+	}
+	return nil
+}
+
+func (a *assembly) assemble(bound []httpd.Bound) error {
+	urls, err := hubURLs(a.config, bound)
+	if err != nil {
+		return err
+	}
+	lazy := &lazyRoutes{Router: a.routes.router}
+	if a.hub, err = hub.New(a.hubOptions(urls, lazy)); err != nil {
+		return err
+	}
+	ways, watchers, err := openAuthenticators(a.config, a.environ, a.secrets, a.log)
+	if err != nil {
+		return err
+	}
+	a.watchers = watchers
+	sessions := &httpd.Sessions{Accounts: a.hub, Keys: a.keys, URLs: urls}
+	pages := web.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Authenticators: ways, Version: version, HomeFirst: true}
+	if a.link != nil {
+		pages.Link = a.link
+	}
+	if a.config.Login.LinkByName {
+		pages.LinkByName = map[string]bool{}
+		for _, w := range ways {
+			pages.LinkByName[w.ID()] = true
+		}
+	}
+	site, err := web.New(pages)
+	if err != nil {
+		return err
+	}
+	a.proxy, err = routing.NewProxy(routing.Options{
+		Router: a.routes.router, Fallback: site.Fallback(), ErrorHandler: site.ProxyError, Logger: a.log, Registerer: a.registry,
+		TrustForwarded: trustForwarded(a.config.Listen.TrustedProxies),
+	})
+	if err != nil {
+		return err
+	}
+	lazy.proxy.Store(a.proxy)
+	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Info: info(a.config)})
+	if err != nil {
+		return err
+	}
+	provider, err := oauth.New(oauth.Options{
+		Hub: a.hub, Sessions: sessions, Logger: a.log, RenderPage: site.RenderError, Consent: consent(site),
+	})
+	if err != nil {
+		return err
+	}
+	a.routers = httpd.NewRouters(httpd.Parts{
+		URLs: urls, Pages: func(r chi.Router) { site.Mount(r) }, API: rest.Mount, OAuth: provider.Mount, Proxy: a.proxy,
+		RenderPage: site.RenderError, Log: a.log, Registerer: a.registry, Trusted: a.config.Listen.TrustedProxies,
+	})
+	return nil
+}
+
+func hubURLs(cfg config.Config, bound []httpd.Bound) (hub.URLs, error) {
+	servers := cfg.Listen.ServersURL
+	for _, b := range bound {
+		if b.Name == "servers" && servers == "" {
+			servers = b.URL()
+		}
+	}
+	if cfg.PublicURL == "" {
+		return hub.NewURLs(cfg.BaseURL, nil, servers), nil
+	}
+	public, err := url.Parse(cfg.PublicURL)
+	if err != nil {
+		return hub.URLs{}, fmt.Errorf("public_url: %w", err)
+	}
+	return hub.NewURLs(cfg.BaseURL, public, servers), nil
+}
+
+const leaseTime = 10 * time.Second
+
+func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
+	c := a.config
+	return hub.Options{
+		Store: a.store, Scheduler: a.scheduler, Publisher: a.routes.publisher, Routes: r, URLs: urls, Logger: a.log,
+		Admission: hub.Admission{
+			AllowAll: c.Login.AllowAll, AllowedUsers: normalized(c.Login.AllowedUsers), AllowedGroups: c.Login.AllowedGroups,
+			BlockedUsers: normalized(c.Login.BlockedUsers), AdminUsers: normalized(c.Login.AdminUsers),
+		},
+		Notebook: hub.Notebook{
+			Env: c.Notebook.Env, DefaultURL: c.Notebook.DefaultURL, LocalAccounts: c.Nomad == nil && c.Local.Accounts,
+			Resources:    scheduler.Resources{CPU: c.Notebook.CPU, MemoryMB: c.Notebook.Memory, MemoryMaxMB: c.Notebook.MemoryMax},
+			PlaceTimeout: c.Notebook.PlaceTimeout.Value(), AnswerTimeout: c.Notebook.AnswerTimeout.Value(),
+		},
+		Limits: hub.Limits{
+			AllowNamed: c.Limits.NamedServers, NamedServers: c.Limits.NamedPerUser,
+			ConcurrentStarts: c.Limits.ConcurrentStarts, ActiveServers: c.Limits.ActiveServers,
+		},
+		ServiceName:     a.routes.serviceName,
+		SessionLifetime: c.Login.SessionLifetime.Value(),
+		StopServers:     c.Nomad == nil && c.Local.StopServers,
+		Registerer:      a.registry,
+		Elect:           a.elector(),
+	}
+}
+
+// elector has one of several replicas look after all servers. A hub that runs servers as its own processes is the only one.
+func (a *assembly) elector() hub.Elector {
+	if a.config.Nomad == nil {
+		return nil
+	}
+	// A task that Nomad restarts in its place goes on with the lease that it had.
+	holder := cmp.Or(lookup(a.environ, "NOMAD_ALLOC_ID"), uuid.NewString())
+	return func(ctx context.Context, duty string, fn func(context.Context) error) error {
+		return leader.Run(ctx, a.store, leader.Options{Name: duty, Holder: holder, TTL: leaseTime, Logger: a.log}, fn)
+	}
+}
+
+func lookup(environ []string, name string) string {
+	for _, kv := range environ {
+		if k, v, _ := strings.Cut(kv, "="); k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+func normalized(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = hub.NormalizeUserName(n)
+	}
+	return out
+}
+
+// run starts all that runs beside the listeners, and the listeners when the routes are known. Everything ends in the reverse order.
+func (a *assembly) run(ctx context.Context, state *readiness, bound, operations []httpd.Bound) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	work, bctx := errgroup.WithContext(background)
+	work.Go(func() error { return a.routes.router.Run(bctx) })
+	work.Go(func() error { return quiet(a.keys.Run(bctx)) })
+	for _, watch := range a.watchers {
+		work.Go(func() error { return quiet(watch(bctx)) })
+	}
+	work.Go(func() error { return a.hub.Run(bctx) })
+
+	drain := a.config.Listen.DrainTimeout.Value()
+	public, servers := bound[0], bound[1]
+	public.Handler, servers.Handler = a.routers.Public, a.routers.Servers
+	front, fctx := errgroup.WithContext(ctx)
+	front.Go(func() error { // a failure behind ends the front
+		select {
+		case <-fctx.Done():
+			return nil
+		case <-bctx.Done():
+			return errors.New("a part of the hub ended")
+		}
+	})
+	front.Go(func() error { return httpd.Serve(fctx, a.log, drain, servers) })
+	front.Go(func() error {
+		defer a.proxy.Close()
+		a.awaitRoutes(fctx)
+		return httpd.Serve(fctx, a.log, drain, public)
+	})
+	front.Go(func() error {
+		if err := a.routes.router.WaitReady(fctx); err != nil {
+			return quiet(err)
+		}
+		state.set(a.hub.Ping)
+		a.log.Info("serving", "public", public.URL(), "servers", servers.URL(), "metrics", operations[0].URL())
+		if a.ready != nil {
+			a.ready(public.URL())
+		}
+		return nil
+	})
+	err := front.Wait()
+	stop()
+	return errors.Join(quiet(err), quiet(work.Wait()))
+}
+
+// routesPatience is how long browsers wait at a hub that has just started and does not know all routes yet. The port is taken already, so they wait
+// and are not refused.
+const routesPatience = 10 * time.Second
+
+// awaitRoutes waits until the servers that were running are routed again, so that nobody is told that their server does not run.
+func (a *assembly) awaitRoutes(ctx context.Context) {
+	wait, cancel := context.WithTimeout(ctx, routesPatience)
+	defer cancel()
+	if err := errors.Join(a.routes.router.WaitReady(wait), a.hub.AwaitRoutes(wait)); err != nil && ctx.Err() == nil {
+		a.log.Warn("serving before all routes are known", "err", err)
+	}
+}
+
+// quiet drops the error that only says that somebody asked to stop.
+func quiet(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// readiness is what the readiness check asks; until it is set, the hub is alive and not ready.
+type readiness struct {
+	ping atomic.Pointer[func(context.Context) error]
+}
+
+func (r *readiness) set(ping func(context.Context) error) { r.ping.Store(&ping) }
+
+func (r *readiness) check(ctx context.Context) error {
+	ping := r.ping.Load()
+	if ping == nil {
+		return errors.New("the hub is starting: see its log for what it waits for")
+	}
+	return (*ping)(ctx)
+}
