@@ -62,6 +62,9 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	if err != nil {
 		return err
 	}
+	a.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "nomadhub_keys_age_seconds", Help: "Time since the key ring was last read from where secrets are kept.",
+	}, func() float64 { return time.Since(a.keys.LastRead()).Seconds() }))
 	lazy := &lazyRoutes{Router: a.routes.router}
 	if a.hub, err = hub.New(a.hubOptions(urls, lazy)); err != nil {
 		return err
