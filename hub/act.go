@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nomadhub/nomadhub/routing"
@@ -36,7 +37,11 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 	case fail:
 		return h.fail(ctx, o.server, p.reason)
 	case remove:
-		return h.remove(ctx, o.server)
+		err := h.remove(ctx, o.server)
+		if err == nil {
+			w.run.secret = "" // nothing of the start is left that could need to be ended
+		}
+		return err
 	}
 	return fmt.Errorf("hub: unknown step %d", p.step)
 }
@@ -52,7 +57,9 @@ func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 		w.run.secret = secret
 	}
 	failpoint("start.before-register")
-	err := h.opts.Scheduler.Start(ctx, h.spec(s, w.run.secret))
+	sctx, cancel := context.WithTimeout(ctx, placeTimeLeft(s, h.now(), h.opts.Notebook.PlaceTimeout))
+	defer cancel()
+	err := h.opts.Scheduler.Start(sctx, h.spec(s, w.run.secret))
 	if rejected, ok := errors.AsType[*scheduler.RejectedError](err); ok {
 		h.log.WarnContext(ctx, "scheduler refused a server", "server_id", s.ID, "err", rejected.Err)
 		return h.fail(ctx, s, rejected.Reason)
@@ -134,8 +141,8 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 	rctx, cancel := context.WithTimeout(ctx, routePatience)
 	defer cancel()
 	if err := h.opts.Routes.AwaitRoute(rctx, s.ID, s.Generation, s.Instance); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if rctx.Err() == nil || ctx.Err() != nil { // not just late: this run will never be routed, or the hub ends
+			return fmt.Errorf("wait for the route of %s: %w", s.ID, err)
 		}
 		h.journals.say(s, 0, "The server answers, but discovery does not show it yet. Waiting.")
 		return nil
@@ -158,21 +165,14 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 
 // fail gives a server up, and keeps what it said last while the scheduler still has it.
 func (h *Hub) fail(ctx context.Context, s Server, reason string) error {
-	if s.State == Starting {
-		h.metrics.failed(h.now().Sub(s.Started))
-	}
-	f := &Failure{Message: reason, Time: h.now()}
-	if tailer, ok := h.opts.Scheduler.(scheduler.LogTailer); ok {
-		lines, err := tailer.LogTail(ctx, s.ID, logTailLines)
-		if err != nil && !errors.Is(err, scheduler.ErrNotFound) {
-			h.log.WarnContext(ctx, "log of a failed server could not be read", "server_id", s.ID, "err", err)
-		}
-		f.Log = lines
-	}
-	s.State, s.Failure = Stopping, f
+	before := s.State
+	s.State, s.Failure = Stopping, &Failure{Message: reason, Log: h.lastLines(ctx, s.ID), Time: h.now()}
 	s, err := h.store.UpdateServer(ctx, s)
 	if err != nil {
 		return err
+	}
+	if before == Starting {
+		h.metrics.failed(h.now().Sub(s.Started))
 	}
 	h.log.WarnContext(ctx, "server failed", "user", s.UserName, "server", s.Name, "server_id", s.ID,
 		"generation", s.Generation, "reason", reason)
@@ -180,11 +180,47 @@ func (h *Hub) fail(ctx context.Context, s Server, reason string) error {
 	return nil
 }
 
+// maxLogLine bounds a line of a failed server's log, in bytes: it is kept in the database and shown on a page.
+const maxLogLine = 1000
+
+// lastLines is the end of what a server printed, as far as it can be had soon.
+func (h *Hub) lastLines(ctx context.Context, id string) []string {
+	tailer, ok := h.opts.Scheduler.(scheduler.LogTailer)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	lines, err := tailer.LogTail(ctx, id, logTailLines)
+	if err != nil && !errors.Is(err, scheduler.ErrNotFound) {
+		h.log.WarnContext(ctx, "log of a failed server could not be read", "server_id", id, "err", err)
+	}
+	for i, line := range lines {
+		if len(line) > maxLogLine {
+			lines[i] = strings.ToValidUTF8(line[:maxLogLine], "") + "…"
+		}
+	}
+	return lines
+}
+
+// unchanged fails with ErrStale if the row was written since it was read. It comes right before what cannot be made to depend on the row, so that a worker that
+// was held up for long does not act by an old wish.
+func (h *Hub) unchanged(ctx context.Context, s Server) error {
+	now, err := h.store.ServerByID(ctx, s.ID)
+	if errors.Is(err, ErrNotFound) || err == nil && now.Revision != s.Revision {
+		return ErrStale
+	}
+	return err
+}
+
 // remove ends a server: first its route, then its process, then what it could log in with, and last the wish itself.
 func (h *Hub) remove(ctx context.Context, s Server) error {
 	begun := h.now()
 	if err := h.opts.Publisher.Withdraw(ctx, s.ID, s.Generation); err != nil {
 		return fmt.Errorf("withdraw the route of %s: %w", s.ID, err)
+	}
+	if err := h.unchanged(ctx, s); err != nil {
+		return err
 	}
 	sctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()

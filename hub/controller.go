@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -15,7 +16,9 @@ const (
 	sweepInterval = 10 * time.Second // how often the elected replica looks at all servers
 	retryFirst    = 100 * time.Millisecond
 	retryMost     = 10 * time.Second
-	stopPatience  = 2 * time.Minute // one attempt to stop; then the next begins
+	stopPatience  = 2 * time.Minute  // one attempt to stop; then the next begins
+	askPatience   = 15 * time.Second // one question to the scheduler about one server
+	listPatience  = time.Minute      // one question about all of them
 	logTailLines  = 20
 )
 
@@ -34,9 +37,10 @@ type controller struct {
 
 // worker works on one server.
 type worker struct {
-	id   string
-	wake chan struct{} // capacity 1
-	run  runMemory     // the worker's own; nobody else reads it
+	id        string
+	wake      chan struct{}      // capacity 1
+	interrupt context.CancelFunc // cuts the present round short; guarded by controller.mu
+	run       runMemory          // the worker's own; nobody else reads it
 }
 
 // runMemory is what this process knows of one generation of a server. None of it is needed: what is forgotten is found out again.
@@ -54,7 +58,8 @@ func (c *controller) init(h *Hub) {
 	c.h, c.workers = h, map[string]*worker{}
 }
 
-// own has this replica work on a server whose intent it wrote.
+// own has this replica work on a server whose intent it wrote. What it was doing by an older intent is cut short, since it may wait for what nobody wants any
+// more.
 func (c *controller) own(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +86,7 @@ func (c *controller) wakeLocked(id string, own bool) {
 		if !own && !c.elected {
 			return
 		}
-		w = &worker{id: id, wake: make(chan struct{}, 1)}
+		w = &worker{id: id, wake: make(chan struct{}, 1), interrupt: func() {}}
 		c.workers[id] = w
 		ctx := c.ctx
 		c.group.Go(func() { c.h.work(ctx, w) })
@@ -90,6 +95,17 @@ func (c *controller) wakeLocked(id string, own bool) {
 	case w.wake <- struct{}{}:
 	default:
 	}
+	if own {
+		w.interrupt()
+	}
+}
+
+// begin returns the context of the worker's next round.
+func (c *controller) begin(ctx context.Context, w *worker) (context.Context, context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ctx, w.interrupt = context.WithCancel(ctx)
+	return ctx, w.interrupt
 }
 
 // release forgets a worker that has nothing left to do, unless it was woken meanwhile.
@@ -103,7 +119,10 @@ func (c *controller) release(w *worker) bool {
 	return true
 }
 
+// run works until ctx ends, or until it can go on no longer. Every worker has ended when it returns.
 func (c *controller) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	c.mu.Lock()
 	c.ctx = ctx
 	for _, id := range c.queued {
@@ -119,6 +138,7 @@ func (c *controller) run(ctx context.Context) error {
 	c.mu.Lock()
 	c.stopped = true
 	c.mu.Unlock()
+	cancel()
 	c.group.Wait()
 	return err
 }
@@ -150,7 +170,9 @@ func (c *controller) setElected(elected bool) {
 // sweep wakes the worker of every active server that is not as it should be, and of every stopped one that the scheduler still runs. It is two
 // lists, however many servers there are.
 func (c *controller) sweep(ctx context.Context) error {
-	running, err := c.h.opts.Scheduler.List(ctx)
+	lctx, cancel := context.WithTimeout(ctx, listPatience)
+	defer cancel()
+	running, err := c.h.opts.Scheduler.List(lctx)
 	if err != nil {
 		return err
 	}
@@ -224,12 +246,15 @@ func (h *Hub) tell(e scheduler.Event) {
 func (h *Hub) work(ctx context.Context, w *worker) {
 	delay := retryFirst
 	for {
-		next, err := h.round(ctx, w)
+		rctx, end := h.control.begin(ctx, w)
+		next, err := h.round(rctx, w)
+		interrupted := rctx.Err() != nil
+		end()
 		wait := next.wait
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrStale): // somebody wrote the row meanwhile: look again at once
+		case interrupted, errors.Is(err, ErrStale): // somebody wrote the row meanwhile: look again at once
 			continue
 		case err != nil:
 			h.log.WarnContext(ctx, "work on a server failed, will be repeated", "server_id", w.id, "err", err)
@@ -284,8 +309,7 @@ type outcome struct {
 func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 	s, err := h.store.ServerByID(ctx, w.id)
 	if errors.Is(err, ErrNotFound) {
-		h.journals.forget(w.id)
-		return outcome{done: true}, nil
+		return outcome{done: true}, h.abandon(ctx, w)
 	}
 	if err != nil {
 		return outcome{}, err
@@ -304,8 +328,26 @@ func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 	return outcome{plan: p, done: p.step == rest && s.State == Stopped}, nil
 }
 
+// abandon deals with a server whose record is gone. If that happened while this worker was handing it to the scheduler, what came of it is nobody's: without the
+// record its token is worthless. A server that merely is not in the database is left alone, as the database may be an old copy.
+func (h *Hub) abandon(ctx context.Context, w *worker) error {
+	if w.run.secret != "" {
+		ctx, cancel := context.WithTimeout(ctx, stopPatience)
+		defer cancel()
+		if err := h.opts.Scheduler.Stop(ctx, w.id); err != nil {
+			return fmt.Errorf("stop server %s, whose record was removed: %w", w.id, err)
+		}
+		w.run = runMemory{}
+		h.log.InfoContext(ctx, "server ended, as its record was removed during its start", "server_id", w.id)
+	}
+	h.journals.forget(w.id)
+	return nil
+}
+
 func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, error) {
 	o := observation{server: s, now: h.now()}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
 	st, err := h.opts.Scheduler.Status(ctx, s.ID)
 	switch {
 	case errors.Is(err, scheduler.ErrNotFound):

@@ -64,17 +64,17 @@ func planServer(o observation, t timeouts) plan {
 
 func planStart(o observation, t timeouts) plan {
 	current := o.status != nil && o.status.Generation == o.server.Generation
+	left := placeTimeLeft(o.server, o.now, t.place)
 	switch {
-	case o.status != nil && o.status.Generation > o.server.Generation:
-		return plan{} // another replica is ahead of what was read here
+	case o.status != nil && o.status.Generation > o.server.Generation && left > 0:
+		return plan{wait: left} // another replica is ahead of what was read here, unless the database is an old copy
 	case current && o.status.State == scheduler.Dead:
 		return plan{step: fail, reason: deadReason(*o.status)}
-	case !current && o.registered:
+	case !current && o.registered && (o.status == nil || o.status.Generation < o.server.Generation):
 		return plan{step: fail, reason: "The server's job was removed by somebody else. Start it again, or ask the administrator."}
 	case current && o.status.Address != "":
 		return planPlaced(o, t)
 	}
-	left := o.server.Started.Add(t.place).Sub(o.now)
 	switch {
 	case left <= 0:
 		return plan{step: fail, reason: unplacedReason(o, t)}
@@ -84,6 +84,11 @@ func planStart(o observation, t timeouts) plan {
 	return plan{wait: left}
 }
 
+// placeTimeLeft is how long a start may still wait for a place on a machine.
+func placeTimeLeft(s Server, now time.Time, limit time.Duration) time.Duration {
+	return s.Started.Add(limit).Sub(now)
+}
+
 func planPlaced(o observation, t timeouts) plan {
 	if o.server.Instance != o.status.Instance || o.server.Address != o.status.Address {
 		return plan{step: place}
@@ -91,8 +96,7 @@ func planPlaced(o observation, t timeouts) plan {
 	left := o.placedAt.Add(t.answer).Sub(o.now)
 	switch {
 	case left <= 0:
-		return plan{step: fail, reason: fmt.Sprintf(
-			"The server was started but did not answer within %s. Its log may tell why; try again, or ask the administrator for more time.", t.answer)}
+		return plan{step: fail, reason: unansweredReason(o, t)}
 	case !o.published:
 		return plan{step: publish}
 	case !o.answered:
@@ -116,6 +120,18 @@ func planReady(o observation) plan {
 		return plan{step: publish}
 	}
 	return plan{}
+}
+
+// unansweredReason does not blame a server for what is not its fault.
+func unansweredReason(o observation, t timeouts) string {
+	switch {
+	case o.answered:
+		return fmt.Sprintf("The server answers, but discovery did not show it within %s, so nobody could reach it. Try again later, or ask the administrator.", t.answer)
+	case !o.published:
+		return fmt.Sprintf("The server was started, but discovery could not be told of it within %s. Try again later, or ask the administrator.", t.answer)
+	}
+	return fmt.Sprintf(
+		"The server was started but did not answer within %s. Its log may tell why; try again, or ask the administrator for more time.", t.answer)
 }
 
 func deadReason(s scheduler.Status) string {

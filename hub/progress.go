@@ -20,8 +20,10 @@ type ProgressEvent struct {
 	Log         []string `json:"log,omitempty"` // on failure: the last lines that the server printed
 }
 
-// maxJournal bounds how many events of one start are remembered.
-const maxJournal = 100
+const (
+	maxJournal  = 100  // how many events of one start are remembered
+	maxJournals = 5000 // how many servers are remembered for certain; up to as many again may be
+)
 
 // journal is what happened to one server in its present generation.
 type journal struct {
@@ -31,21 +33,33 @@ type journal struct {
 	changed    chan struct{} // closed and replaced at each change
 }
 
-// journals are this replica's memory of starts. They are for people to watch; nothing is decided by them.
+// journals are this replica's memory of starts. They are for people to watch; nothing is decided by them, so those that nobody asked for or added to for long
+// are dropped.
 type journals struct {
-	mu sync.Mutex
-	of map[string]*journal
+	mu    sync.Mutex
+	of    map[string]*journal
+	older map[string]*journal // not used since of was begun
 }
 
 func (j *journals) init() { j.of = map[string]*journal{} }
 
 // get returns the journal of the server; the caller holds mu.
 func (j *journals) get(id string) *journal {
-	e := j.of[id]
+	if e := j.of[id]; e != nil {
+		return e
+	}
+	e := j.older[id]
 	if e == nil {
 		e = &journal{changed: make(chan struct{})}
-		j.of[id] = e
 	}
+	delete(j.older, id)
+	if len(j.of) >= maxJournals {
+		for _, dropped := range j.older {
+			dropped.wake() // who waits for it comes back and begins another one
+		}
+		j.of, j.older = map[string]*journal{}, j.of
+	}
+	j.of[id] = e
 	return e
 }
 
@@ -105,10 +119,8 @@ func (j *journals) since(id string, generation int64, n int) []ProgressEvent {
 func (j *journals) forget(id string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if e := j.of[id]; e != nil {
-		e.wake()
-		delete(j.of, id)
-	}
+	j.get(id).wake()
+	delete(j.of, id)
 }
 
 // Progress tells a start as it happens, from its beginning, and ends with an event that is Ready or Failed. A start that this replica did not make, or has

@@ -204,7 +204,11 @@ func (h *Hub) StopServer(ctx context.Context, userName, serverName string, remov
 	}
 	for {
 		if s.State == Stopped && remove {
-			return s, h.store.DeleteServer(ctx, s.ID)
+			now, err := h.removeStopped(ctx, s.ID)
+			if err != nil || now.State == Stopped {
+				return s, err
+			}
+			s = now // it was started in the same instant
 		}
 		if s.State == Stopped || s.State == Stopping && (s.Remove || !remove) {
 			return s, nil
@@ -225,6 +229,22 @@ func (h *Hub) StopServer(ctx context.Context, userName, serverName string, remov
 		h.control.own(next.ID)
 		return next, nil
 	}
+}
+
+// removeStopped deletes the record of a server that is stopped, and returns the server as it found it.
+func (h *Hub) removeStopped(ctx context.Context, id string) (Server, error) {
+	var s Server
+	err := h.store.InTx(ctx, func(tx Store) error {
+		var err error
+		if s, err = tx.ServerByID(ctx, id); err != nil || s.State != Stopped {
+			return err
+		}
+		return tx.DeleteServer(ctx, id)
+	})
+	if errors.Is(err, ErrNotFound) {
+		return Server{State: Stopped}, nil
+	}
+	return s, err
 }
 
 // awaitInterval is how often a waiter looks at the row when another replica works on it.

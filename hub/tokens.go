@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,11 +70,15 @@ func checkTokenScopes(owner User, raw []string) error {
 	return nil
 }
 
-// issueServerToken makes the token that a server speaks with, and its OAuth client, whose secret is the token.
+// issueServerToken makes the token that a server speaks with, and its OAuth client, whose secret is the token. It fails with ErrStale if the row was written since
+// it was read: the server may have been stopped, and then it shall have neither.
 func (h *Hub) issueServerToken(ctx context.Context, s Server) (string, error) {
 	secret := newSecret()
 	path := h.urls.Server(s.UserName, s.Name)
 	err := h.store.InTx(ctx, func(tx Store) error {
+		if now, err := tx.ServerByID(ctx, s.ID); err != nil || now.Revision != s.Revision {
+			return cmp.Or(err, ErrStale)
+		}
 		_, err := tx.CreateToken(ctx, Token{
 			UserID: s.UserID, Hash: hashSecret(secret), ServerID: s.ID, Scopes: scope.ServerToken(s.UserName, s.Name),
 			Note: "Server at " + path, Created: h.now(),
