@@ -53,30 +53,37 @@ func Bind(ctx context.Context, listeners ...Listener) ([]Bound, error) {
 
 // Serve answers on the listeners until ctx ends, then lets requests under way finish for at most drain, and closes what is left, websockets included.
 func Serve(ctx context.Context, log *slog.Logger, drain time.Duration, bound ...Bound) error {
-	base, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
 	g, gctx := errgroup.WithContext(ctx)
 	for _, b := range bound {
-		srv := &http.Server{
-			Handler: b.Handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return base },
-		}
-		g.Go(func() error {
-			if err := srv.Serve(b.Socket); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("the %s listener ended: %w", b.Name, err)
-			}
-			return nil
-		})
-		g.Go(func() error {
-			<-gctx.Done()
-			stop, cancel := context.WithTimeout(context.WithoutCancel(gctx), drain)
-			defer cancel()
-			if err := srv.Shutdown(stop); err != nil {
-				log.Info("requests still under way are cut", "listener", b.Name)
-			}
-			cut()
-			return srv.Close()
-		})
+		g.Go(func() error { return b.serve(gctx, log, drain) })
 	}
+	return g.Wait()
+}
+
+// serve answers on one listener. Its requests have a context of their own, so that they are cut when their own time is over and not another listener's.
+func (b Bound) serve(ctx context.Context, log *slog.Logger, drain time.Duration) error {
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	srv := &http.Server{
+		Handler: b.Handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return base },
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := srv.Serve(b.Socket); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("the %s listener ended: %w", b.Name, err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(gctx), drain)
+		defer cancel()
+		if err := srv.Shutdown(stop); err != nil {
+			log.Info("requests still under way are cut", "listener", b.Name)
+		}
+		cut()
+		return srv.Close()
+	})
 	return g.Wait()
 }

@@ -37,6 +37,14 @@ func versioned(next http.Handler) http.Handler {
 	})
 }
 
+// bounded ends a body that is too large for any handler of ours, however that handler reads it: forms with files would else be written to the disk.
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (p Parts) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)

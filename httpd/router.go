@@ -66,6 +66,7 @@ func (p Parts) around() func(http.Handler) http.Handler {
 			m.measure,    // by route pattern, so that names never become labels
 			p.recovered,  // a panic is our error, not the end of the program
 			versioned,    // servers compare their version with ours
+			bounded,      // no handler reads without end
 		).Handler(h)
 	}
 }

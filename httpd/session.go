@@ -84,12 +84,21 @@ func (s *Sessions) set(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
 // secure tells whether the browser speaks TLS to us, or to what stands before us.
 func (s *Sessions) secure(r *http.Request) bool { return s.URLs.Secure() || r.TLS != nil }
 
-// Browser tells the principal by the login cookie, or hub.ErrNoSession.
+// maxLoginCookies bounds how many sessions one request has looked up.
+const maxLoginCookies = 4
+
+// Browser tells the principal by the login cookie, or hub.ErrNoSession. A page on the same site can add cookies of this name: those that are not ours, and those of
+// sessions that have ended, do not hide a good one.
 func (s *Sessions) Browser(r *http.Request) (hub.Principal, error) {
+	looked := 0
 	for _, c := range r.CookiesNamed(LoginCookie) {
 		id, code, ok := strings.Cut(c.Value, ".")
-		if ok && s.Keys.Verify(loginPurpose, []byte(id), code) {
-			return s.Accounts.SessionPrincipal(r.Context(), id)
+		if !ok || !s.Keys.Verify(loginPurpose, []byte(id), code) {
+			continue
+		}
+		p, err := s.Accounts.SessionPrincipal(r.Context(), id)
+		if looked++; hub.KindOf(err) != hub.Unauthenticated || looked == maxLoginCookies {
+			return p, err
 		}
 	}
 	return hub.Principal{}, hub.ErrNoSession

@@ -1,6 +1,7 @@
 package httpd_test
 
 import (
+	"errors"
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
@@ -81,6 +82,23 @@ func TestForgedLoginCookies(t *testing.T) {
 }
 
 // TestKeyRotation: cookies that an older key signed stay good, and new ones are signed by the newest.
+// TestA06_AnEndedSessionHidesNoGoodOne: a page on the same site can put a cookie of its own before the good one, by a longer path.
+func TestA06_AnEndedSessionHidesNoGoodOne(t *testing.T) {
+	t.Parallel()
+	s := newSessions(t)
+	ended := bobSession()
+	ended.ID = "s-ended"
+	old, good := cookie(t, begin(s, ended), httpd.LoginCookie), cookie(t, begin(s, aliceSession()), httpd.LoginCookie)
+	for name, given := range map[string][]*http.Cookie{"before": {old, good}, "after": {good, old}} {
+		if p, err := s.Browser(request("GET", "/hub/home", given...)); err != nil || p.User.Name != "alice" {
+			t.Errorf("%s: %+v, %v", name, p.User, err)
+		}
+	}
+	if _, err := s.Browser(request("GET", "/hub/home", old, old, old, old, good)); !errors.Is(err, hub.ErrNoSession) {
+		t.Errorf("there is no end to the sessions that one request has looked up: %v", err)
+	}
+}
+
 func TestKeyRotation(t *testing.T) {
 	t.Parallel()
 	old, rotated := newSessions(t, "k1"), newSessions(t, "k1", "k2")

@@ -11,12 +11,11 @@ import (
 )
 
 const (
-	xsrfCookie    = "_xsrf"
-	xsrfPurpose   = "xsrf.session.v1"
-	anonPurpose   = "xsrf.anonymous.v1"
-	anonPrefix    = "anon."
-	anonLifetime  = time.Hour
-	maxFormMemory = 1 << 20
+	xsrfCookie   = "_xsrf"
+	xsrfPurpose  = "xsrf.session.v1"
+	anonPurpose  = "xsrf.anonymous.v1"
+	anonPrefix   = "anon."
+	anonLifetime = time.Hour
 )
 
 // A page token proves that a request was made by one of our own pages: other sites can send a browser's cookies here, but cannot read them. For a session it
@@ -94,7 +93,7 @@ func formToken(r *http.Request) string {
 	default:
 		return ""
 	}
-	r.Body = http.MaxBytesReader(nil, r.Body, maxFormMemory)
+	r.Body = http.MaxBytesReader(nil, r.Body, maxBody) // also where a request comes by another way than the router's
 	return r.PostFormValue(xsrfCookie)
 }
 
@@ -105,7 +104,7 @@ func needsPageToken(r *http.Request, api bool) bool {
 	}
 	mode, site := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Site")
 	switch {
-	case mode == "websocket":
+	case reading && mode == "websocket": // a handshake; browsers have no other request of this mode
 		return false
 	case reading && (mode == "" || mode == "navigate"):
 		return false

@@ -32,6 +32,8 @@ func TestWhenThePageTokenIsAsked(t *testing.T) {
 		{"HEAD", "cors", "cross-site", false, false},
 		{"OPTIONS", "cors", "cross-site", false, false},
 		{"POST", "", "", true, true},
+		{"POST", "websocket", "same-origin", true, true},
+		{"DELETE", "websocket", "cross-site", true, true},
 		{"POST", "navigate", "same-origin", true, true},
 		{"POST", "cors", "same-origin", true, true},
 		{"PUT", "", "", true, true},
