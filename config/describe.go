@@ -43,15 +43,14 @@ func DescribeAll(c Config) Block {
 	full.Secrets = &secrets
 	full.fill()
 	all := Describe(full)
-	all.turnOff(c)
+	turnOff(all.Blocks, map[string]bool{"nomad": c.Nomad == nil, "consul": c.Consul == nil, "vault": c.Secrets.Vault == nil})
 	return all
 }
 
-func (b *Block) turnOff(c Config) {
-	off := map[string]bool{"nomad": c.Nomad == nil, "consul": c.Consul == nil, "vault": c.Secrets.Vault == nil}
-	for i := range b.Blocks {
-		b.Blocks[i].Off = off[b.Blocks[i].Name]
-		b.Blocks[i].turnOff(c)
+func turnOff(blocks []Block, off map[string]bool) {
+	for i := range blocks {
+		blocks[i].Off = off[blocks[i].Name]
+		turnOff(blocks[i].Blocks, off)
 	}
 }
 
@@ -133,7 +132,7 @@ const redacted = "(redacted)"
 // shown is the text that people may see of an option. A type that hides itself, such as secret.Value, is taken at its word.
 func shown(name string, v reflect.Value) string {
 	text := v.String()
-	if hides, ok := v.Interface().(fmt.Stringer); ok && text != "" {
+	if hides, ok := reflect.TypeAssert[fmt.Stringer](v); ok && text != "" {
 		return hides.String()
 	}
 	if name == "dsn" {

@@ -55,11 +55,12 @@ func (b Block) writeHCL(w *bytes.Buffer, indent string) {
 
 // title is how the block begins in a file.
 func (b Block) title() string {
-	title := b.Name
+	var title strings.Builder
+	title.WriteString(b.Name)
 	for _, label := range b.Labels {
-		title += " " + quote(label)
+		title.WriteString(" " + quote(label))
 	}
-	return title
+	return title.String()
 }
 
 func (o Option) sentence() string {

@@ -14,9 +14,8 @@ func environment(u URLs, s Server, extra map[string]string) map[string]string {
 	path := u.Server(s.UserName, s.Name)
 	access, _ := json.Marshal(accessScopes(s)) // strings always encode
 	public, publicHub := "", ""
-	host := ""
 	if p := u.Public(); p != nil {
-		host = p.Scheme + "://" + p.Host
+		host := p.Scheme + "://" + p.Host
 		public, publicHub = host+path, host+u.Hub()
 	}
 	env := map[string]string{

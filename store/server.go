@@ -108,7 +108,7 @@ func (s *Store) Servers(ctx context.Context, q hub.ServerQuery) ([]hub.Server, i
 	limit, offset := page(q.Limit, q.Offset)
 	servers, err := all(ctx, s, "list servers",
 		fmt.Sprintf("%s %s ORDER BY s.id LIMIT $%d OFFSET $%d", serverRows, where, len(a)+1, len(a)+2),
-		append(a[:len(a):len(a)], limit, offset),
+		append(slices.Clip(a), limit, offset),
 		func(scan scanner) (v hub.Server, err error) {
 			var row serverRow
 			if err := scan(row.fields(&v)...); err != nil {

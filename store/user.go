@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -131,7 +132,7 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 	}
 	limit, offset := page(q.Limit, q.Offset)
 	users, err := s.usersIn(ctx, "list users", fmt.Sprintf("SELECT u.* FROM users u %s ORDER BY %s LIMIT $%d OFFSET $%d",
-		where, order, len(a)+1, len(a)+2), order, append(a[:len(a):len(a)], limit, offset))
+		where, order, len(a)+1, len(a)+2), order, append(slices.Clip(a), limit, offset))
 	if err != nil {
 		return nil, 0, err
 	}

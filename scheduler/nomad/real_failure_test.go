@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,9 +59,7 @@ func (c *cluster) testFailures(t *testing.T) {
 				t.Fatal(err)
 			}
 			options.Variables["command"], options.Variables["args"] = f.command, strings.Replace(string(args), "null", "[]", 1)
-			for name, value := range f.variables {
-				options.Variables[name] = value
-			}
+			maps.Copy(options.Variables, f.variables)
 			if f.jobspec != nil {
 				options.Jobspec = f.jobspec(options.Jobspec)
 			}

@@ -3,6 +3,7 @@ package schedulertest
 import (
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -33,8 +34,8 @@ func isZombie(pid int) bool {
 	if err != nil {
 		return false
 	}
-	for i := len(stat) - 1; i >= 0; i-- { // the state follows the command's name in parentheses
-		if stat[i] == ')' {
+	for i, s := range slices.Backward(stat) { // the state follows the command's name in parentheses
+		if s == ')' {
 			return i+2 < len(stat) && stat[i+2] == 'Z'
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/nomadhub/nomadhub/internal/stack/hubjob"
@@ -48,10 +49,8 @@ func role(name string, groups []string) string {
 	if name == "ada" {
 		return "an administrator"
 	}
-	for _, g := range groups {
-		if g == "researchers" {
-			return "a user"
-		}
+	if slices.Contains(groups, "researchers") {
+		return "a user"
 	}
 	return "is refused: in no group that may enter"
 }
