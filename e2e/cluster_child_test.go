@@ -21,6 +21,7 @@ import (
 	"github.com/nomadhub/nomadhub/internal/pgtest"
 	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/internal/stack/hubjob"
+	"github.com/nomadhub/nomadhub/jobspecs"
 )
 
 // child is `nomadhub serve` as a process of the test, on the shared stack: with a database, jobs' names and keys of its own, and tokens that have the
@@ -35,8 +36,15 @@ type child struct {
 	dsn    string
 }
 
-// newChild prepares the hub, which does not run yet. notebook is what runs instead of Jupyter; see [standIn].
-func newChild(t *testing.T, binary, name, notebook, more string) *child {
+// setup is how a child runs servers.
+type setup struct {
+	notebook string // what runs instead of Jupyter, in Python; see [standIn]
+	driver   string // of the job; "": the jobspec's, which is raw_exec
+	more     string // of the hub's configuration
+}
+
+// newChild prepares the hub, which does not run yet.
+func newChild(t *testing.T, binary, name string, how setup) *child {
 	t.Helper()
 	s := stack.New(t)
 	if err := hubjob.Prepare(t.Context(), s, nil); err != nil {
@@ -46,7 +54,7 @@ func newChild(t *testing.T, binary, name, notebook, more string) *child {
 	c := &child{shared: s, name: name, dir: dir, dsn: pgtest.NewServer(t).URL("postgres")}
 	c.hubProcess = &hubProcess{t: t, binary: binary, args: []string{"serve", "-config", filepath.Join(dir, "hub.hcl")}}
 	c.makeTokens(t)
-	c.configure(t, notebook, more)
+	c.configure(t, how)
 	t.Cleanup(func() {
 		if c.running() {
 			c.signal(syscall.SIGTERM)
@@ -63,12 +71,22 @@ func (c *child) jobPrefix() string    { return "notebook-" + c.name + "-" }
 func (c *child) consulPrefix() string { return "nomadhub/" + c.name }
 
 // configure writes the hub's configuration; the next start reads it.
-func (c *child) configure(t *testing.T, notebook, more string) {
+func (c *child) configure(t *testing.T, how setup) {
 	t.Helper()
 	_, account := accounts(t)
-	args, err := json.Marshal([]string{"-c", notebook})
+	args, err := json.Marshal([]string{"-c", how.notebook})
 	if err != nil {
 		t.Fatal(err)
+	}
+	jobspec, program := "", python(t)
+	if how.driver != "" {
+		text, err := jobspecs.FS.ReadFile("notebook.nomad.hcl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.write(t, "notebook.nomad.hcl", strings.Replace(string(text), `"raw_exec"`, strconv.Quote(how.driver), 1))
+		// Such a driver shows the job the machine's own programs only.
+		jobspec, program = filepath.Join(c.dir, "notebook.nomad.hcl"), "/usr/bin/python3"
 	}
 	text := fmt.Sprintf(`
 database {
@@ -85,6 +103,7 @@ nomad {
   token_file = "%[3]s/nomad"
   namespace  = %[5]q
   job_prefix = %[6]q
+  jobspec    = %[14]q
   variables  = { command = %[7]q, args = %[8]q, user = %[9]q, cpu = "50", memory = "64" }
 }
 consul {
@@ -98,8 +117,8 @@ login {
   allow_all   = true
   admin_users = ["ada"]
 }
-%[13]s`, c.dsn, c.shared.Vault.Address, c.dir, c.shared.Nomad.Address, hubjob.NotebookNamespace, c.jobPrefix(), python(t), args, account.Username,
-		c.shared.Consul.Address, c.consulPrefix(), c.name, more)
+%[13]s`, c.dsn, c.shared.Vault.Address, c.dir, c.shared.Nomad.Address, hubjob.NotebookNamespace, c.jobPrefix(), program, args, account.Username,
+		c.shared.Consul.Address, c.consulPrefix(), c.name, how.more, jobspec)
 	c.write(t, "hub.hcl", text)
 }
 

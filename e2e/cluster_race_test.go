@@ -10,7 +10,7 @@ import (
 
 // TestClusterRaces asks for the same server from several sides at once. It ends in what was accepted last, with one job at most.
 func TestClusterRaces(t *testing.T) {
-	c := newChild(t, plain.binary(t), "race", standIn, "")
+	c := newChild(t, plain.binary(t), "race", setup{notebook: standIn})
 	c.begin(t)
 	for _, user := range []string{"many", "stops", "starts", "both"} {
 		c.must(t, http.MethodPost, "/users/"+user, http.StatusCreated)
