@@ -1,8 +1,8 @@
 package httpd_test
 
 import (
-	"errors"
 	"crypto/tls"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
