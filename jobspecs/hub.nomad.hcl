@@ -214,11 +214,12 @@ job "nomadhub" {
       port = "public"
       tags = ["public"]
 
+      # Not that the process lives, but that it serves: a hub that still waits for Vault or its database does not replace one that works. It does not ask the
+      # database, so that notebooks are reached while that is away.
       check {
         name     = "public answers"
         type     = "http"
-        port     = "metrics"
-        path     = "/health"
+        path     = "${var.base_url}hub/api/health"
         interval = "5s"
         timeout  = "3s"
       }
@@ -231,8 +232,7 @@ job "nomadhub" {
       check {
         name     = "API for servers answers"
         type     = "http"
-        port     = "metrics"
-        path     = "/health"
+        path     = "${var.base_url}hub/api/health"
         interval = "5s"
         timeout  = "3s"
       }

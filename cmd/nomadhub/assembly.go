@@ -212,12 +212,15 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 		}
 	})
 	front.Go(func() error { return httpd.Serve(fctx, a.log, drain, servers) })
+	serving := make(chan struct{}) // closed once browsers are answered
 	front.Go(func() error {
 		defer a.proxy.Close()
 		a.awaitRoutes(fctx)
+		close(serving)
 		return httpd.Serve(fctx, a.log, drain, public)
 	})
 	front.Go(func() error {
+		<-serving
 		if err := a.routes.router.WaitReady(fctx); err != nil {
 			return quiet(err)
 		}
