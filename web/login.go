@@ -171,17 +171,16 @@ func (h *Web) password(id string) auth.Password {
 	return nil
 }
 
-// admit logs an identity in and gives the browser its cookies. A session that the browser had before ends.
+// admit logs an identity in and gives the browser its cookies. A session that the browser had before ends, unless the login is refused.
 func (h *Web) admit(w http.ResponseWriter, r *http.Request, id auth.Identity, o hub.LoginOptions) (hub.User, error) {
-	before, err := h.sessions.Browser(r)
-	if err == nil {
-		if err := h.hub.Logout(r.Context(), *before.Session); err != nil {
-			return hub.User{}, err
-		}
-	}
 	session, user, err := h.hub.Login(r.Context(), id, h.sessions.Client(r), o)
 	if err != nil {
 		return hub.User{}, err
+	}
+	if before, err := h.sessions.Browser(r); err == nil {
+		if err := h.hub.Logout(r.Context(), *before.Session); err != nil {
+			return hub.User{}, err
+		}
 	}
 	h.sessions.Begin(w, r, session)
 	return user, nil

@@ -119,6 +119,17 @@ func TestLoginAsSomebodyElseEndsTheFormerSession(t *testing.T) {
 	}
 }
 
+// TestALoginThatIsRefusedEndsNothing: whoever tries another account and may not use it is still who they were.
+func TestALoginThatIsRefusedEndsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v := b.loggedIn("alice")
+	form := credentials("mallory", "open")
+	form.Set("_xsrf", v.get("/hub/home").form("start").fields.Get("_xsrf"))
+	v.post("/hub/login", form).want(http.StatusForbidden)
+	v.get("/hub/home").want(http.StatusOK).says("alice")
+}
+
 func TestSeveralAuthenticatorsOnOnePage(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(s *setup) {
