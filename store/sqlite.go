@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -74,19 +75,30 @@ func openSQLite(path string, opts Options) (*database, error) {
 
 // prepareFile makes the file if there is none, readable by its owner only because it holds sessions, and returns it as a URI.
 // SQLite gives the files that it lays beside it the same mode.
+//
+// The file itself is never opened here: when a process closes any descriptor of a file, POSIX drops all locks that it has on that file, those
+// of other stores of this process included, and SQLite would no longer keep writers apart. So a new file is made elsewhere and linked.
 func prepareFile(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("find the database file %s: %w", path, err)
 	}
-	f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600)
+	uri := (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String()
+	if _, err := os.Stat(abs); err == nil {
+		return uri, nil
+	}
+	empty, err := os.CreateTemp(filepath.Dir(abs), "."+filepath.Base(abs)+"-*") // mode 0600
 	if err != nil {
-		return "", fmt.Errorf("open the database file; its folder must exist and be writable: %w", err)
+		return "", fmt.Errorf("make the database file; its folder must exist and be writable: %w", err)
 	}
-	if err := f.Close(); err != nil {
-		return "", fmt.Errorf("close the database file: %w", err)
+	err = errors.Join(empty.Close(), os.Link(empty.Name(), abs))
+	if errors.Is(err, fs.ErrExist) { // somebody else made it meanwhile
+		err = nil
 	}
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String(), nil
+	if err := errors.Join(err, os.Remove(empty.Name())); err != nil {
+		return "", fmt.Errorf("make the database file: %w", err)
+	}
+	return uri, nil
 }
 
 // openSQLiteFile opens a URI. The settings stand in the data source name because each connection needs them anew.
