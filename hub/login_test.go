@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nomadhub/nomadhub/auth"
 	"github.com/nomadhub/nomadhub/hub"
@@ -72,6 +73,33 @@ func TestClientIDsAreNeverShared(t *testing.T) {
 	}
 }
 
+// question is what the default server of the session's user sends for a code that the session was given.
+func (b *bench) question(session hub.Session) hub.ExchangeRequest {
+	b.t.Helper()
+	must := func(err error) {
+		b.t.Helper()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	ctx := b.t.Context()
+	p, err := b.hub.SessionPrincipal(ctx, session.ID)
+	must(err)
+	s, err := b.hub.Server(ctx, p.User.Name, "")
+	must(err)
+	client, err := b.hub.OAuthClient(ctx, hub.AuthorizeRequest{ClientID: hub.ClientID(p.User.Name, "")})
+	must(err)
+	ask := hub.AuthorizeRequest{ClientID: client.ID, ResponseType: "code"}
+	grant, err := b.hub.Grant(ctx, p, client, ask)
+	must(err)
+	code, err := b.hub.IssueCode(ctx, p, client, grant, ask)
+	must(err)
+	spec, _ := b.fake.Spec(s.ID)
+	return hub.ExchangeRequest{
+		ClientID: client.ID, ClientSecret: spec.Secrets["JUPYTERHUB_API_TOKEN"], GrantType: "authorization_code", Code: code,
+	}
+}
+
 // TestNoTokenForACodeAfterLogout: a server may sit on a code until its visitor has logged out.
 func TestNoTokenForACodeAfterLogout(t *testing.T) {
 	t.Parallel()
@@ -83,41 +111,14 @@ func TestNoTokenForACodeAfterLogout(t *testing.T) {
 	}
 	s := b.start("alice", "")
 	b.awaitState(s.ID, hub.Ready)
-	spec, _ := b.fake.Spec(s.ID)
-	client, err := b.hub.OAuthClient(t.Context(), hub.AuthorizeRequest{ClientID: hub.ClientID("alice", "")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := b.hub.SessionPrincipal(t.Context(), session.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := hub.AuthorizeRequest{ClientID: client.ID, ResponseType: "code"}
-	exchange := func(code string) error {
-		_, err := b.hub.Exchange(t.Context(), hub.ExchangeRequest{
-			ClientID: client.ID, ClientSecret: spec.Secrets["JUPYTERHUB_API_TOKEN"], GrantType: "authorization_code", Code: code,
-		})
-		return err
-	}
-	var codes []string
-	for range 2 {
-		grant, err := b.hub.Grant(t.Context(), p, client, ask)
-		if err != nil {
-			t.Fatal(err)
-		}
-		code, err := b.hub.IssueCode(t.Context(), p, client, grant, ask)
-		if err != nil {
-			t.Fatal(err)
-		}
-		codes = append(codes, code)
-	}
-	if err := exchange(codes[0]); err != nil {
+	first, second := b.question(session), b.question(session)
+	if _, err := b.hub.Exchange(t.Context(), first); err != nil {
 		t.Fatalf("while logged in: %v", err)
 	}
 	if err := b.hub.Logout(t.Context(), session); err != nil {
 		t.Fatal(err)
 	}
-	if err := exchange(codes[1]); err == nil {
+	if _, err := b.hub.Exchange(t.Context(), second); err == nil {
 		t.Error("a code was good for a token after the logout")
 	}
 	tokens, err := b.hub.Tokens(t.Context(), u.ID)
@@ -128,5 +129,26 @@ func TestNoTokenForACodeAfterLogout(t *testing.T) {
 		if token.BrowserID != "" {
 			t.Errorf("after the logout there is %+v", token)
 		}
+	}
+}
+
+// TestTokensOfServersLastAsLongAsALogin: who is to log in every hour is not to be let into a server for two weeks.
+func TestTokensOfServersLastAsLongAsALogin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *hub.Options) { o.SessionLifetime = time.Hour })
+	b.placeAt(notebook(t))
+	session, _, err := b.hub.Login(t.Context(), auth.Identity{Provider: "test", Subject: "alice", Name: "alice"}, hub.Browser{}, hub.LoginOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := b.start("alice", "")
+	b.awaitState(s.ID, hub.Ready)
+	reply, err := b.hub.Exchange(t.Context(), b.question(session))
+	if err != nil || reply.ExpiresIn != time.Hour {
+		t.Fatalf("%+v, %v", reply, err)
+	}
+	b.clock.Add(int64(time.Hour))
+	if _, err := b.hub.TokenPrincipal(t.Context(), reply.AccessToken); hub.KindOf(err) != hub.Forbidden {
+		t.Errorf("after an hour: %v", err)
 	}
 }

@@ -14,10 +14,7 @@ import (
 	"github.com/nomadhub/nomadhub/auth/scope"
 )
 
-const (
-	codeLifetime  = 5 * time.Minute     // JupyterHub's
-	tokenLifetime = 14 * 24 * time.Hour // JupyterHub's default: as long as a login
-)
+const codeLifetime = 5 * time.Minute // JupyterHub's
 
 // OAuthError is an error in RFC 6749's terms.
 type OAuthError struct {
@@ -172,7 +169,7 @@ func (h *Hub) Exchange(ctx context.Context, r ExchangeRequest) (ExchangeReply, e
 		return ExchangeReply{}, err
 	}
 	secret := newSecret()
-	now := h.now()
+	now, lifetime := h.now(), h.opts.SessionLifetime // a token lasts as long as a login, as in JupyterHub
 	err = h.store.InTx(ctx, func(tx Store) error {
 		mine, err := tx.TakeCode(ctx, code.Hash)
 		if err != nil {
@@ -189,14 +186,14 @@ func (h *Hub) Exchange(ctx context.Context, r ExchangeRequest) (ExchangeReply, e
 		}
 		_, err = tx.CreateToken(ctx, Token{
 			UserID: code.UserID, Hash: hashSecret(secret), ClientID: c.ID, BrowserID: code.BrowserID,
-			Scopes: code.Scopes, Created: now, Expires: now.Add(tokenLifetime),
+			Scopes: code.Scopes, Created: now, Expires: now.Add(lifetime),
 		})
 		return err
 	})
 	if err != nil {
 		return ExchangeReply{}, err
 	}
-	return ExchangeReply{AccessToken: secret, ExpiresIn: tokenLifetime, Scopes: code.Scopes}, nil
+	return ExchangeReply{AccessToken: secret, ExpiresIn: lifetime, Scopes: code.Scopes}, nil
 }
 
 // loggedIn tells whether the browser for which a code was issued is still logged in: a logout ends what was issued in it, and what it was issued for.
