@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,12 +51,9 @@ func (a apiClient) must(t testing.TB, method, path string, want ...int) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, status := range want {
-		if got.status == status {
-			return got
-		}
+	if !slices.Contains(want, got.status) {
+		t.Fatalf("%s %s answers %d: %s", method, path, got.status, got.body)
 	}
-	t.Fatalf("%s %s answers %d: %s", method, path, got.status, got.body)
 	return got
 }
 

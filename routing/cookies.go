@@ -2,6 +2,7 @@ package routing
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -16,12 +17,7 @@ func newPrivateCookies(names []string) privateCookies {
 }
 
 func (c privateCookies) has(name string) bool {
-	for _, private := range c {
-		if name == private {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c, name)
 }
 
 // in is a cheap test that lets nearly every request pass unparsed.

@@ -86,7 +86,7 @@ func descriptors(tb testing.TB) int {
 // after it has gone.
 func TestIdleWebSocketHoldsLittle(t *testing.T) { // not parallel: it counts what belongs to the process
 	_, address := idleProxy(t)
-	openIdle(t, address).Close() //nolint:errcheck,gosec // warms up
+	openIdle(t, address).Close() // warms up
 	const n = 200
 	goroutines, fds := runtime.NumGoroutine(), descriptors(t)
 	conns := make([]net.Conn, n)
@@ -177,7 +177,7 @@ func BenchmarkIdleWebSocket(b *testing.B) {
 	const n = 2000
 	for b.Loop() {
 		p, address := idleProxy(b)
-		openIdle(b, address).Close() //nolint:errcheck,gosec // warms up
+		openIdle(b, address).Close() // warms up
 		before := memory()
 		conns := make([]net.Conn, n)
 		for i := range conns {

@@ -48,7 +48,7 @@ func run(t *testing.T, reg prometheus.Registerer, log *slog.Logger, sources ...N
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // ends before the bubble does
+	ctx, cancel := context.WithCancel(context.Background()) // ends before the bubble does
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	t.Cleanup(func() {

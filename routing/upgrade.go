@@ -137,12 +137,12 @@ func (p *Proxy) switchProtocols(w http.ResponseWriter, c *call, agreed *switched
 	t := &tunnel{client: client, server: s.conn, activity: c.activity, buffers: p.buffers}
 	if err := answer(rw, w.Header(), agreed.header, s.buffered); err != nil {
 		t.close()
-		return nil // the client has gone, and there is no response to write to any more
+		return nil //nolint:nilerr // the client has gone, and there is no response to write to any more
 	}
 	// A client may not send before it has the answer; one that did is not cut off.
 	if err := flushEarly(s.conn, rw.Reader, c.activity); err != nil || !s.release() {
 		t.close()
-		return nil
+		return nil //nolint:nilerr // likewise
 	}
 	p.metrics.upgraded.Inc()
 	if !p.tunnels.start(t, p.metrics.upgraded.Dec) {

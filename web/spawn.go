@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -116,9 +117,7 @@ func (h *Web) postSpawn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	fields := url.Values{}
-	for k, v := range r.PostForm {
-		fields[k] = v
-	}
+	maps.Copy(fields, r.PostForm)
 	for k, v := range spawnArguments(r.URL.Query()) {
 		fields[k] = append(fields[k], v...)
 	}

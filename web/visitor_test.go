@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -82,9 +83,7 @@ func (v *visitor) do(method, path string, form url.Values) answer {
 	}
 	req, err := http.NewRequestWithContext(v.b.t.Context(), method, v.b.site.URL+path, body)
 	check(v.b.t, err)
-	for k, values := range v.header {
-		req.Header[k] = values
-	}
+	maps.Copy(req.Header, v.header)
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -121,12 +120,8 @@ func (v *visitor) follow(a answer) answer {
 func (v *visitor) submit(f form, fill url.Values) answer {
 	v.b.t.Helper()
 	values := url.Values{}
-	for k, old := range f.fields {
-		values[k] = old
-	}
-	for k, changed := range fill {
-		values[k] = changed
-	}
+	maps.Copy(values, f.fields)
+	maps.Copy(values, fill)
 	return v.post(f.action, values)
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os/exec"
@@ -73,7 +72,7 @@ func startAgent(t *testing.T, p ports, settings string) *agent {
 		"-http-port=" + strconv.Itoa(p.http), "-grpc-port=" + strconv.Itoa(p.grpc), "-server-port=" + strconv.Itoa(p.server),
 		"-serf-lan-port=" + strconv.Itoa(p.serfLAN), "-serf-wan-port=" + strconv.Itoa(p.serfWAN), "-hcl=" + settings,
 	}
-	cmd := exec.Command(stack.Program(t, "consul"), flags...) //nolint:gosec,noctx // a test's tool; ended below, after the test's context
+	cmd := exec.Command(stack.Program(t, "consul"), flags...) // ended below, after the test's context
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	output := &strings.Builder{}
 	cmd.Stdout, cmd.Stderr = output, output
@@ -204,7 +203,7 @@ func eventually(t *testing.T, sentence string, condition func() bool) {
 	}
 }
 
-func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func publish(ctx context.Context, t *testing.T, p routing.Publisher, b routing.Binding) {
 	t.Helper()

@@ -84,7 +84,7 @@ func Follow(t *testing.T, s routing.Source) *routing.Router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // has to outlive the test's context until Run has ended
+	ctx, cancel := context.WithCancel(context.Background()) // outlives the test's context until Run has ended
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	t.Cleanup(func() {
@@ -403,7 +403,8 @@ func testEndsWithContext(t *testing.T, f *fixture) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for range f.Registry.Routes(ctx) { //nolint:revive // only its end is of interest
+		for _, err := range f.Registry.Routes(ctx) {
+			_ = err // only the end is of interest
 		}
 	}()
 	cancel()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -25,9 +26,7 @@ func testServerSentEvents(t *testing.T, start StartProxy) {
 			t.Parallel()
 			p, next := start(t, hub()), make(chan int)
 			p.SetRoutes(backend(t, "/user/a/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				for k, v := range header {
-					w.Header()[k] = v
-				}
+				maps.Copy(w.Header(), header)
 				for {
 					select {
 					case i, more := <-next:

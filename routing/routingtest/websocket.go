@@ -132,7 +132,7 @@ func testWebSocketNoTarget(t *testing.T, start StartProxy) {
 }
 
 func isTimeout(err error) bool {
-	t, ok := err.(interface{ Timeout() bool }) //nolint:errorlint // net.Conn returns it bare
+	t, ok := err.(interface{ Timeout() bool }) // net.Conn returns it bare
 	return ok && t.Timeout()
 }
 
