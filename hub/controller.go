@@ -33,7 +33,11 @@ type controller struct {
 	ctx     context.Context //nolint:containedctx // the lifetime of workers, set by run
 	queued  []string        // owned before run began
 	group   sync.WaitGroup
+	looking chan struct{} // holds one element for each worker that looks at its server
 }
+
+// maxLooking bounds how many workers ask database and scheduler about their servers at once: a hub that starts may find thousands.
+const maxLooking = 32
 
 // worker works on one server.
 type worker struct {
@@ -55,7 +59,7 @@ type runMemory struct {
 }
 
 func (c *controller) init(h *Hub) {
-	c.h, c.workers = h, map[string]*worker{}
+	c.h, c.workers, c.looking = h, map[string]*worker{}, make(chan struct{}, maxLooking)
 }
 
 // own has this replica work on a server whose intent it wrote. What it was doing by an older intent is cut short, since it may wait for what nobody wants any
@@ -307,17 +311,10 @@ type outcome struct {
 
 // round observes, plans and acts once.
 func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
-	s, err := h.store.ServerByID(ctx, w.id)
+	o, err := h.look(ctx, w)
 	if errors.Is(err, ErrNotFound) {
 		return outcome{done: true}, h.abandon(ctx, w)
 	}
-	if err != nil {
-		return outcome{}, err
-	}
-	if s.Generation != w.run.generation {
-		w.run = runMemory{generation: s.Generation}
-	}
-	o, err := h.observe(ctx, w, s)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -325,7 +322,25 @@ func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 	if err := h.act(ctx, w, o, p); err != nil {
 		return outcome{}, err
 	}
-	return outcome{plan: p, done: p.step == rest && s.State == Stopped}, nil
+	return outcome{plan: p, done: p.step == rest && o.server.State == Stopped}, nil
+}
+
+// look reads the row and asks the scheduler. The error wraps ErrNotFound if there is no such row.
+func (h *Hub) look(ctx context.Context, w *worker) (observation, error) {
+	select {
+	case h.control.looking <- struct{}{}:
+		defer func() { <-h.control.looking }()
+	case <-ctx.Done():
+		return observation{}, ctx.Err()
+	}
+	s, err := h.store.ServerByID(ctx, w.id)
+	if err != nil {
+		return observation{}, err
+	}
+	if s.Generation != w.run.generation {
+		w.run = runMemory{generation: s.Generation}
+	}
+	return h.observe(ctx, w, s)
 }
 
 // abandon deals with a server whose record is gone. If that happened while this worker was handing it to the scheduler, what came of it is nobody's: without the

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -150,5 +151,19 @@ func TestTokensOfServersLastAsLongAsALogin(t *testing.T) {
 	b.clock.Add(int64(time.Hour))
 	if _, err := b.hub.TokenPrincipal(t.Context(), reply.AccessToken); hub.KindOf(err) != hub.Forbidden {
 		t.Errorf("after an hour: %v", err)
+	}
+}
+
+func TestTokenScopesAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	u := b.login("alice")
+	many := slices.Repeat([]string{"read:users!user=alice"}, 1001)
+	if _, _, err := b.hub.IssueToken(t.Context(), u, hub.NewToken{Scopes: many}); hub.KindOf(err) != hub.Invalid || err == nil {
+		t.Errorf("1001 scopes: %v", err)
+	}
+	_, token, err := b.hub.IssueToken(t.Context(), u, hub.NewToken{Scopes: many[:1000]})
+	if err != nil || len(token.Scopes) != 1 {
+		t.Errorf("the same scope again and again is kept as %d, %v", len(token.Scopes), err)
 	}
 }

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -246,4 +247,50 @@ func TestARouteThatNeverComesIsNotAskedForWithoutPause(t *testing.T) {
 	if n := asked.Load(); n > 20 {
 		t.Errorf("within half a second it was asked for %d times", n)
 	}
+}
+
+// TestF05_ManyServersAreLookedAtAFewAtATime: a hub that finds thousands of servers at its start asks the scheduler and the database about all of them, not at once.
+func TestF05_ManyServersAreLookedAtAFewAtATime(t *testing.T) {
+	t.Parallel()
+	const servers, atOnce = 120, 32
+	var asking, asked atomic.Int64
+	full, tooMany, gate, all := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	isFull, isTooMany := sync.OnceFunc(func() { close(full) }), sync.OnceFunc(func() { close(tooMany) })
+	newBench(t, func(o *hub.Options) {
+		fake := o.Scheduler.(*schedulertest.Fake)
+		u := hub.User{ID: "u", Name: "alice", Created: time.Now()}
+		if err := o.Store.CreateUser(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		for i := range servers {
+			s := hub.Server{ID: fmt.Sprintf("s%d", i), UserID: u.ID, Name: fmt.Sprint(i), State: hub.Ready, Generation: 1, Instance: "i", Address: "127.0.0.1:1"}
+			if err := o.Store.CreateServer(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			if err := fake.Start(t.Context(), scheduler.Spec{ID: s.ID, Generation: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.Scheduler = rivalScheduler{Fake: fake, status: func(string) {
+			switch n := asking.Add(1); {
+			case n == atOnce:
+				isFull()
+			case n > atOnce:
+				isTooMany()
+			}
+			<-gate
+			asking.Add(-1)
+			if asked.Add(1) == servers {
+				close(all)
+			}
+		}}
+	})
+	awaitClosed(t, full, "several questions at once")
+	select {
+	case <-tooMany:
+		t.Errorf("more than %d questions at once", atOnce)
+	case <-time.After(300 * time.Millisecond): // no sign of another one, while none was answered
+	}
+	close(gate)
+	awaitClosed(t, all, "a question about every server")
 }

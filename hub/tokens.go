@@ -18,7 +18,10 @@ type NewToken struct {
 	ExpiresIn time.Duration // 0: never
 }
 
-const maxNote = 1000
+const (
+	maxNote   = 1000 // bytes
+	maxScopes = 1000
+)
 
 // IssueToken makes a token for its owner and returns its secret, which is shown this once. Invalid if a scope is unknown, or more than the owner has.
 func (h *Hub) IssueToken(ctx context.Context, owner User, n NewToken) (secret string, t Token, err error) {
@@ -37,6 +40,9 @@ func issueToken(ctx context.Context, s TokenStore, owner User, n NewToken, now t
 	if n.ExpiresIn < 0 {
 		return "", Token{}, Errorf(Invalid, "A token cannot expire in the past.")
 	}
+	if len(n.Scopes) > maxScopes {
+		return "", Token{}, Errorf(Invalid, "The token would have more than %d scopes.", maxScopes)
+	}
 	if n.Scopes == nil {
 		n.Scopes = []string{scope.Inherit}
 	}
@@ -44,7 +50,7 @@ func issueToken(ctx context.Context, s TokenStore, owner User, n NewToken, now t
 		return "", Token{}, err
 	}
 	secret = newSecret()
-	t = Token{UserID: owner.ID, Hash: hashSecret(secret), Scopes: n.Scopes, Note: n.Note, Created: now}
+	t = Token{UserID: owner.ID, Hash: hashSecret(secret), Scopes: distinct(n.Scopes), Note: n.Note, Created: now}
 	if n.ExpiresIn > 0 {
 		t.Expires = t.Created.Add(n.ExpiresIn)
 	}
@@ -53,6 +59,17 @@ func issueToken(ctx context.Context, s TokenStore, owner User, n NewToken, now t
 		return "", Token{}, fmt.Errorf("issue a token for %s: %w", owner.ID, err)
 	}
 	return secret, t, nil
+}
+
+// distinct keeps the first of each.
+func distinct(scopes []string) []string {
+	kept := make([]string, 0, len(scopes))
+	for _, s := range scopes {
+		if !slices.Contains(kept, s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // checkTokenScopes refuses scopes that the owner does not hold: a token never gives more than its owner has.
