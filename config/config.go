@@ -50,11 +50,12 @@ type Database struct {
 	MaxConnections int    `hcl:"max_connections,optional" doc:"Connections to Postgres at most."`
 }
 
-// Secrets says where secrets come from. With an address it is Vault, else the file.
+// Secrets says where secrets come from: Vault if there is its block, else the environment if so said, else the file.
 type Secrets struct {
-	File     string   `hcl:"file,optional" doc:"Private file (mode 0600) with keys, made at the first start. Not used with Vault."`
-	Vault    *Vault   `hcl:"vault,block" doc:"Secrets come from Vault's KV store, version 2."`
-	Interval Duration `hcl:"interval,optional" doc:"How often secrets are read again, so that rotation needs no restart."`
+	File        string   `hcl:"file,optional" doc:"Private file (mode 0600) with keys and client secrets, made at the first start."`
+	Environment bool     `hcl:"environment,optional" doc:"Whether secrets come from environment variables instead of the file: NOMADHUB_SECRET_KEYS__ID, NOMADHUB_SECRET_OAUTH_ID__CLIENT_SECRET. Changing one needs a restart, and whoever may look at the process sees it."`
+	Vault       *Vault   `hcl:"vault,block" doc:"Secrets come from Vault's KV store, version 2, instead of the file."`
+	Interval    Duration `hcl:"interval,optional" doc:"How often secrets are read again, so that rotation needs no restart."`
 }
 
 // Vault says how to reach Vault. VAULT_ADDR and the other standard variables hold where an option is empty.

@@ -46,6 +46,9 @@ func (c *Config) Validate() error {
 	if c.Nomad == nil && c.Consul != nil {
 		add(errors.New("a consul block needs a nomad block: servers on this machine are not registered in Consul"))
 	}
+	if c.Secrets.Environment && c.Secrets.Vault != nil {
+		add(errors.New("secrets.environment and a secrets.vault block exclude each other: secrets come from one place"))
+	}
 	add(c.validateLog())
 	return errors.Join(errs...)
 }

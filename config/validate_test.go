@@ -34,6 +34,7 @@ func TestValidate(t *testing.T) {
 		"Nomad without Consul":      {func(c *Config) { c.Nomad = &Nomad{} }, "consul block"},
 		"Consul without Nomad":      {func(c *Config) { c.Consul = &Consul{} }, "nomad block"},
 		"both":                      {func(c *Config) { c.Nomad, c.Consul = &Nomad{}, &Consul{} }, ""},
+		"secrets of two places":     {func(c *Config) { c.Secrets.Environment, c.Secrets.Vault = true, &Vault{} }, "exclude each other"},
 		"log level":                 {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
 		"log format":                {func(c *Config) { c.Log.Format = "xml" }, "log.format"},
 	} {

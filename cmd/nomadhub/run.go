@@ -48,7 +48,7 @@ func run(ctx context.Context, p program) error {
 // serve opens what the hub stands on, waits for what is away, and serves.
 func (p program) serve(ctx context.Context, registry *prometheus.Registry, state *readiness, operations []httpd.Bound) error {
 	cfg := p.config
-	secrets, err := openSecrets(ctx, *cfg.Secrets, p.log)
+	secrets, err := openSecrets(ctx, *cfg.Secrets, p.environ, p.log)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nomadhub/nomadhub/config"
 	"github.com/nomadhub/nomadhub/secret"
+	"github.com/nomadhub/nomadhub/secret/env"
 	"github.com/nomadhub/nomadhub/secret/file"
 	"github.com/nomadhub/nomadhub/secret/vault"
 )
@@ -16,8 +17,12 @@ import (
 // keysName is the secret that holds the key ring: its keys sign cookies and routes.
 const keysName = "keys"
 
-// openSecrets opens the place where secrets come from. A private file is made at the first start; Vault's secrets are the operator's to make.
-func openSecrets(ctx context.Context, c config.Secrets, log *slog.Logger) (secret.Store, error) {
+// openSecrets opens the place where secrets come from. A private file is made at the first start; the secrets of Vault and of the environment are the
+// operator's to make.
+func openSecrets(ctx context.Context, c config.Secrets, environ []string, log *slog.Logger) (secret.Store, error) {
+	if c.Environment {
+		return env.New(env.Options{Environ: environ})
+	}
 	if c.Vault == nil {
 		f, err := file.New(c.File)
 		if err != nil {
