@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"context"
+	"mime"
 	"net/http"
 	"net/url"
 
@@ -82,5 +83,6 @@ func (s *Sessions) credential(r *http.Request) (hub.Principal, error) {
 }
 
 func isJSON(contentType string) bool {
-	return len(contentType) >= len("application/json") && contentType[:len("application/json")] == "application/json"
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == "application/json"
 }

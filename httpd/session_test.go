@@ -276,6 +276,8 @@ func TestNeedCredential(t *testing.T) {
 		"a write without it":             {"POST", nil, true, 403, ""},
 		"a write with it":                {"POST", map[string]string{"X-XSRFToken": token}, true, 200, "bob"},
 		"JSON with it":                   {"POST", map[string]string{"X-XSRFToken": token, "Content-Type": "application/json"}, true, 200, "bob"},
+		"JSON in capitals":               {"POST", map[string]string{"X-XSRFToken": token, "Content-Type": "Application/JSON; charset=utf-8"}, true, 200, "bob"},
+		"what only begins like JSON":     {"POST", map[string]string{"X-XSRFToken": token, "Content-Type": "application/jsonp"}, true, 403, ""},
 		"another site's form":            {"POST", map[string]string{"X-XSRFToken": token, "Content-Type": "text/plain"}, true, 403, ""},
 	} {
 		r := request(c.method, "/hub/api/user")

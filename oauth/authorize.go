@@ -16,7 +16,6 @@ import (
 // same address, so everything is judged again.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	who := httpd.Principal(r)
-	p.sessions.KeepBrowserID(w, r, *who.Session)
 	req, err := readAuthorize(r.URL.RawQuery)
 	if err != nil {
 		return err
