@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp/kb"
+
 	"github.com/nomadhub/nomadhub/e2e/browser"
 	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/internal/stack/hubjob"
@@ -143,9 +145,10 @@ func (c *cluster) loginAtProvider(t testing.TB, p *browser.Page, name string) {
 	p.Open(c.URL + "/hub/login")
 	p.ClickText("a", "Log in with Example organisation")
 	p.WaitURL("the provider's page", func(at string) bool { return strings.HasPrefix(at, c.Dex.Issuer) })
+	p.WaitTrue("the provider's page has loaded", `document.readyState === "complete"`)
 	p.Fill("#login", u.Email())
 	p.Fill("#password", u.Password)
-	p.Click("#submit-login")
+	p.Press(kb.Enter)
 }
 
 // await asks again and again until check is nil, and fails the test with its last error when that takes too long.

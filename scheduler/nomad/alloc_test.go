@@ -63,6 +63,17 @@ func TestReasons(t *testing.T) {
 		{name: "signal", file: "signal-11", job: live, state: scheduler.Dead, reason: "The server was ended by signal 11."},
 		{name: "no program", file: "no-program", job: live, state: scheduler.Dead, reason: "The server's program was not found on its machine, or may not be run there (exit code 127). An operator must mend that."},
 		{name: "driver", file: "no-account", job: live, state: scheduler.Dead, reason: `The server could not be started: Failed driver config validation: failed to identify user "no-such-account": user: unknown user no-such-account.`},
+		{
+			name: "no access to Consul", file: "no-account", job: live, state: scheduler.Dead,
+			reason: "The server's machine could not get access to Consul for it. Try again in a moment, or tell the administrator. Nomad says: Failed to setup alloc: ",
+			change: func(_ *testing.T, a *api.Allocation) {
+				a.TaskStates["notebook"].Events = []*api.TaskEvent{{
+					Type: api.TaskSetupFailure,
+					DisplayMessage: "failed to setup alloc: pre-run hook \"consul\" failed: 1 error occurred:\n\t* failed to derive Consul token for service notebook-1a: " +
+						"Post \"http://127.0.0.1:8500/v1/acl/login\": dial tcp 127.0.0.1:8500: connect: connection refused\n\n",
+				}}
+			},
+		},
 		{name: "template", file: "bad-template", job: live, state: scheduler.Dead, reason: "The server could not be prepared: Template failed: "},
 		{name: "artifact", file: "no-artifact", job: live, state: scheduler.Dead, reason: "Files that the server needs could not be downloaded: Failed to download artifact"},
 		{name: "stopped by an operator", file: "operator-stop", job: byOperator, state: scheduler.Dead, reason: "An operator stopped the server in Nomad. Start it again, or ask them why."},

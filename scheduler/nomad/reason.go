@@ -87,7 +87,7 @@ func endOfTask(events []*api.TaskEvent, memoryLimit int64) string {
 		}
 		switch event.Type {
 		case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation:
-			return "The server could not be started: " + sentence(told(event))
+			return notStarted(sentence(told(event)))
 		case api.TaskArtifactDownloadFailed:
 			return "Files that the server needs could not be downloaded: " + sentence(told(event))
 		case api.TaskTerminated:
@@ -101,6 +101,14 @@ func endOfTask(events []*api.TaskEvent, memoryLimit int64) string {
 		}
 	}
 	return ""
+}
+
+// notStarted tells why a task never ran, and what to do where that is known.
+func notStarted(nomadSays string) string {
+	if strings.Contains(nomadSays, `hook "consul"`) { // it fetches the pass with which the server is registered
+		return "The server's machine could not get access to Consul for it. Try again in a moment, or tell the administrator. Nomad says: " + nomadSays
+	}
+	return "The server could not be started: " + nomadSays
 }
 
 func terminated(event *api.TaskEvent, memoryLimit int64) string {
