@@ -38,7 +38,7 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 		return h.fail(ctx, o.server, p.reason)
 	case remove:
 		err := h.remove(ctx, o.server)
-		if err == nil {
+		if err == nil && w.run.cut.IsZero() {
 			w.run.secret = "" // nothing of the start is left that could need to be ended
 		}
 		return err
@@ -65,8 +65,12 @@ func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 		return h.fail(ctx, s, rejected.Reason)
 	}
 	if err != nil {
+		if sctx.Err() != nil {
+			w.run.cut = h.now()
+		}
 		return err
 	}
+	w.run.cut = time.Time{}
 	failpoint("start.after-register")
 	w.run.registered = true
 	h.journals.say(s, percentAccepted, "The server was handed to the scheduler.")

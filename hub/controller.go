@@ -55,7 +55,8 @@ type runMemory struct {
 	published  bool
 	answered   bool
 	placedAt   time.Time
-	secret     string // the server's token, from its issue to the server's readiness
+	secret     string    // the server's token, from its issue to the server's readiness
+	cut        time.Time // when handing the server over was cut short, which the scheduler may still carry out; zero: it was not
 }
 
 func (c *controller) init(h *Hub) {
@@ -313,7 +314,7 @@ type outcome struct {
 func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 	o, err := h.look(ctx, w)
 	if errors.Is(err, ErrNotFound) {
-		return outcome{done: true}, h.abandon(ctx, w)
+		return h.abandon(ctx, w)
 	}
 	if err != nil {
 		return outcome{}, err
@@ -343,20 +344,26 @@ func (h *Hub) look(ctx context.Context, w *worker) (observation, error) {
 	return h.observe(ctx, w, s)
 }
 
+// lateCall is how long a scheduler may take to carry out a call that the hub gave up on.
+const lateCall = time.Minute
+
 // abandon deals with a server whose record is gone. If that happened while this worker was handing it to the scheduler, what came of it is nobody's: without the
 // record its token is worthless. A server that merely is not in the database is left alone, as the database may be an old copy.
-func (h *Hub) abandon(ctx context.Context, w *worker) error {
+func (h *Hub) abandon(ctx context.Context, w *worker) (outcome, error) {
 	if w.run.secret != "" {
-		ctx, cancel := context.WithTimeout(ctx, stopPatience)
+		sctx, cancel := context.WithTimeout(ctx, stopPatience)
 		defer cancel()
-		if err := h.opts.Scheduler.Stop(ctx, w.id); err != nil {
-			return fmt.Errorf("stop server %s, whose record was removed: %w", w.id, err)
+		if err := h.opts.Scheduler.Stop(sctx, w.id); err != nil {
+			return outcome{}, fmt.Errorf("stop server %s, whose record was removed: %w", w.id, err)
+		}
+		if left := w.run.cut.Add(lateCall).Sub(h.now()); left > 0 {
+			return outcome{plan: plan{wait: left}}, nil
 		}
 		w.run = runMemory{}
 		h.log.InfoContext(ctx, "server ended, as its record was removed during its start", "server_id", w.id)
 	}
 	h.journals.forget(w.id)
-	return nil
+	return outcome{done: true}, nil
 }
 
 func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, error) {

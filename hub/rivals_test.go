@@ -294,3 +294,30 @@ func TestF05_ManyServersAreLookedAtAFewAtATime(t *testing.T) {
 	close(gate)
 	awaitClosed(t, all, "a question about every server")
 }
+
+// TestF07_AStartCutShortThatIsCarriedOutLateLeavesNothing: a scheduler that hangs may carry out a request long after the hub gave up on it, and here even after the
+// record was removed.
+func TestF07_AStartCutShortThatIsCarriedOutLateLeavesNothing(t *testing.T) {
+	t.Parallel()
+	hanging, ended := make(chan struct{}), make(chan struct{})
+	begun := sync.OnceFunc(func() { close(hanging) })
+	b := newBench(t, func(o *hub.Options) {
+		fake := o.Scheduler.(*schedulertest.Fake)
+		fake.OnStop = func(scheduler.Spec) { close(ended) }
+		o.Scheduler = rivalScheduler{Fake: fake, start: func(ctx context.Context) { begun(); <-ctx.Done() }}
+	})
+	u := b.login("alice")
+	s := b.start("alice", "lab")
+	<-hanging
+	if _, err := b.hub.StopServer(t.Context(), "alice", "lab", true); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitState(s.ID, hub.Stopped)
+	if left, _, err := b.hub.Servers(t.Context(), hub.ServerQuery{UserIDs: []string{u.ID}}); err != nil || len(left) != 0 {
+		t.Fatalf("the record is still there: %+v, %v", left, err)
+	}
+	if err := b.fake.Start(t.Context(), scheduler.Spec{ID: s.ID, Generation: s.Generation}); err != nil {
+		t.Fatal(err)
+	}
+	awaitClosed(t, ended, "the late job to end")
+}
