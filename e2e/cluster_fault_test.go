@@ -32,6 +32,7 @@ type fault struct {
 // TestClusterFaults takes one part of the cluster after the other away from a hub that runs on it, while a person works in a notebook. The person notices
 // nothing, and what was asked for meanwhile is done or refused with a sentence.
 func TestClusterFaults(t *testing.T) {
+	t.Parallel()
 	b := browser.New(t)
 	c := newCluster(t)
 	ada := b.Page(t)

@@ -10,6 +10,7 @@ import (
 // TestClusterKilledAtEachPoint kills the hub without warning at six points of a start. The next hub brings the server up, with exactly one Nomad job, and
 // when it is stopped nothing is left.
 func TestClusterKilledAtEachPoint(t *testing.T) {
+	t.Parallel()
 	c := newChild(t, failpoints.binary(t), "kill", setup{notebook: standIn})
 	c.begin(t)
 	for _, point := range []string{"before-row", "after-row", "before-register", "after-register", "before-ready", "after-ready"} {

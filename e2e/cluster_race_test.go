@@ -10,6 +10,7 @@ import (
 
 // TestClusterRaces asks for the same server from several sides at once. It ends in what was accepted last, with one job at most.
 func TestClusterRaces(t *testing.T) {
+	t.Parallel()
 	c := newChild(t, plain.binary(t), "race", setup{notebook: standIn})
 	c.begin(t)
 	for _, user := range []string{"many", "stops", "starts", "both"} {

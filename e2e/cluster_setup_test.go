@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -43,6 +44,11 @@ func newCluster(t testing.TB) *cluster {
 		Dex: &stack.DexOptions{
 			ClientID: "nomadhub", ClientSecret: secret, RedirectURIs: []string{c.URL + "/hub/oauth_callback/corp"},
 		},
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the hub's log ends:\n%s", hubjob.LogTail(context.WithoutCancel(t.Context()), c.Stack, 60))
+		}
 	})
 	c.binary = filepath.Join(c.Dir, "nomadhub")
 	if err := os.Link(plain.binary(t), c.binary); err != nil {

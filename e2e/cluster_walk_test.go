@@ -15,6 +15,7 @@ import (
 
 // TestClusterFromLoginToLogout is the main job on real Nomad, Consul, Vault and Postgres, with a login at an OpenID Connect provider.
 func TestClusterFromLoginToLogout(t *testing.T) {
+	t.Parallel()
 	b := browser.New(t)
 	c := newCluster(t)
 
