@@ -73,6 +73,25 @@ func TestF37_HostileNames(t *testing.T) {
 		})
 	}
 
+	t.Run("a named server", func(t *testing.T) {
+		const user, server = "ann-b", `big one+é"<`
+		p := b.Page(t)
+		loginByName(p, d.URL, user)
+		p.WaitVisible("#mine")
+		p.SetPatience(slowly)
+		p.Fill("#new-server", server)
+		p.ClickText("button", "Add and start")
+		path := userPath(user) + escape(server) + "/"
+		p.WaitURL("the named server", func(u string) bool { return strings.Contains(u, path) })
+		p.Open(d.URL + path + "lab")
+		if got := p.LabRunCell("import os; print(os.environ['JUPYTERHUB_SERVER_NAME'])"); got != server {
+			t.Errorf("the notebook of %q is %q", server, got)
+		}
+		p.Open(d.URL + "/hub/home")
+		p.Click("td button.danger")        // stop
+		p.WaitVisible("td button.primary") // start
+	})
+
 	t.Run("another's server stays closed", func(t *testing.T) {
 		p := b.Page(t)
 		loginByName(p, d.URL, "joe b")

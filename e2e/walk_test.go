@@ -53,14 +53,16 @@ func startServer(p *browser.Page, base, user string) {
 }
 
 // userPath is the path of a user's default server as browsers show it.
-func userPath(user string) string {
+func userPath(user string) string { return "/user/" + escape(user) + "/" }
+
+func escape(name string) string {
 	var b strings.Builder
-	for _, c := range []byte(user) {
+	for _, c := range []byte(name) {
 		if strings.IndexByte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~@", c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
-	return "/user/" + b.String() + "/"
+	return b.String()
 }
