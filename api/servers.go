@@ -154,11 +154,11 @@ func (a *API) stopServer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// awaitStop waits for a server to be gone, within SlowStop.
+// awaitStop waits for a server to be gone, within SlowStop. One that somebody has started anew meanwhile was gone.
 func (a *API) awaitStop(w http.ResponseWriter, r *http.Request, s hub.Server) error {
 	wait, cancel := context.WithTimeout(r.Context(), a.opts.SlowStop)
 	defer cancel()
-	_, err := a.hub.AwaitServer(wait, s.ID, isStopped)
+	_, err := a.hub.AwaitServer(wait, s.ID, func(now hub.Server) bool { return isStopped(now) || now.Generation != s.Generation })
 	switch {
 	case err == nil:
 		empty(w, http.StatusNoContent)

@@ -100,6 +100,28 @@ func TestSlowStartAndStop(t *testing.T) {
 	b.as("alice", http.MethodDelete, "/users/alice/server", "").want(http.StatusNoContent).empty()
 }
 
+// TestStopThenStartedAnew sees that who waits for a stop does not wait for a start that came after it.
+func TestStopThenStartedAnew(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.as("alice", http.MethodPost, "/users/alice/server", "").want(http.StatusCreated)
+	stopping, gate := make(chan struct{}), make(chan struct{})
+	b.Fake.OnStop = func(scheduler.Spec) { close(stopping); <-gate }
+	done := make(chan answer)
+	go func() { done <- b.as("alice", http.MethodDelete, "/users/alice/server", "") }()
+	<-stopping
+	s, err := b.Hub.Server(t.Context(), "alice", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.State, s.Generation = hub.Ready, s.Generation+1 // as another replica writes it
+	if _, err := b.Store.UpdateServer(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	(<-done).want(http.StatusNoContent).empty()
+	close(gate)
+}
+
 func TestFailedStart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
