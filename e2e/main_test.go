@@ -23,7 +23,10 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	stack.Main(m)
+	code := stack.Run(m)
+	plain.remove()
+	failpoints.remove()
+	os.Exit(code)
 }
 
 // built is a binary that is made once for all tests of this process.
@@ -60,6 +63,12 @@ func (b *built) binary(t testing.TB) string {
 		t.Fatal(b.err)
 	}
 	return b.path
+}
+
+func (b *built) remove() {
+	if b.path != "" {
+		_ = os.RemoveAll(filepath.Dir(b.path))
+	}
 }
 
 // jupyter returns the program that servers run, of one Python environment.

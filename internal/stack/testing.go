@@ -64,14 +64,17 @@ func need(t testing.TB, err error) {
 	}
 }
 
-// Main runs the package's tests and then stops the stack that [New] started. Call it from TestMain.
-func Main(m *testing.M) {
-	code := m.Run()
+// Main runs the package's tests, stops the stack that [New] started, and ends the process. Call it from TestMain.
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is [Main] for who has more to put away: it returns the code to exit with.
+func Run(m *testing.M) (code int) {
+	code = m.Run()
 	if shared.stack != nil {
 		if err := shared.stack.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the stack:", err)
 			code = max(code, 1)
 		}
 	}
-	os.Exit(code)
+	return code
 }
