@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -43,12 +44,19 @@ type setup struct {
 	more     string // of the hub's configuration
 }
 
+// prepared says that the shared stack has the policies. Tests that run beside each other would make them twice.
+var prepared struct {
+	once sync.Once
+	err  error
+}
+
 // newChild prepares the hub, which does not run yet.
 func newChild(t *testing.T, binary, name string, how setup) *child {
 	t.Helper()
 	s := stack.New(t)
-	if err := hubjob.Prepare(t.Context(), s, nil); err != nil {
-		t.Fatal(err)
+	prepared.once.Do(func() { prepared.err = hubjob.Prepare(t.Context(), s, nil) })
+	if prepared.err != nil {
+		t.Fatal(prepared.err)
 	}
 	dir := t.TempDir()
 	c := &child{shared: s, name: name, dir: dir, dsn: pgtest.NewServer(t).URL("postgres")}

@@ -138,7 +138,7 @@ func (c *child) startDuringStop(t *testing.T) {
 
 // startsAndStops mixes both from many sides at once. Whatever comes of it, the last word counts.
 func (c *child) startsAndStops(t *testing.T) {
-	for range 3 {
+	for range 5 {
 		var all sync.WaitGroup
 		for _, method := range []string{http.MethodPost, http.MethodDelete} {
 			all.Go(func() {
