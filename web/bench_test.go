@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,16 +73,20 @@ func (d door) Login(_ context.Context, name, password string) (auth.Identity, er
 }
 
 // provider is elsewhere: it sends everybody back under the name in the query.
-type provider struct{ id, label string }
-
-func (p provider) ID() string    { return p.id }
-func (p provider) Label() string { return p.label }
-
-func (p provider) Begin(_ context.Context, callback string) (string, auth.Flow, error) {
-	return "https://id.example/authorize?state=s1&redirect_uri=" + url.QueryEscape(callback), auth.Flow{State: "s1"}, nil
+type provider struct {
+	id, label string
+	begun     atomic.Int64 // logins so far; the state of each is "s" and its number
 }
 
-func (p provider) Finish(_ context.Context, r *http.Request, _ string, flow auth.Flow) (auth.Identity, error) {
+func (p *provider) ID() string    { return p.id }
+func (p *provider) Label() string { return p.label }
+
+func (p *provider) Begin(_ context.Context, callback string) (string, auth.Flow, error) {
+	state := fmt.Sprintf("s%d", p.begun.Add(1))
+	return "https://id.example/authorize?state=" + state + "&redirect_uri=" + url.QueryEscape(callback), auth.Flow{State: state}, nil
+}
+
+func (p *provider) Finish(_ context.Context, r *http.Request, _ string, flow auth.Flow) (auth.Identity, error) {
 	if q := r.URL.Query(); q.Get("state") != flow.State || q.Get("code") == "" {
 		return auth.Identity{}, auth.ErrDenied
 	}
@@ -127,7 +133,7 @@ func newBench(t *testing.T, change ...func(*setup)) *bench {
 			Admission: hub.Admission{AllowAll: true, AdminUsers: []string{"admin"}, BlockedUsers: []string{"mallory"}}, Limits: hub.Limits{AllowNamed: true},
 		},
 		pages: web.Options{
-			Logger: log, Version: "1.2.3", Authenticators: []auth.Authenticator{door{"door", "Door"}, provider{"corp", "Corp"}},
+			Logger: log, Version: "1.2.3", Authenticators: []auth.Authenticator{door{"door", "Door"}, &provider{id: "corp", label: "Corp"}},
 			Link: &links{codes: map[string]string{"c0de": "admin"}},
 		},
 	}

@@ -55,13 +55,16 @@ func (h *Web) beginExternal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.loginFailed(w, r, a.Label(), "", err)
 	}
-	if err := h.sessions.KeepFlow(w, r, a.ID(), journey{Flow: flow, Next: h.next(r)}); err != nil {
+	if err := h.sessions.KeepFlow(w, r, flowKey(a.ID(), flow.State), journey{Flow: flow, Next: h.next(r)}); err != nil {
 		return fmt.Errorf("keep the login flow: %w", err)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	redirect(w, to, http.StatusFound)
 	return nil
 }
+
+// flowKey names what the browser keeps for one login: two tabs that log in at once do not spoil each other's.
+func flowKey(authenticator, state string) string { return authenticator + "." + state }
 
 // finishExternal receives the browser back from a provider.
 func (h *Web) finishExternal(w http.ResponseWriter, r *http.Request) error {
@@ -70,7 +73,7 @@ func (h *Web) finishExternal(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var j journey
-	if !h.sessions.TakeFlow(w, r, a.ID(), &j) {
+	if !h.sessions.TakeFlow(w, r, flowKey(a.ID(), r.FormValue("state")), &j) {
 		return h.loginFailed(w, r, a.Label(), "", fmt.Errorf("no login was begun in this browser: %w", auth.ErrDenied))
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), providerPatience)

@@ -133,7 +133,7 @@ func TestALoginThatIsRefusedEndsNothing(t *testing.T) {
 func TestSeveralAuthenticatorsOnOnePage(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(s *setup) {
-		s.pages.Authenticators = []auth.Authenticator{door{"door", "Door"}, provider{"corp", "Corp <Inc>"}, door{"gate", "Gate"}}
+		s.pages.Authenticators = []auth.Authenticator{door{"door", "Door"}, &provider{id: "corp", label: "Corp <Inc>"}, door{"gate", "Gate"}}
 	})
 	v := b.visit()
 	page := v.get("/hub/login").want(http.StatusOK).says("Log in with Corp <Inc>").says("Door").says("Gate")
@@ -169,12 +169,25 @@ func TestLoginThroughAProvider(t *testing.T) {
 	again := b.visit()
 	again.get("/hub/oauth_login/corp").want(http.StatusFound)
 	again.get("/hub/oauth_callback/corp?state=other&code=alice").want(http.StatusForbidden).says("try again")
-	again.get("/hub/oauth_callback/corp?state=s1&code=alice").want(http.StatusForbidden) // the flow was used up by the first answer
+	again.get("/hub/oauth_callback/corp?state=s1&code=alice").want(http.StatusForbidden) // another browser's
+	again.get("/hub/oauth_callback/corp?state=s2&code=alice").want(http.StatusFound)     // a wrong answer does not spoil the right one
+	again.get("/hub/oauth_callback/corp?state=s2&code=alice").want(http.StatusForbidden) // which counts once
 	b.visit().get("/hub/oauth_login/nobody").want(http.StatusNotFound)
 	b.visit().get("/hub/oauth_login/door").want(http.StatusNotFound)
 	evil := b.visit()
 	evil.get("/hub/oauth_login/corp?next=https%3A%2F%2Fevil.example%2F").want(http.StatusFound)
-	evil.with("Sec-Fetch-Site", "cross-site").get("/hub/oauth_callback/corp?state=s1&code=bob").want(http.StatusFound).to("/hub/home")
+	evil.with("Sec-Fetch-Site", "cross-site").get("/hub/oauth_callback/corp?state=s3&code=bob").want(http.StatusFound).to("/hub/home")
+}
+
+// TestF43_TwoTabsLogInAtOnce begins a login in each of two tabs of one browser, and finishes both.
+func TestF43_TwoTabsLogInAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v := b.visit()
+	v.get("/hub/oauth_login/corp?next=%2Fhub%2Ftoken").want(http.StatusFound)
+	v.get("/hub/oauth_login/corp?next=%2Fhub%2Fhome").want(http.StatusFound)
+	v.get("/hub/oauth_callback/corp?state=s1&code=alice").want(http.StatusFound).to("/hub/token")
+	v.get("/hub/oauth_callback/corp?state=s2&code=alice").want(http.StatusFound).to("/hub/home")
 }
 
 func TestOneTimeLink(t *testing.T) {
