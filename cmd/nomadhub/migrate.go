@@ -3,36 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
-
-	"github.com/nomadhub/nomadhub/config"
-	"github.com/nomadhub/nomadhub/store"
 )
 
 func runMigrate(ctx context.Context, args []string, std streams) error {
-	var files paths
 	fs := newFlags("migrate", std)
-	fs.Var(&files, "config", "configuration file or directory; may be repeated")
-	dsn := fs.String("dsn", "", "database, instead of the configuration's")
+	database := addDatabaseFlags(fs)
 	dry := fs.Bool("dry-run", false, "only tell what would be done")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
-	cfg, err := config.Load(config.Default(defaultDirectory), files, std.environ)
-	if err != nil {
-		return err
-	}
-	if *dsn != "" {
-		cfg.Database.DSN = *dsn
-	}
-	db, err := store.Open(ctx, store.Options{DSN: cfg.Database.DSN, Logger: newLogger(std.err, *cfg.Log)})
+	db, pending, err := database.open(ctx, std)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	pending, err := db.Pending(ctx)
-	if err != nil {
-		return err
-	}
 	for _, name := range pending {
 		fmt.Fprintln(std.out, "pending:", name)
 	}

@@ -6,17 +6,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/nomadhub/nomadhub/config"
 	"github.com/nomadhub/nomadhub/hub"
-	"github.com/nomadhub/nomadhub/store"
 )
 
 // runToken makes a token with the database alone, so that it works while no hub runs: for the first script of an operator.
 func runToken(ctx context.Context, args []string, std streams) error {
-	var files paths
 	fs := newFlags("token", std)
-	fs.Var(&files, "config", "configuration file or directory; may be repeated")
-	dsn := fs.String("dsn", "", "database, instead of the configuration's")
+	database := addDatabaseFlags(fs)
 	user := fs.String("user", "", "name of the user whose token it is (required)")
 	note := fs.String("note", "made by nomadhub token", "what the token is for")
 	scopes := fs.String("scopes", "", "scopes, separated by commas; default: all that the user may do")
@@ -27,22 +23,11 @@ func runToken(ctx context.Context, args []string, std streams) error {
 	if *user == "" {
 		return errors.New("say whose token it shall be: nomadhub token -user NAME")
 	}
-	cfg, err := config.Load(config.Default(defaultDirectory), files, std.environ)
-	if err != nil {
-		return err
-	}
-	if *dsn != "" {
-		cfg.Database.DSN = *dsn
-	}
-	db, err := store.Open(ctx, store.Options{DSN: cfg.Database.DSN, Logger: newLogger(std.err, *cfg.Log)})
+	db, pending, err := database.open(ctx, std)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	pending, err := db.Pending(ctx)
-	if err != nil {
-		return err
-	}
 	if len(pending) > 0 {
 		return errors.New("the database has not the schema of this version; run nomadhub migrate first, or start the hub once")
 	}
