@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nomadhub/nomadhub/internal/stack"
 )
 
 // hubProcess is the hub as a process of the test, which may be killed and started again.
@@ -46,12 +48,8 @@ func (d *hubProcess) start(extra ...string) {
 // tryStart is start for a hub that may end early: false then.
 func (d *hubProcess) tryStart(extra ...string) bool {
 	d.t.Helper()
-	addr := func(url string) string {
-		if url == "" {
-			return "127.0.0.1:0"
-		}
-		return strings.TrimPrefix(url, "http://")
-	}
+	d.choosePorts()
+	addr := func(url string) string { return strings.TrimPrefix(url, "http://") }
 	cmd := exec.Command(d.binary, d.args...) // it outlives calls, and ends by signal
 	cmd.Env = append(os.Environ(),
 		"NOMADHUB_LISTEN_PUBLIC="+addr(d.URL), "NOMADHUB_LISTEN_SERVERS="+addr(d.Servers), "NOMADHUB_LISTEN_METRICS="+addr(d.Metrics))
@@ -83,6 +81,19 @@ func (d *hubProcess) tryStart(extra ...string) bool {
 		d.t.Fatal("the hub did not start in time")
 	}
 	return false
+}
+
+// choosePorts gives the hub its ports before the first start, out of those that nobody else takes while it is down.
+func (d *hubProcess) choosePorts() {
+	d.t.Helper()
+	if d.URL != "" {
+		return
+	}
+	ports, err := stack.FreePorts(3)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.URL, d.Servers, d.Metrics = loopbackURL(ports[0]), loopbackURL(ports[1]), loopbackURL(ports[2])
 }
 
 func (d *hubProcess) read(out io.Reader, ready func()) {

@@ -3,7 +3,6 @@ package browser
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nomadhub/nomadhub/internal/deps"
+	"github.com/nomadhub/nomadhub/internal/freeport"
 	"github.com/nomadhub/nomadhub/internal/pyenv"
 )
 
@@ -55,14 +55,11 @@ func startLab(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ports, err := freeport.Find(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := strconv.Itoa(ports[0])
 	home := t.TempDir()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), env.Program("jupyter-lab"), "--no-browser", "--allow-root", "--ServerApp.token=",
 		"--ServerApp.password=", "--ServerApp.ip=127.0.0.1", "--ServerApp.port="+port, "--ServerApp.port_retries=0", "--ServerApp.root_dir="+home)

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/nomadhub/nomadhub/internal/freeport"
 )
 
 const (
@@ -250,11 +252,11 @@ func choosePort(wanted int) (int, error) {
 	if wanted != 0 {
 		return wanted, nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	ports, err := freeport.Find(1)
 	if err != nil {
 		return 0, err
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	return ports[0], nil
 }
 
 // account returns who the server runs as: nil for ourselves, or an account of the system if we are root, whom Postgres refuses.

@@ -2,36 +2,20 @@ package stack
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
+
+	"github.com/nomadhub/nomadhub/internal/freeport"
 )
 
 const loopback = "127.0.0.1"
 
-// FreePorts returns n TCP ports of the loopback address that nobody listens on now.
-func FreePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", net.JoinHostPort(loopback, "0")) //nolint:noctx // the loopback address answers at once
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close() // all are held until all are found, so that they differ
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
-}
+// FreePorts returns n TCP ports of the loopback address that nobody listens on, and that no other process of this kind chooses.
+func FreePorts(n int) ([]int, error) { return freeport.Find(n) }
 
 // PortFree says whether nobody listens on the port of the loopback address.
-func PortFree(port int) bool {
-	l, err := net.Listen("tcp", hostPort(port)) //nolint:noctx // the loopback address answers at once
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
-}
+func PortFree(port int) bool { return freeport.Free(port) }
 
 // portRange is a span of ports for one Nomad client to give to its tasks. Two Nomads on one machine do not know of each
 // other and would hand out the same port; whoever listens on a range's first port owns the range.

@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/nomadhub/nomadhub/internal/freeport"
 	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/routing"
 	"github.com/nomadhub/nomadhub/routing/routingtest"
@@ -49,19 +50,13 @@ type agent struct {
 
 type ports struct{ http, grpc, serfLAN, serfWAN, server int }
 
-// freePorts keeps five listeners open until all are known, so that no two are the same.
 func freePorts(t *testing.T) ports {
 	t.Helper()
-	var p ports
-	for _, port := range []*int{&p.http, &p.grpc, &p.serfLAN, &p.serfWAN, &p.server} {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		*port = l.Addr().(*net.TCPAddr).Port
+	p, err := freeport.Find(5)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return p
+	return ports{http: p[0], grpc: p[1], serfLAN: p[2], serfWAN: p[3], server: p[4]}
 }
 
 // startAgent starts a Consul that keeps everything in memory.

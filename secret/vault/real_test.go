@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/hashicorp/vault/api"
 
+	"github.com/nomadhub/nomadhub/internal/freeport"
 	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/secret"
 	"github.com/nomadhub/nomadhub/secret/vault"
@@ -36,14 +36,11 @@ type realVault struct {
 func startVault(t *testing.T) *realVault {
 	t.Helper()
 	binary := stack.Program(t, "vault")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freeport.Find(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	home := t.TempDir() // the server leaves its token there
 	cmd := exec.CommandContext(t.Context(), binary, "server", "-dev", "-dev-root-token-id=root", "-dev-listen-address="+address, "-dev-no-store-token")
 	cmd.Env = append(os.Environ(), "HOME="+home, "VAULT_ADDR=", "VAULT_TOKEN=")
