@@ -105,27 +105,6 @@ func (s *Scheduler) enter(spec scheduler.Spec) (*server, error) {
 	return srv, nil
 }
 
-// freePort finds a port of the loopback interface that nobody listens on and that no living server of ours was given.
-func (s *Scheduler) freePort() (int, error) {
-	taken := make(map[string]bool)
-	for _, srv := range s.servers {
-		if srv.rec.Phase != phaseDead {
-			taken[srv.rec.Address] = true
-		}
-	}
-	for range len(taken) + 1 {
-		l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			return 0, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close() // held until we have chosen, so that the kernel offers another one each time
-		if !taken[l.Addr().String()] {
-			return l.Addr().(*net.TCPAddr).Port, nil
-		}
-	}
-	return 0, errors.New("find a free port: all that the system offered are taken")
-}
-
 // command is the process to make, apart from what is known only when the server has a place. Its errors say what can never run.
 func (s *Scheduler) command(spec scheduler.Spec) (*exec.Cmd, error) {
 	acct, err := resolveAccount(spec.Owner)
