@@ -15,13 +15,12 @@ import (
 
 // Problem is an error as a person or a program may see it.
 type Problem struct {
-	Status    int    `json:"status"`
-	Message   string `json:"message"`
-	RequestID string `json:"request_id,omitempty"`
-	Kind      hub.Kind
+	Status    int    // of the HTTP answer
+	Message   string // a sentence
+	RequestID string // "": there is none to name
 }
 
-// MarshalJSON has JupyterHub's shape, with the request's ID beside it.
+// json is JupyterHub's shape, with the request's ID beside it.
 func (p Problem) json() map[string]any {
 	m := map[string]any{"status": p.Status, "message": p.Message}
 	if p.RequestID != "" {
@@ -82,8 +81,8 @@ func (g Group) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		return // the client is gone
 	}
-	p := Problem{Kind: hub.KindOf(err), RequestID: middleware.GetReqID(r.Context())}
-	p.Status = statusOf(p.Kind)
+	kind := hub.KindOf(err)
+	p := Problem{Status: statusOf(kind), RequestID: middleware.GetReqID(r.Context())}
 	p.Message = "Something went wrong inside the hub. Try again; if it happens again, tell the administrator the request's number " + p.RequestID + "."
 	if he, ok := errors.AsType[*hub.Error](err); ok {
 		if he.Kind != hub.Internal {
@@ -92,9 +91,9 @@ func (g Group) Fail(w http.ResponseWriter, r *http.Request, err error) {
 		if he.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(he.RetryAfter.Seconds()))))
 		}
-	} else if p.Kind == hub.NotFound {
+	} else if kind == hub.NotFound {
 		p.Message = "There is nothing at this address."
-	} else if p.Kind == hub.Conflict {
+	} else if kind == hub.Conflict {
 		p.Message = "Somebody changed the same thing at the same moment. Look again, then try again."
 	}
 	level := slog.LevelDebug

@@ -45,17 +45,6 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-func (p Parts) logged(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		begun := time.Now()
-		next.ServeHTTP(ww, r)
-		p.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",
-			slog.String("request_id", middleware.GetReqID(r.Context())), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-			slog.Int("status", ww.Status()), slog.Duration("took", time.Since(begun)), slog.String("client", middleware.GetClientIP(r.Context())))
-	})
-}
-
 func (p Parts) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -92,20 +81,30 @@ var knownMethods = map[string]bool{
 	http.MethodDelete: true, http.MethodOptions: true,
 }
 
-func (m requestMetrics) measure(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		rctx := chi.NewRouteContext()
-		r = r.WithContext(context.WithValue(r.Context(), chi.RouteCtxKey, rctx))
-		begun := time.Now()
-		next.ServeHTTP(ww, r)
-		method, pattern := r.Method, rctx.RoutePattern()
-		if !knownMethods[method] {
-			method = "other"
-		}
-		if pattern == "" {
-			pattern = "none"
-		}
-		m.seconds.WithLabelValues(method, pattern, strconv.Itoa(ww.Status())).Observe(time.Since(begun).Seconds())
-	})
+// observed logs and measures each request when it is done.
+func (p Parts) observed(m requestMetrics) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+			rctx := chi.NewRouteContext() // made here, so that the pattern can be read when the router below has found it
+			r = r.WithContext(context.WithValue(r.Context(), chi.RouteCtxKey, rctx))
+			begun := time.Now()
+			next.ServeHTTP(ww, r)
+			took := time.Since(begun)
+			m.observe(r.Method, rctx.RoutePattern(), ww.Status(), took)
+			p.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",
+				slog.String("request_id", middleware.GetReqID(r.Context())), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+				slog.Int("status", ww.Status()), slog.Duration("took", took), slog.String("client", middleware.GetClientIP(r.Context())))
+		})
+	}
+}
+
+func (m requestMetrics) observe(method, pattern string, status int, took time.Duration) {
+	if !knownMethods[method] {
+		method = "other"
+	}
+	if pattern == "" {
+		pattern = "none"
+	}
+	m.seconds.WithLabelValues(method, pattern, strconv.Itoa(status)).Observe(took.Seconds())
 }

@@ -60,13 +60,12 @@ func (p Parts) around() func(http.Handler) http.Handler {
 	m := newRequestMetrics(p.Registerer)
 	return func(h http.Handler) http.Handler {
 		return chi.Chain(
-			requestID,    // every line of the log and every error names the request
-			p.clientIP(), // from trusted proxies only, never from what the client claims
-			p.logged,     // one line each, when done
-			m.measure,    // by route pattern, so that names never become labels
-			p.recovered,  // a panic is our error, not the end of the program
-			versioned,    // servers compare their version with ours
-			bounded,      // no handler reads without end
+			requestID,     // every line of the log and every error names the request
+			p.clientIP(),  // from trusted proxies only, never from what the client claims
+			p.observed(m), // a line each, when done, and a measure by route pattern, so that names never become labels
+			p.recovered,   // a panic is our error, not the end of the program
+			versioned,     // servers compare their version with ours
+			bounded,       // no handler reads without end
 		).Handler(h)
 	}
 }

@@ -27,7 +27,7 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 	case register:
 		return h.register(ctx, w, o.server)
 	case place:
-		return h.place(ctx, w, o)
+		return h.place(ctx, o)
 	case publish:
 		return h.publish(ctx, w, o.server)
 	case probe:
@@ -102,7 +102,7 @@ func (h *Hub) spec(s Server, secret string) scheduler.Spec {
 }
 
 // place writes down where the server runs.
-func (h *Hub) place(ctx context.Context, _ *worker, o observation) error {
+func (h *Hub) place(ctx context.Context, o observation) error {
 	s := o.server
 	s.Instance, s.Address, s.Placement = o.status.Instance, o.status.Address, o.status.Placement
 	s, err := h.store.UpdateServer(ctx, s)

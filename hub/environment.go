@@ -3,6 +3,8 @@ package hub
 import (
 	"encoding/json"
 	"maps"
+
+	"github.com/nomadhub/nomadhub/auth/scope"
 )
 
 // Version is the JupyterHub version whose protocol the hub speaks; servers compare it with their own.
@@ -40,8 +42,10 @@ func environment(u URLs, s Server, extra map[string]string) map[string]string {
 
 // accessScopes are the scopes of which a visitor needs one to use the server. Names are raw.
 func accessScopes(s Server) []string {
-	return []string{
-		"access:servers!server=" + s.UserName + "/" + s.Name,
-		"access:servers!user=" + s.UserName,
-	}
+	return append(scope.Access(serverOwner(s)), "access:servers!user="+s.UserName)
+}
+
+// serverOwner is who a token is about that was issued to a server.
+func serverOwner(s Server) scope.Owner {
+	return scope.Owner{ClientServer: scope.FullName(s.UserName, s.Name)}
 }

@@ -72,11 +72,10 @@ func (h *Hub) Grant(ctx context.Context, p Principal, c OAuthClient, r Authorize
 	if err != nil {
 		return Grant{}, fmt.Errorf("server of client %s: %w", c.ID, err)
 	}
-	access := accessScopes(s)[0]
 	if !p.Can("access:servers", scope.Server(s.UserName, s.Name)) {
 		return Grant{}, Errorf(Forbidden, "You may not use this server of %s. Ask %s to share it with you.", s.UserName, s.UserName)
 	}
-	granted := append(scope.Identify(scope.Owner{User: p.User.Name}), access)
+	granted := append(scope.Identify(scope.Owner{User: p.User.Name}), scope.Access(serverOwner(s))...)
 	for _, asked := range r.Scopes {
 		switch {
 		case asked == "identify" || slices.Contains(granted, asked):
