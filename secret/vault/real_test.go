@@ -1,7 +1,7 @@
 package vault_test
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -9,11 +9,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,25 +36,22 @@ type realVault struct {
 func startVault(t *testing.T) *realVault {
 	t.Helper()
 	binary := stack.Program(t, "vault")
-	ports, err := freeport.Find(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	address := fmt.Sprintf("127.0.0.1:%d", twoPorts(t))
 	home := t.TempDir() // the server leaves its token there
 	cmd := exec.CommandContext(t.Context(), binary, "server", "-dev", "-dev-root-token-id=root", "-dev-listen-address="+address, "-dev-no-store-token")
 	cmd.Env = append(os.Environ(), "HOME="+home, "VAULT_ADDR=", "VAULT_TOKEN=")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	printed := &unsealKey{found: make(chan string, 1), ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = printed, printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context has ended by then, and the server with it
-	key := unsealKey(out)
+	go func() {
+		defer close(printed.ended)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(func() { <-printed.ended }) // the test's context has ended by then, and the server with it
 	config := api.DefaultConfig()
 	config.Address, config.MaxRetries = "http://"+address, 0
 	client, err := api.NewClient(config)
@@ -64,29 +61,63 @@ func startVault(t *testing.T) *realVault {
 	client.SetToken("root")
 	v := &realVault{Client: client}
 	waitFor(t, "vault is ready", func() bool {
+		select {
+		case <-printed.ended:
+			t.Fatalf("vault ended before it was ready:\n%s", printed.text())
+		default:
+		}
 		health, err := client.Sys().HealthWithContext(t.Context())
 		return err == nil && health.Initialized && !health.Sealed
 	})
 	select {
-	case v.unsealKey = <-key:
-	case <-time.After(10 * time.Second):
-		t.Fatal("vault did not print its unseal key")
+	case v.unsealKey = <-printed.found:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("vault did not print its unseal key:\n%s", printed.text())
 	}
 	return v
 }
 
-// unsealKey finds the key in what the server prints, and goes on reading so that the server never waits for us.
-func unsealKey(out io.Reader) <-chan string {
-	found := make(chan string, 1)
-	go func() {
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
-			if key, ok := strings.CutPrefix(lines.Text(), "Unseal Key: "); ok {
-				found <- strings.TrimSpace(key)
-			}
+// twoPorts returns the first of two neighbours: in development mode the server listens on the one that it is told, and for its cluster on the next.
+func twoPorts(t *testing.T) int {
+	t.Helper()
+	for {
+		ports, err := freeport.Find(2)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	return found
+		if ports[1] == ports[0]+1 {
+			return ports[0]
+		}
+	}
+}
+
+// unsealKey keeps what the server prints and finds the key in it.
+type unsealKey struct {
+	found chan string
+	ended chan struct{} // closed when the server has ended
+
+	mu   sync.Mutex
+	all  bytes.Buffer
+	sent bool
+}
+
+func (k *unsealKey) Write(p []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.all.Write(p)
+	if _, rest, ok := strings.Cut(k.all.String(), "Unseal Key: "); ok && !k.sent {
+		if key, _, whole := strings.Cut(rest, "\n"); whole {
+			k.found <- strings.TrimSpace(key)
+			k.sent = true
+		}
+	}
+	return len(p), nil
+}
+
+func (k *unsealKey) text() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.all.String()
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {
