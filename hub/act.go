@@ -228,7 +228,7 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 	}
 	sctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
-	if err := h.opts.Scheduler.Stop(sctx, s.ID); err != nil {
+	if err := h.opts.Scheduler.Stop(sctx, s.ID, s.Generation); err != nil {
 		return fmt.Errorf("stop server %s: %w", s.ID, err)
 	}
 	err := h.store.InTx(ctx, func(tx Store) error {

@@ -353,7 +353,7 @@ func (h *Hub) abandon(ctx context.Context, w *worker) (outcome, error) {
 	if w.run.secret != "" {
 		sctx, cancel := context.WithTimeout(ctx, stopPatience)
 		defer cancel()
-		if err := h.opts.Scheduler.Stop(sctx, w.id); err != nil {
+		if err := h.opts.Scheduler.Stop(sctx, w.id, w.run.generation); err != nil {
 			return outcome{}, fmt.Errorf("stop server %s, whose record was removed: %w", w.id, err)
 		}
 		if left := w.run.cut.Add(lateCall).Sub(h.now()); left > 0 {

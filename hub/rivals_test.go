@@ -184,7 +184,7 @@ func TestF03_AStopThatWasFrozenLeavesTheNextRunAlone(t *testing.T) {
 				return
 			}
 			ctx := context.WithoutCancel(t.Context())
-			if err := fake.Stop(ctx, *id.Load()); err != nil { // the other replica stops it, and its user starts it anew
+			if err := fake.Stop(ctx, *id.Load(), 1); err != nil { // the other replica stops it, and its user starts it anew
 				t.Error(err)
 			}
 			change(t, db, *id.Load(), func(s *hub.Server) { s.State, s.Generation, s.Instance, s.Address = hub.Starting, 2, "", "" })

@@ -40,9 +40,10 @@ type Scheduler interface {
 	// decided, and with a *RejectedError when the Spec can never run.
 	Start(ctx context.Context, spec Spec) error
 
-	// Stop ends the server and removes everything that Start made for it (job, variable, process, log). It returns when the server
-	// is gone for certain, or with the context's error, after which it may be called again. Stopping the unknown is nil.
-	Stop(ctx context.Context, id string) error
+	// Stop ends that generation of the server and every older one, and removes everything that Start made for them (job, variable,
+	// process, log). It returns when they are gone for certain, or with the context's error, after which it may be called again.
+	// Stopping the unknown is nil. A newer generation is left as it is, so that a call which was held up for long harms nobody.
+	Stop(ctx context.Context, id string, generation int64) error
 
 	// Status reports one server as the scheduler sees it now, or ErrNotFound.
 	Status(ctx context.Context, id string) (Status, error)

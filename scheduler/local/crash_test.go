@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"os/exec"
@@ -109,7 +110,7 @@ func TestKilledHubLeavesNothingUntracked(t *testing.T) {
 			if point != crashRecorded && st != all[0] {
 				t.Errorf("the adopted server %+v was replaced by %+v", all[0], st)
 			}
-			if err := s.Stop(t.Context(), "lab1"); err != nil {
+			if err := s.Stop(t.Context(), "lab1", math.MaxInt64); err != nil {
 				t.Fatal(err)
 			}
 			if pids, err := marked(marker); err != nil || len(pids) != 0 {
@@ -236,7 +237,7 @@ func TestReusedProcessIDIsSpared(t *testing.T) {
 		if st := status(t, s, id); st.State != scheduler.Dead || st.Reason == "" {
 			t.Errorf("%s: got %+v", id, st)
 		}
-		if err := s.Stop(t.Context(), id); err != nil {
+		if err := s.Stop(t.Context(), id, math.MaxInt64); err != nil {
 			t.Error(err)
 		}
 	}
@@ -260,7 +261,7 @@ func TestAdoptsAServerWithoutReadableMarker(t *testing.T) {
 	if after := status(t, s, "lab1"); after != before {
 		t.Fatalf("adopted as %+v, was %+v", after, before)
 	}
-	if err := s.Stop(t.Context(), "lab1"); err != nil {
+	if err := s.Stop(t.Context(), "lab1", math.MaxInt64); err != nil {
 		t.Fatal(err)
 	}
 	pid, _, _ := strings.Cut(before.Instance, "-")

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -135,7 +136,7 @@ func TestStopIsContinuedNotBegunAgain(t *testing.T) {
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- s.Stop(ctx, "lab1") }()
+		go func() { ended <- s.Stop(ctx, "lab1", math.MaxInt64) }()
 		awaitLine(t, s, "lab1", "int")
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -240,7 +241,7 @@ func TestRunsAsOwner(t *testing.T) {
 	}
 	awaitLine(t, s, "lab1", "wrote it")
 	awaitLine(t, s, "lab1", "closed")
-	if err := s.Stop(t.Context(), "lab1"); err != nil {
+	if err := s.Stop(t.Context(), "lab1", math.MaxInt64); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(top, "homes", "nobody", "mine")); err != nil {

@@ -69,7 +69,9 @@ func (r *restartable) now() *Scheduler {
 func (r *restartable) Start(ctx context.Context, spec scheduler.Spec) error {
 	return r.now().Start(ctx, spec)
 }
-func (r *restartable) Stop(ctx context.Context, id string) error            { return r.now().Stop(ctx, id) }
+func (r *restartable) Stop(ctx context.Context, id string, generation int64) error {
+	return r.now().Stop(ctx, id, generation)
+}
 func (r *restartable) List(ctx context.Context) ([]scheduler.Status, error) { return r.now().List(ctx) }
 func (r *restartable) Watch(ctx context.Context) iter.Seq2[scheduler.Event, error] {
 	return r.now().Watch(ctx)
@@ -131,7 +133,7 @@ func stopAll(t *testing.T, s *Scheduler) {
 		t.Error(err)
 	}
 	for _, status := range all {
-		if err := s.Stop(ctx, status.ID); err != nil {
+		if err := s.Stop(ctx, status.ID, status.Generation); err != nil {
 			t.Errorf("stop %s: %v", status.ID, err)
 		}
 	}

@@ -13,7 +13,7 @@ const killEvery = time.Second
 
 // Stop implements [scheduler.Scheduler]. It sends SIGINT, then SIGTERM, then SIGKILL, with the graces of [Options] between them. A
 // repeated Stop goes on where the last one was.
-func (s *Scheduler) Stop(ctx context.Context, id string) error {
+func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error {
 	if err := s.check(ctx); err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (s *Scheduler) Stop(ctx context.Context, id string) error {
 		return err
 	}
 	srv := s.lookup(id)
-	if srv == nil {
+	if srv == nil || srv.rec.Generation > generation {
 		return nil
 	}
 	return s.end(ctx, srv)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,7 +97,7 @@ func (c *cluster) start(t *testing.T, s *nomad.Scheduler, spec scheduler.Spec) {
 
 func (c *cluster) stop(t *testing.T, s *nomad.Scheduler, id string) {
 	t.Helper()
-	if err := s.Stop(t.Context(), id); err != nil {
+	if err := s.Stop(t.Context(), id, math.MaxInt64); err != nil {
 		t.Fatal(err)
 	}
 	if status, err := s.Status(t.Context(), id); !errors.Is(err, scheduler.ErrNotFound) {

@@ -104,7 +104,7 @@ func (c *cluster) everything(t *testing.T, options nomad.Options) error {
 	if len(all) != 1 {
 		return errors.New("list: the server is missing")
 	}
-	if err := s.Stop(ctx, "a"); err != nil {
+	if err := s.Stop(ctx, "a", 1); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	return nil

@@ -14,26 +14,22 @@ import (
 // purgeTimeout bounds the last look and the purge together. It must stay well below removalGrace.
 const purgeTimeout = 5 * time.Second
 
-// Stop implements scheduler.Scheduler. It ends the generation that it finds and no newer one.
-func (s *Scheduler) Stop(ctx context.Context, id string) error {
-	var first int64 // the generation found at the first look
+// Stop implements scheduler.Scheduler.
+func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error {
 	for range maxRounds {
 		job, err := s.readJob(ctx, id)
 		if err != nil {
 			return err
 		}
 		if job == nil {
-			done, err := s.stopWithoutJob(ctx, id, first)
+			done, err := s.stopWithoutJob(ctx, id, generation)
 			if done || (err != nil && !errors.Is(err, errConflict)) {
 				return err
 			}
 			continue
 		}
 		view := viewOfJob(job)
-		if first == 0 {
-			first = view.generation
-		}
-		if view.generation > first {
+		if view.generation > generation {
 			return nil
 		}
 		if err := s.stopRound(ctx, id, job, view); !errors.Is(err, errConflict) {
@@ -61,23 +57,23 @@ func (s *Scheduler) stopRound(ctx context.Context, id string, job *api.Job, view
 }
 
 // stopWithoutJob ends what may be left without a job: allocations whose job an operator purged, and the variable of a start
-// that got no further. first is the generation that was seen with a job, or 0. It returns true when there was nothing. Where there
-// was a variable, Stop looks again: a start that was just about to register would else wait for that variable for ever.
-func (s *Scheduler) stopWithoutJob(ctx context.Context, id string, first int64) (done bool, err error) {
+// that got no further. It returns true when there was nothing. Where there was a variable, Stop looks again: a start that was just
+// about to register would else wait for that variable for ever.
+func (s *Scheduler) stopWithoutJob(ctx context.Context, id string, generation int64) (done bool, err error) {
 	if err := s.awaitTerminal(ctx, id, 0); err != nil {
 		return false, err
 	}
-	removed, err := s.removeVariable(ctx, id, first)
+	removed, err := s.removeVariable(ctx, id, generation)
 	return err == nil && !removed, err
 }
 
-// removeVariable deletes the variable if it is of that generation or an older one; 0 means of any. It reports whether it did.
+// removeVariable deletes the variable if it is of that generation or an older one. It reports whether it did.
 func (s *Scheduler) removeVariable(ctx context.Context, id string, generation int64) (removed bool, err error) {
 	variable, err := s.readVariable(ctx, id)
 	if err != nil || variable == nil {
 		return false, err
 	}
-	if generation != 0 && variableGeneration(variable) > generation {
+	if variableGeneration(variable) > generation {
 		return false, nil
 	}
 	return true, s.deleteVariable(ctx, id, variable.ModifyIndex)

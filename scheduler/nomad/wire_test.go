@@ -212,7 +212,7 @@ func TestNoConnectionIsUnavailable(t *testing.T) {
 	if err := s.Start(t.Context(), specA(1)); !errors.Is(err, scheduler.ErrUnavailable) {
 		t.Errorf("start: %v", err)
 	}
-	if err := s.Stop(t.Context(), "a"); !errors.Is(err, scheduler.ErrUnavailable) {
+	if err := s.Stop(t.Context(), "a", 1); !errors.Is(err, scheduler.ErrUnavailable) {
 		t.Errorf("stop: %v", err)
 	}
 	if _, err := s.Status(t.Context(), "a"); !errors.Is(err, scheduler.ErrUnavailable) {
@@ -233,7 +233,7 @@ func TestAForeignJobIsLeftAlone(t *testing.T) {
 	if _, ok := errors.AsType[*scheduler.RejectedError](s.Start(t.Context(), specA(1))); !ok {
 		t.Error("a start over a foreign job is not rejected")
 	}
-	if err := s.Stop(t.Context(), "a"); err == nil {
+	if err := s.Stop(t.Context(), "a", 1); err == nil {
 		t.Error("a foreign job was stopped")
 	}
 	if w.count("PUT /v1/jobs")+w.count("DELETE /v1/job/notebook-a") != 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -64,9 +65,12 @@ func (b *bench) start(t *testing.T, spec scheduler.Spec) {
 	}
 }
 
+// anyGeneration stops whatever there is.
+const anyGeneration = math.MaxInt64
+
 func (b *bench) stop(t *testing.T, id string) {
 	t.Helper()
-	if err := b.Scheduler.Stop(b.context(t), id); err != nil {
+	if err := b.Scheduler.Stop(b.context(t), id, anyGeneration); err != nil {
 		t.Fatalf("stop %s: %v", id, err)
 	}
 }

@@ -127,7 +127,7 @@ func (f *Fake) end(s *fakeServer) {
 }
 
 // Stop implements scheduler.Scheduler.
-func (f *Fake) Stop(ctx context.Context, id string) error {
+func (f *Fake) Stop(ctx context.Context, id string, generation int64) error {
 	f.world.changing.Lock()
 	defer f.world.changing.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -136,7 +136,7 @@ func (f *Fake) Stop(ctx context.Context, id string) error {
 	f.world.mu.Lock()
 	s, err := f.world.servers[id], f.world.failStop
 	f.world.mu.Unlock()
-	if err != nil || s == nil {
+	if err != nil || s == nil || s.spec.Generation > generation {
 		return err
 	}
 	f.end(s)

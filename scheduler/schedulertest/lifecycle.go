@@ -97,7 +97,7 @@ func startStopStorm(t *testing.T, b *bench) {
 			}
 		})
 		all.Go(func() {
-			if err := b.Scheduler.Stop(b.context(t), "lab1"); err != nil {
+			if err := b.Scheduler.Stop(b.context(t), "lab1", generation+1); err != nil {
 				t.Errorf("stop: %v", err)
 			}
 		})
@@ -105,6 +105,25 @@ func startStopStorm(t *testing.T, b *bench) {
 	all.Wait()
 	b.stop(t, "lab1")
 	b.requireGone(t, "lab1", "")
+}
+
+// stopOfOlder lets a stop come late: what was started since goes on.
+func stopOfOlder(t *testing.T, b *bench) {
+	spec := b.spec("lab1", serve)
+	spec.Generation = 3
+	b.start(t, spec)
+	before, _ := b.awaitServing(t, spec)
+	if err := b.Scheduler.Stop(b.context(t), spec.ID, 2); err != nil {
+		t.Errorf("a late stop: %v", err)
+	}
+	after, env := b.awaitServing(t, spec)
+	if after != before || len(env) == 0 {
+		t.Errorf("a late stop changed %+v to %+v", before, after)
+	}
+	if err := b.Scheduler.Stop(b.context(t), spec.ID, 3); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	b.requireGone(t, spec.ID, before.Address)
 }
 
 func stubbornStops(t *testing.T, b *bench) {

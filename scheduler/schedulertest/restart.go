@@ -66,7 +66,7 @@ func cancelledStopRepeats(t *testing.T, b *bench) {
 	status, _ := b.awaitServing(t, spec)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- b.Scheduler.Stop(ctx, spec.ID) }()
+	go func() { ended <- b.Scheduler.Stop(ctx, spec.ID, spec.Generation) }()
 	cancel()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled stop: %v", err)

@@ -47,6 +47,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"stopping the unknown is nil", stopUnknown},
 		{"stop during start leaves nothing", stopDuringStart},
 		{"starts and stops at the same instant leave nothing after the last stop", startStopStorm},
+		{"a late stop of an older generation harms no newer one", stopOfOlder},
 		{"a server deaf to signals is stopped with its children", stubbornStops},
 		{"secrets reach the server and nobody else", secretsStaySecret},
 		{"hostile text comes out literally", hostileText},
