@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/nomadhub/nomadhub/scheduler"
 )
 
 // ServerState is where a server stands between intent and fact.
@@ -42,6 +44,18 @@ type Server struct {
 	Started      time.Time
 	LastActivity time.Time       // zero: never
 	Options      json.RawMessage // the last user_options, a JSON object; nil: none
+	Profile      string          // what the present or last run was started with; "" before the first, and where there are no profiles
+	// Queued is when the present start began to wait for the hub's limits; Admitted is when they let it go on. A start that is not admitted is not
+	// known to the scheduler.
+	Queued, Admitted time.Time
+	// Wait is what a start waits for at this moment; nil: nothing, or it does not start.
+	Wait *Wait
+	// Held is what the present or last run holds; nil: not known.
+	Held *Held
+	// Notice is what the owner of a running server should know; nil: nothing.
+	Notice *Notice
+	// KeepUntil is until when its owner wants it to go on, whatever the rules about idle servers say; zero: nobody said so.
+	KeepUntil time.Time
 	// Instance, Address and Placement tell where this generation runs; see scheduler.Status. Empty before it has a place.
 	Instance  string
 	Address   string // host:port
@@ -69,9 +83,58 @@ func (s Server) Pending() string {
 
 // Failure tells a person why a server ended.
 type Failure struct {
-	Message string    `json:"message"`       // a sentence: what happened and what to do
-	Log     []string  `json:"log,omitempty"` // the last lines that the server printed, oldest first
-	Time    time.Time `json:"time"`
+	Message string          `json:"message"` // a sentence: what happened and what to do
+	Cause   scheduler.Cause `json:"cause,omitempty"`
+	Log     []string        `json:"log,omitempty"` // the last lines that the server printed, oldest first
+	Time    time.Time       `json:"time"`
+	// Offer are the user_options of a start that would not meet the same end, such as a larger profile with the same files; nil: none.
+	Offer json.RawMessage `json:"offer,omitempty"`
+	// Evidence is what an automatic stop was decided by, as sentences.
+	Evidence []string `json:"evidence,omitempty"`
+}
+
+// Wait tells a person what a start waits for.
+type Wait struct {
+	Reason   string    `json:"reason"`             // a sentence
+	Resource string    `json:"resource,omitempty"` // what is short, such as "memory"; see scheduler.Forecast
+	Pool     string    `json:"pool,omitempty"`     // on which machines
+	Since    time.Time `json:"since"`
+	Blocked  bool      `json:"blocked,omitempty"` // the cluster has no room; else the hub's limits hold it back
+}
+
+// Held are the resources of one run, for lists and for the ledger of usage.
+type Held struct {
+	CPU      int            `json:"cpu,omitempty"`   // MHz
+	Cores    float64        `json:"cores,omitempty"` // guaranteed or reserved
+	MemoryMB int64          `json:"memory_mb,omitempty"`
+	DiskMB   int64          `json:"disk_mb,omitempty"`
+	Devices  map[string]int `json:"devices,omitempty"`
+	Pool     string         `json:"pool,omitempty"`
+	Image    string         `json:"image,omitempty"`
+	Node     string         `json:"node,omitempty"` // the machine, once there is one
+}
+
+// NoticeKind says what a notice is about.
+type NoticeKind string
+
+// The kinds of notices.
+const (
+	NoticeDrain NoticeKind = "drain" // its machine is being emptied; it may move now
+	NoticeLost  NoticeKind = "lost"  // the contact with its machine is lost; it may still be running
+	NoticeIdle  NoticeKind = "idle"  // it will be stopped because nothing shows that it is used
+	NoticeAge   NoticeKind = "age"   // it will be stopped because of its age
+	NoticeUsage NoticeKind = "usage" // a limit of usage is near or reached
+)
+
+// Notice tells the owner of a running server what is about to happen.
+type Notice struct {
+	Kind    NoticeKind `json:"kind"`
+	Message string     `json:"message"` // a sentence
+	Time    time.Time  `json:"time"`
+	// Until is when it happens; zero: not known.
+	Until time.Time `json:"until,omitzero"`
+	// Evidence is what it was decided by, as sentences.
+	Evidence []string `json:"evidence,omitempty"`
 }
 
 // ServerQuery selects servers. The zero value selects all, by ID.

@@ -128,8 +128,9 @@ func (h *Hub) intendStart(ctx context.Context, tx Store, u User, name string, op
 	if options != nil {
 		s.Options = options
 	}
-	s.State, s.Started, s.Failure, s.Remove = Starting, h.now(), nil, false
-	s.Instance, s.Address, s.Placement = "", "", 0
+	now := h.now()
+	s.State, s.Started, s.Queued, s.Admitted, s.Failure, s.Remove = Starting, now, now, now, nil, false
+	s.Instance, s.Address, s.Placement, s.Wait, s.Held, s.Notice, s.KeepUntil = "", "", 0, nil, nil, nil, time.Time{}
 	s.Generation++
 	if isNew {
 		if err := tx.CreateServer(ctx, s); err != nil {

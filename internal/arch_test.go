@@ -18,12 +18,13 @@ const module = "github.com/nomadhub/nomadhub/"
 // drawing says which packages of this module each package may import, tests aside. An entry with a trailing slash speaks for all below. What is not drawn is not allowed.
 var drawing = map[string][]string{
 	"cmd/":      {"*"},
-	"api":       {"httpd", "hub", "auth", "auth/scope"},
-	"web":       {"httpd", "hub", "auth", "auth/scope"},
+	"api":       {"httpd", "hub", "auth", "auth/scope", "profile", "scheduler"},
+	"web":       {"httpd", "hub", "auth", "auth/scope", "profile", "scheduler"},
 	"oauth":     {"httpd", "hub", "auth", "auth/scope"},
 	"httpd":     {"hub"},
 	"store":     {"hub"},
-	"hub":       {"scheduler", "routing", "auth", "auth/scope"},
+	"hub":       {"scheduler", "routing", "auth", "auth/scope", "profile"},
+	"profile":   {"scheduler"},
 	"scheduler": {}, "scheduler/local": {"scheduler"}, "scheduler/nomad": {"scheduler"},
 	"routing": {}, "routing/consul": {"routing"}, "routing/static": {"routing"},
 	"auth": {}, "auth/scope": {}, "auth/": {"auth", "auth/internal/", "secret"},

@@ -56,12 +56,6 @@ type Scheduler interface {
 	Watch(ctx context.Context) iter.Seq2[Event, error]
 }
 
-// LogTailer is the optional ability to show the end of what a server printed.
-type LogTailer interface {
-	// LogTail returns at most the last n lines of the server's standard error and output, oldest first, without escapes.
-	LogTail(ctx context.Context, id string, n int) ([]string, error)
-}
-
 // Spec is one server to run. Free text in it (environment values, Labels) reaches the vendor only as data and comes out literally.
 type Spec struct {
 	// ID names the server for ever: 1 to 40 characters of a-z, 0-9 and hyphen, beginning with a letter or digit.
@@ -94,13 +88,7 @@ type Spec struct {
 	Home string
 
 	Resources Resources
-}
-
-// Resources are what one server may use. Zero means the operator's default.
-type Resources struct {
-	CPU         int   // MHz, reserved
-	MemoryMB    int64 // MiB, reserved
-	MemoryMaxMB int64 // MiB, the hard limit where the scheduler can go above the reservation
+	Workload  Workload
 }
 
 // State is the life of a server in Nomad's words.
@@ -127,8 +115,19 @@ type Status struct {
 	Placement uint64
 	// Reason is a sentence for the user: why the server is dead, or what a pending one waits for. May be empty.
 	Reason string
+	// Cause is Reason for programs; "" if nothing special happened or it is not known.
+	Cause Cause
+	// Node is the name of the server's machine, or "".
+	Node string
+	// Began and Ended are when the server's task began and ended to run, by the machine's clock; zero: not yet, or not known.
+	Began, Ended time.Time
 	// Blocked is true while the scheduler accepted the server and finds no room for it.
 	Blocked bool
+	// Preparing is true while the machine fetches what the server needs (an image, files): its boot has not begun.
+	Preparing bool
+	// LeaveBy is when the server's machine will be emptied by force; zero: it stays. Drained says that an operator is emptying it.
+	LeaveBy time.Time
+	Drained bool
 	// Lost is true while the scheduler has lost contact with the server's machine; the server may still be running.
 	Lost bool
 }
@@ -146,3 +145,28 @@ type Event struct {
 	// Status, if not nil, is the server's status after the event.
 	Status *Status
 }
+
+// Cause says why a server ended or waits, for programs: to offer the next step, to count, and to choose an icon.
+type Cause string
+
+// The causes that are told apart.
+const (
+	CauseStopped       Cause = "stopped"       // somebody asked the hub to
+	CauseOperator      Cause = "operator"      // an operator stopped or removed it in the cluster
+	CauseImageMissing  Cause = "image-missing" // the registry does not have the image
+	CauseImageRefused  Cause = "image-refused" // the registry refused or could not be reached
+	CausePullSlow      Cause = "pull-slow"     // the image was not there in time
+	CauseDriver        Cause = "driver"        // no machine has the driver, or the driver failed
+	CauseSettings      Cause = "settings"      // a template, variable or secret is missing
+	CauseVolume        Cause = "volume"        // a volume is missing, elsewhere, or cannot be attached
+	CauseConstraint    Cause = "constraint"    // no machine meets a condition
+	CauseExhausted     Cause = "exhausted"     // machines could run it and have no room now
+	CausePort          Cause = "port"          // its port is taken
+	CauseExited        Cause = "exited"        // its program ended by itself
+	CauseOutOfMemory   Cause = "out-of-memory" // it used more than its memory
+	CauseUnhealthy     Cause = "unhealthy"     // it runs and does not answer
+	CausePreempted     Cause = "preempted"     // more important work took its place
+	CauseDrained       Cause = "drained"       // its machine was emptied
+	CauseNodeLost      Cause = "node-lost"     // its machine is gone
+	CauseMisconfigured Cause = "misconfigured" // the cluster does not accept the job as the operator wrote it
+)

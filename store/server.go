@@ -7,29 +7,33 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
 )
 
 const (
 	serverColumns = `s.id, s.user_id, s.name, s.state, s.generation, s.revision, s.created, s.started, s.last_activity,
-		s.options, s.instance, s.address, s.placement, s.failure, s.remove`
+		s.options, s.instance, s.address, s.placement, s.failure, s.remove,
+		s.profile, s.queued, s.admitted, s.wait, s.held, s.notice, s.keep_until`
 	serverRows = "SELECT u.name, " + serverColumns + " FROM servers s JOIN users u ON u.id = s.user_id "
 )
 
 // CreateServer implements [hub.ServerStore].
 func (s *Store) CreateServer(ctx context.Context, v hub.Server) error {
-	failure, err := failureText(v.Failure)
+	notes, err := notesOf(v)
 	if err != nil {
 		return err
 	}
 	n, err := s.exec(ctx, "create server", `
 		INSERT INTO servers (id, user_id, name, state, generation, revision, created, started, last_activity,
-			options, instance, address, placement, failure, remove)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
+			options, instance, address, placement, failure, remove, profile, queued, admitted, wait, held, notice, keep_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+		ON CONFLICT DO NOTHING`,
 		args{
 			v.ID, v.UserID, v.Name, string(v.State), v.Generation, v.Revision, micros(v.Created), micros(v.Started),
-			micros(v.LastActivity), optionsText(v.Options), v.Instance, v.Address, int64(v.Placement), failure, v.Remove,
+			micros(v.LastActivity), optionsText(v.Options), v.Instance, v.Address, int64(v.Placement), notes.failure, v.Remove,
+			v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait, notes.held, notes.notice, micros(v.KeepUntil),
 		})
 	if err == nil && n == 0 {
 		err = fmt.Errorf("store: create server: %w", hub.ErrExists)
@@ -39,7 +43,7 @@ func (s *Store) CreateServer(ctx context.Context, v hub.Server) error {
 
 // UpdateServer implements [hub.ServerStore].
 func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, error) {
-	failure, err := failureText(v.Failure)
+	notes, err := notesOf(v)
 	if err != nil {
 		return hub.Server{}, err
 	}
@@ -48,12 +52,14 @@ func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, err
 	err = s.guarded(ctx, func(tx *Store) error {
 		return tx.returning(ctx, "update server", `
 			UPDATE servers AS s SET name = $3, state = $4, generation = $5, started = $6, options = $7, instance = $8,
-				address = $9, placement = $10, failure = $11, remove = $12, revision = revision + 1
+				address = $9, placement = $10, failure = $11, remove = $12, profile = $13, queued = $14, admitted = $15, wait = $16,
+				held = $17, notice = $18, keep_until = $19, revision = revision + 1
 			WHERE id = $1 AND revision = $2
 			RETURNING (SELECT name FROM users WHERE users.id = user_id), `+strings.ReplaceAll(serverColumns, "s.", ""),
 			args{
 				v.ID, v.Revision, v.Name, string(v.State), v.Generation, micros(v.Started), optionsText(v.Options), v.Instance,
-				v.Address, int64(v.Placement), failure, v.Remove,
+				v.Address, int64(v.Placement), notes.failure, v.Remove, v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait,
+				notes.held, notes.notice, micros(v.KeepUntil),
 			}, row.fields(&written)...)
 	})
 	if isNothing(err) {
@@ -174,8 +180,9 @@ func (s *Store) CountServers(ctx context.Context) (map[hub.ServerState]int, erro
 // serverRow holds the columns of a server that need a conversion. A placement is an unsigned number in a signed column, with all its
 // bits.
 type serverRow struct {
-	options, failure string
-	placement        int64
+	options, failure   string
+	wait, held, notice string
+	placement          int64
 }
 
 func (r *serverRow) fields(v *hub.Server) []any {
@@ -183,6 +190,7 @@ func (r *serverRow) fields(v *hub.Server) []any {
 		&v.UserName, &v.ID, &v.UserID, &v.Name, (*string)(&v.State), &v.Generation, &v.Revision,
 		timeOf{&v.Created}, timeOf{&v.Started}, timeOf{&v.LastActivity},
 		textOf{&r.options}, &v.Instance, &v.Address, &r.placement, textOf{&r.failure}, &v.Remove,
+		&v.Profile, timeOf{&v.Queued}, timeOf{&v.Admitted}, textOf{&r.wait}, textOf{&r.held}, textOf{&r.notice}, timeOf{&v.KeepUntil},
 	}
 }
 
@@ -191,12 +199,19 @@ func (r *serverRow) finish(v *hub.Server) error {
 	if r.options != "" {
 		v.Options = json.RawMessage(r.options)
 	}
-	if r.failure == "" {
+	return errors.Join(
+		readNote(r.failure, &v.Failure, v.ID), readNote(r.wait, &v.Wait, v.ID),
+		readNote(r.held, &v.Held, v.ID), readNote(r.notice, &v.Notice, v.ID))
+}
+
+// readNote reads one of the columns that hold JSON; an empty one is nil.
+func readNote[T any](text string, into **T, id string) error {
+	if text == "" {
 		return nil
 	}
-	v.Failure = new(hub.Failure)
-	if err := json.Unmarshal([]byte(r.failure), v.Failure); err != nil {
-		return fmt.Errorf("store: read why server %s failed: %w", v.ID, err)
+	*into = new(T)
+	if err := json.Unmarshal([]byte(text), *into); err != nil {
+		return fmt.Errorf("store: read what was noted of server %s: %w", id, err)
 	}
 	return nil
 }
@@ -205,18 +220,43 @@ func optionsText(options json.RawMessage) any {
 	return null(string(options))
 }
 
-// failureText is what a failure is stored as. Its time is kept as exactly as all times are.
-func failureText(f *hub.Failure) (any, error) {
-	if f == nil {
-		return nil, nil
+// notes are the columns of a server that hold JSON, as text or NULL.
+type notes struct{ failure, wait, held, notice any }
+
+// notesOf writes them. Their times are kept as exactly as all times are.
+func notesOf(v hub.Server) (n notes, err error) {
+	if f := v.Failure; f != nil {
+		kept := *f
+		kept.Time = rounded(kept.Time)
+		n.failure, err = noteText(kept)
 	}
-	kept := *f
-	if !kept.Time.IsZero() {
-		kept.Time = timeToMicros(kept.Time)
+	if w := v.Wait; w != nil && err == nil {
+		kept := *w
+		kept.Since = rounded(kept.Since)
+		n.wait, err = noteText(kept)
 	}
-	b, err := json.Marshal(kept)
+	if v.Held != nil && err == nil {
+		n.held, err = noteText(v.Held)
+	}
+	if v.Notice != nil && err == nil {
+		kept := *v.Notice
+		kept.Time, kept.Until = rounded(kept.Time), rounded(kept.Until)
+		n.notice, err = noteText(kept)
+	}
+	return n, err
+}
+
+func rounded(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return timeToMicros(t)
+}
+
+func noteText(v any) (any, error) {
+	b, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("store: write why a server failed: %w", err)
+		return nil, fmt.Errorf("store: write what is noted of a server: %w", err)
 	}
 	return string(b), nil
 }

@@ -117,9 +117,6 @@ func metadata(own map[string]string, spec scheduler.Spec) map[string]string {
 
 // setResources overrides the operator's defaults with what was asked, where something was.
 func setResources(task *api.Task, ask scheduler.Resources) {
-	if ask == (scheduler.Resources{}) {
-		return
-	}
 	if task.Resources == nil {
 		task.Resources = &api.Resources{}
 	}

@@ -10,7 +10,16 @@ import (
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/scheduler"
 )
+
+// withNotes sets what is noted of a server's present run.
+func withNotes(s *hub.Server) {
+	s.Queued, s.Admitted, s.KeepUntil = noon.Add(3*time.Second), noon.Add(4*time.Second), noon.Add(time.Hour)
+	s.Wait = &hub.Wait{Reason: "None has room.", Resource: "memory", Pool: "gpu", Since: noon, Blocked: true}
+	s.Held = &hub.Held{CPU: 500, Cores: 1.5, MemoryMB: 2048, DiskMB: 300, Devices: map[string]int{"nvidia/gpu": 1}, Pool: "gpu", Image: "lab:1", Node: "n1"}
+	s.Notice = &hub.Notice{Kind: hub.NoticeDrain, Message: "Move.", Time: noon, Until: noon.Add(time.Minute), Evidence: []string{"é"}}
+}
 
 func servers() []test {
 	return []test{
@@ -21,8 +30,13 @@ func servers() []test {
 				Created: noon, Started: noon.Add(time.Second), LastActivity: noon.Add(2 * time.Second),
 				Options:  json.RawMessage(`{"z": 1, "a": "\u0000 ü", "big": 12345678901234567890}`),
 				Instance: "alloc", Address: "[2001:db8::1]:8888", Placement: math.MaxUint64,
-				Failure: &hub.Failure{Message: "It ended.", Log: []string{"one", "", "tw\x00o"}, Time: noon}, Remove: true,
+				Failure: &hub.Failure{
+					Message: "It ended.", Log: []string{"one", "", "tw\x00o"}, Time: noon, Cause: scheduler.CauseExited,
+					Offer: json.RawMessage(`{"profile":"large"}`), Evidence: []string{"no kernel ran"},
+				},
+				Remove: true, Profile: "small",
 			}
+			withNotes(&want)
 			f.must(f.store.CreateServer(f.ctx, want))
 			want.UserName = "ada"
 			byID, err := f.store.ServerByID(f.ctx, want.ID)
@@ -66,8 +80,9 @@ func servers() []test {
 			change := hub.Server{
 				ID: before.ID, UserID: bob.ID, UserName: "bob", Name: "renamed", State: hub.Starting, Generation: 1,
 				Created: noon.Add(time.Hour), Started: noon, LastActivity: noon.Add(time.Hour), Options: json.RawMessage(`{"a":1}`),
-				Instance: "i", Address: "h:1", Placement: 5, Failure: &hub.Failure{Message: "m", Time: noon}, Remove: true,
+				Instance: "i", Address: "h:1", Placement: 5, Failure: &hub.Failure{Message: "m", Time: noon}, Remove: true, Profile: "large",
 			}
+			withNotes(&change)
 			want := change
 			want.UserID, want.UserName, want.Created, want.LastActivity, want.Revision = ada.ID, "ada", noon, noon, 1
 			got, err := f.store.UpdateServer(f.ctx, change)
@@ -78,6 +93,7 @@ func servers() []test {
 			f.same("the server", got, want)
 
 			got.Options, got.Failure, got.Started, got.Remove, got.Instance = nil, nil, time.Time{}, false, ""
+			got.Wait, got.Held, got.Notice, got.Queued, got.Admitted, got.KeepUntil = nil, nil, nil, time.Time{}, time.Time{}, time.Time{}
 			cleared, err := f.store.UpdateServer(f.ctx, got)
 			f.must(err)
 			got.Revision = 2
