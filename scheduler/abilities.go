@@ -155,3 +155,25 @@ type VolumeKeeper interface {
 	// DeleteVolume deletes the volume with everything in it. Deleting the unknown is nil; one in use is a *RejectedError.
 	DeleteVolume(ctx context.Context, kind MountKind, id string) error
 }
+
+// WarmImage is an image that machines of a pool keep, so that a start need not wait until it is pulled.
+type WarmImage struct {
+	Driver string // docker or podman
+	Image  string
+	Pool   string // the node pool; "" is the cluster's default
+}
+
+// Warmth says how far an image is kept.
+type Warmth struct {
+	WarmImage
+	Nodes int // machines that could run it
+	Ready int // of which have it
+}
+
+// Warmer can keep images on machines.
+type Warmer interface {
+	// Warm makes the machines keep exactly these images, and lets go of those of earlier calls. Calling it again changes nothing.
+	Warm(ctx context.Context, images []WarmImage) error
+	// Warmth reports the images of the last call to Warm, whichever process made it.
+	Warmth(ctx context.Context) ([]Warmth, error)
+}
