@@ -228,7 +228,7 @@ func waitFor(t *testing.T, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(10 * time.Second); !condition(); {
+	for deadline := time.After(60 * time.Second); !condition(); {
 		select {
 		case <-tick.C:
 		case <-deadline:

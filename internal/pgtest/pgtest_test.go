@@ -151,7 +151,7 @@ func TestServerEndsWithAKilledParent(t *testing.T) {
 	}
 	_ = cmd.Wait()
 
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for {
 		conn, err := pgx.Connect(t.Context(), url)
 		if err != nil {

@@ -189,7 +189,7 @@ func eventually(t *testing.T, sentence string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(20 * time.Second); !condition(); {
+	for deadline := time.After(60 * time.Second); !condition(); {
 		select {
 		case <-tick.C:
 		case <-deadline:

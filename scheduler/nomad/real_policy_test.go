@@ -67,7 +67,7 @@ func (c *cluster) withPolicy(t *testing.T, name, rules string) *api.Client {
 // everything does all that a hub does with one server, and returns the first error.
 func (c *cluster) everything(t *testing.T, options nomad.Options) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
 	options.Variables["command"], options.Variables["args"] = "/bin/sleep", `["60"]`
 	s := open(t, options)

@@ -277,7 +277,7 @@ func TestFailingLogin(t *testing.T) {
 	// The token lives one second. Half a second later logins fail, but it is still good, and in use until it ends.
 	f.change(func() { f.login = func(w http.ResponseWriter) { answer(w, 503, `{"errors":["Vault is sealed"]}`) } })
 	logins, sealed := f.logins, false
-	for deadline := time.Now().Add(5 * time.Second); !sealed && time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !sealed && time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
 		_, err := store.Get(t.Context(), "x")
 		sealed = errors.Is(err, secret.ErrUnavailable)
 		if err != nil && !sealed {
