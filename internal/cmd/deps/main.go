@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/nomadhub/nomadhub/internal/deps"
+	"github.com/nomadhub/nomadhub/internal/dockerd"
 	"github.com/nomadhub/nomadhub/internal/pgtest"
 )
 
@@ -38,6 +39,7 @@ type need struct {
 
 func needs() map[string]need {
 	return map[string]need{
+		"docker":   {"Docker's engine", dockerd.Installed, dockerd.Packages()},
 		"chromium": {"Chromium", func() error { _, err := deps.FindChromium(); return err }, []string{"chromium"}},
 		"postgres": {"Postgres", pgtest.Installed, []string{"postgresql"}},
 		"compiler": {"A C compiler", func() error { _, err := exec.LookPath("gcc"); return err }, []string{"gcc", "libc6-dev"}},
