@@ -195,3 +195,29 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestBindAddress: where a server listens follows from the network that the jobspec gives it.
+func TestBindAddress(t *testing.T) {
+	t.Parallel()
+	host := "${NOMAD_IP_http}"
+	cases := map[string]struct {
+		mode   string         // of the group's network
+		config map[string]any // of the task, as it comes from JSON
+		want   string
+	}{
+		"the machine's network":      {"", nil, host},
+		"the same, by name":          {"host", map[string]any{"command": "x"}, host},
+		"Nomad's bridge":             {"bridge", nil, "0.0.0.0"},
+		"a network of the operator":  {"cni/notebooks", nil, "0.0.0.0"},
+		"a published port":           {"", map[string]any{"ports": []any{"debug", "http"}}, "0.0.0.0"},
+		"a published port, by name":  {"host", map[string]any{"ports": []any{"http"}, "network_mode": "notebooks"}, "0.0.0.0"},
+		"another port is published":  {"", map[string]any{"ports": []any{"debug"}}, host},
+		"on the machine's by driver": {"", map[string]any{"ports": []any{"http"}, "network_mode": "host"}, host},
+	}
+	for name, c := range cases {
+		group := &api.TaskGroup{Networks: []*api.NetworkResource{{Mode: c.mode}}}
+		if got := bindAddress(group, &api.Task{Config: c.config}); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

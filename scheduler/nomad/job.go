@@ -56,7 +56,7 @@ func (s *Scheduler) fill(job *api.Job, spec scheduler.Spec) error {
 		if task.Env == nil {
 			task.Env = make(map[string]string)
 		}
-		task.Env[spec.URLVariable] = "http://" + s.opts.BindAddress + ":${NOMAD_ALLOC_PORT_" + portLabel + "}" + spec.URLPath
+		task.Env[spec.URLVariable] = "http://" + cmp.Or(s.opts.BindAddress, bindAddress(group, task)) + ":${NOMAD_ALLOC_PORT_" + portLabel + "}" + spec.URLPath
 	}
 	if s.opts.StopTimeout > 0 {
 		task.KillTimeout = new(s.opts.StopTimeout)
@@ -101,6 +101,24 @@ func hasPort(group *api.TaskGroup) bool {
 	}
 	return false
 }
+
+// bindAddress is where a server must listen to be reached at its port: at the address that the port was allocated on, unless the server has a
+// network of its own, in which that address does not exist.
+func bindAddress(group *api.TaskGroup, task *api.Task) string {
+	for _, network := range group.Networks {
+		if network.Mode == "bridge" || strings.HasPrefix(network.Mode, "cni/") {
+			return allAddresses
+		}
+	}
+	// Drivers of containers publish the ports that their own "ports" names, and only if the container is not on its machine's network.
+	ports, _ := task.Config["ports"].([]any)
+	if slices.Contains(ports, any(portLabel)) && task.Config["network_mode"] != "host" {
+		return allAddresses
+	}
+	return "${NOMAD_IP_" + portLabel + "}"
+}
+
+const allAddresses = "0.0.0.0"
 
 // metadata adds the server's own to the operator's.
 func metadata(own map[string]string, spec scheduler.Spec) map[string]string {

@@ -49,8 +49,9 @@ type Options struct {
 
 	// JobPrefix begins the ID of each job and separates several hubs in one namespace; by default "notebook-".
 	JobPrefix string
-	// BindAddress is the host in the URL that a server is told to listen at; by default "${NOMAD_IP_http}", the address that the
-	// port was allocated on. In bridge networks use "0.0.0.0". Nomad replaces its own variables in it.
+	// BindAddress is the host in the URL that a server is told to listen at. By default the jobspec decides: "0.0.0.0" where the server
+	// has a network of its own (the group's mode is bridge or cni, or the task publishes the port), else "${NOMAD_IP_http}", the address
+	// that the port was allocated on. Nomad replaces its own variables in it.
 	BindAddress string
 	// StopTimeout, if not zero, is how long a server may take to end by itself when it is stopped, instead of the jobspec's
 	// kill_timeout.
@@ -81,7 +82,6 @@ var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
 func New(opts Options) (*Scheduler, error) {
 	opts.Namespace = cmp.Or(opts.Namespace, api.DefaultNamespace)
 	opts.JobPrefix = cmp.Or(opts.JobPrefix, "notebook-")
-	opts.BindAddress = cmp.Or(opts.BindAddress, "${NOMAD_IP_http}")
 	opts.StreamSilence = cmp.Or(opts.StreamSilence, 95*time.Second)
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	switch {
