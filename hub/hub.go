@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,8 @@ type Options struct {
 	Admission Admission
 	Notebook  Notebook
 	Limits    Limits
+	// Profiles are what users may choose from; nil: servers are started as Notebook says, whatever their options. See [Hub.SetProfiles].
+	Profiles Profiles
 
 	// ServiceName tells under which name discovery shall find a server; nil: it is not registered.
 	ServiceName func(serverID string) string
@@ -61,6 +64,8 @@ type Notebook struct {
 	PlaceTimeout time.Duration
 	// AnswerTimeout bounds the time from a place to the first answer over HTTP; default 1 minute.
 	AnswerTimeout time.Duration
+	// QueueTimeout bounds how long a start waits for room; default 1 hour.
+	QueueTimeout time.Duration
 	// LocalAccounts runs each server as the local account of its user's name, where the scheduler can.
 	LocalAccounts bool
 	// DefaultURL is where a server's root leads, such as "/lab"; default: the server decides.
@@ -86,6 +91,7 @@ type Hub struct {
 	journals journals
 	activity activityBuffer
 	control  controller
+	profiles atomic.Pointer[Profiles]
 }
 
 // New checks the options. It does no I/O; Run does.
@@ -105,6 +111,7 @@ func New(o Options) (*Hub, error) {
 	o.SessionLifetime = cmp.Or(o.SessionLifetime, 14*24*time.Hour)
 	o.Notebook.PlaceTimeout = cmp.Or(o.Notebook.PlaceTimeout, 2*time.Minute)
 	o.Notebook.AnswerTimeout = cmp.Or(o.Notebook.AnswerTimeout, time.Minute)
+	o.Notebook.QueueTimeout = cmp.Or(o.Notebook.QueueTimeout, time.Hour)
 	o.Limits.ConcurrentStarts = cmp.Or(o.Limits.ConcurrentStarts, 100)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -118,6 +125,9 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{
 		opts: o, store: o.Store, urls: o.URLs, log: o.Logger, now: o.Now,
 		metrics: newMetrics(o.Registerer),
+	}
+	if o.Profiles != nil {
+		h.profiles.Store(&o.Profiles)
 	}
 	h.journals.init()
 	h.activity.init()
