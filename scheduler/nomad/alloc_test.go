@@ -55,17 +55,18 @@ func TestReasons(t *testing.T) {
 		state      scheduler.State
 		lost       bool
 		reason     string
+		cause      scheduler.Cause
 	}{
-		{name: "exit code", file: "exit-3", job: live, state: scheduler.Dead, reason: "The server ended with exit code 3."},
-		{name: "by itself", file: "exit-0", job: live, state: scheduler.Dead, reason: "The server ended by itself (exit code 0)."},
-		{name: "a crash stays one when the hub stops the job", file: "exit-3", job: byHub, state: scheduler.Dead, reason: "The server ended with exit code 3."},
-		{name: "killed", file: "signal-9", job: live, state: scheduler.Dead, reason: "The server was killed (signal 9); most often that means that its machine ran out of memory."},
-		{name: "signal", file: "signal-11", job: live, state: scheduler.Dead, reason: "The server was ended by signal 11."},
-		{name: "no program", file: "no-program", job: live, state: scheduler.Dead, reason: "The server's program was not found on its machine, or may not be run there (exit code 127). An operator must mend that."},
-		{name: "driver", file: "no-account", job: live, state: scheduler.Dead, reason: `The server could not be started: Failed driver config validation: failed to identify user "no-such-account": user: unknown user no-such-account.`},
+		{name: "exit code", file: "exit-3", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server ended with exit code 3."},
+		{name: "by itself", file: "exit-0", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server ended by itself (exit code 0)."},
+		{name: "a crash stays one when the hub stops the job", file: "exit-3", job: byHub, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server ended with exit code 3."},
+		{name: "killed", file: "signal-9", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server was killed (signal 9); most often that means that its machine ran out of memory."},
+		{name: "signal", file: "signal-11", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server was ended by signal 11."},
+		{name: "no program", file: "no-program", job: live, state: scheduler.Dead, cause: scheduler.CauseMisconfigured, reason: "The server's program was not found on its machine, or may not be run there (exit code 127). An operator must mend that."},
+		{name: "driver", file: "no-account", job: live, state: scheduler.Dead, cause: scheduler.CauseMisconfigured, reason: `There is no account "no-such-account" for the server on its machine or in its image. An operator must create it or name another one.`},
 		{
 			name: "no access to Consul", file: "no-account", job: live, state: scheduler.Dead,
-			reason: "The server's machine could not get access to Consul for it. Try again in a moment, or tell the administrator. Nomad says: Failed to setup alloc: ",
+			reason: "The server's machine could not get access to Consul for it. Try again in a moment, or tell the administrator. Nomad says: Failed to derive Consul token",
 			change: func(_ *testing.T, a *api.Allocation) {
 				a.TaskStates["notebook"].Events = []*api.TaskEvent{{
 					Type: api.TaskSetupFailure,
@@ -74,25 +75,25 @@ func TestReasons(t *testing.T) {
 				}}
 			},
 		},
-		{name: "template", file: "bad-template", job: live, state: scheduler.Dead, reason: "The server could not be prepared: Template failed: "},
-		{name: "artifact", file: "no-artifact", job: live, state: scheduler.Dead, reason: "Files that the server needs could not be downloaded: Failed to download artifact"},
-		{name: "stopped by an operator", file: "operator-stop", job: byOperator, state: scheduler.Dead, reason: "An operator stopped the server in Nomad. Start it again, or ask them why."},
-		{name: "stopped by the hub", file: "operator-stop", job: byHub, state: scheduler.Dead, reason: "The server was stopped."},
-		{name: "allocation stopped by an operator", file: "operator-stop", job: live, state: scheduler.Dead, reason: "An operator stopped the server in Nomad. Start it again, or ask them why."},
+		{name: "template", file: "bad-template", job: live, state: scheduler.Dead, cause: scheduler.CauseSettings, reason: "The server could not be prepared: a setting or a secret of it is missing. Tell the administrator. Nomad says: Template failed: "},
+		{name: "artifact", file: "no-artifact", job: live, state: scheduler.Dead, cause: scheduler.CauseSettings, reason: "Files that the server needs could not be downloaded. Try again, or tell the administrator. Nomad says: Failed to download artifact"},
+		{name: "stopped by an operator", file: "operator-stop", job: byOperator, state: scheduler.Dead, cause: scheduler.CauseOperator, reason: "An operator stopped the server in Nomad. Start it again, or ask them why."},
+		{name: "stopped by the hub", file: "operator-stop", job: byHub, state: scheduler.Dead, cause: scheduler.CauseStopped, reason: "The server was stopped."},
+		{name: "allocation stopped by an operator", file: "operator-stop", job: live, state: scheduler.Dead, cause: scheduler.CauseOperator, reason: "An operator stopped the server in Nomad. Start it again, or ask them why."},
 		{
 			name: "replaced", file: "operator-stop", job: jobView{id: "a", generation: 1, stopped: true, ending: endingReplace},
-			state: scheduler.Dead, reason: "The server was replaced by a newer start of it.",
+			state: scheduler.Dead, cause: scheduler.CauseStopped, reason: "The server was replaced by a newer start of it.",
 		},
 		{
 			name: "purged", file: "operator-stop", job: jobView{id: "a", generation: 1, stopped: true, purged: true},
-			state: scheduler.Dead, reason: "The server's job was removed from Nomad. Start the server again.",
+			state: scheduler.Dead, cause: scheduler.CauseOperator, reason: "The server's job was removed from Nomad. Start the server again.",
 		},
 		{
-			name: "drained", file: "operator-stop", job: live, state: scheduler.Dead, reason: "An operator emptied the server's machine node-1. Start the server again.",
+			name: "drained", file: "operator-stop", job: live, state: scheduler.Dead, cause: scheduler.CauseDrained, reason: "An operator emptied the server's machine node-1. Start the server again.",
 			change: func(_ *testing.T, a *api.Allocation) { a.DesiredDescription = "alloc is being migrated" },
 		},
 		{
-			name: "out of memory", file: "exit-3", job: live, state: scheduler.Dead,
+			name: "out of memory", file: "exit-3", job: live, state: scheduler.Dead, cause: scheduler.CauseOutOfMemory,
 			reason: "The server was ended because it used more than its 3 GB of memory. Start it with more memory.",
 			change: func(t *testing.T, a *api.Allocation) {
 				terminatedEvent(t, a).Details["oom_killed"] = "true"
@@ -100,7 +101,7 @@ func TestReasons(t *testing.T) {
 			},
 		},
 		{
-			name: "machine lost", file: "operator-stop", job: live, state: scheduler.Dead,
+			name: "machine lost", file: "operator-stop", job: live, state: scheduler.Dead, cause: scheduler.CauseNodeLost,
 			reason: "The server's machine node-1 was lost, and the server with it.",
 			change: func(_ *testing.T, a *api.Allocation) { a.ClientStatus = api.AllocClientStatusLost },
 		},
@@ -110,23 +111,23 @@ func TestReasons(t *testing.T) {
 			change: func(_ *testing.T, a *api.Allocation) { a.ClientStatus = api.AllocClientStatusUnknown },
 		},
 		{
-			name: "preempted", file: "operator-stop", job: live, state: scheduler.Dead, reason: "The server had to make room for more important work.",
+			name: "preempted", file: "operator-stop", job: live, state: scheduler.Dead, cause: scheduler.CausePreempted, reason: "The server had to make room for more important work.",
 			change: func(_ *testing.T, a *api.Allocation) { a.DesiredStatus = api.AllocDesiredStatusEvict },
 		},
 		{
-			name: "a failed helper task before the server", file: "exit-0", job: live, state: scheduler.Dead, reason: "The server ended with exit code 3.",
+			name: "a failed helper task before the server", file: "exit-0", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The task prepare beside the server failed. It ended with exit code 3.",
 			change: func(t *testing.T, a *api.Allocation) {
 				a.TaskStates["prepare"] = recorded(t, "exit-3").TaskStates["notebook"]
 			},
 		},
 		{
-			name: "no word of any task", file: "exit-0", job: live, state: scheduler.Dead, reason: "The server failed: Failed tasks.",
+			name: "no word of any task", file: "exit-0", job: live, state: scheduler.Dead, reason: "The server failed, and Nomad gives no reason.",
 			change: func(_ *testing.T, a *api.Allocation) {
 				a.TaskStates, a.ClientStatus, a.ClientDescription = nil, api.AllocClientStatusFailed, "Failed tasks"
 			},
 		},
 		{
-			name: "waits for its variable", file: "exit-0", job: live, state: scheduler.Pending, reason: "The server waits for its settings: Missing: nomad.var.block(nomad/jobs/x).",
+			name: "waits for its variable", file: "exit-0", job: live, state: scheduler.Pending, cause: scheduler.CauseSettings, reason: "The server waits for its settings. If it does not go on within a minute, tell the administrator. Nomad says: Missing: nomad.var.block(nomad/jobs/x).",
 			change: func(_ *testing.T, a *api.Allocation) {
 				a.ClientStatus = api.AllocClientStatusPending
 				a.TaskStates["notebook"].Events = []*api.TaskEvent{{Type: "Template", DisplayMessage: "Missing: nomad.var.block(nomad/jobs/x)"}}
@@ -140,9 +141,9 @@ func TestReasons(t *testing.T) {
 			if c.change != nil {
 				c.change(t, alloc)
 			}
-			got := status(c.job, viewOfAlloc(alloc), "")
-			if got.State != c.state || got.Lost != c.lost || !strings.HasPrefix(got.Reason, c.reason) || !oneSentence.MatchString(got.Reason) {
-				t.Errorf("got %+v, want %s with the reason %q", got, c.state, c.reason)
+			got := status(c.job, viewOfAlloc(alloc), why{})
+			if got.State != c.state || got.Lost != c.lost || got.Cause != c.cause || !strings.HasPrefix(got.Reason, c.reason) || !oneSentence.MatchString(got.Reason) {
+				t.Errorf("got %+v, want %s because of %q with the reason %q", got, c.state, c.cause, c.reason)
 			}
 			if got.Instance != alloc.ID || got.Placement != alloc.CreateIndex || !strings.HasPrefix(got.Address, "127.0.0.1:") {
 				t.Errorf("instance, placement, address: %+v", got)
@@ -197,22 +198,22 @@ func TestBlockedReasons(t *testing.T) {
 		},
 		"a dimension of a newer Nomad": {
 			api.AllocationMetric{NodesEvaluated: 2, NodesExhausted: 2, DimensionExhausted: map[string]int{"devices: no devices match request": 2}},
-			"Waiting for a machine: devices: no devices match request asked, none of 2 nodes has it free.",
+			"Waiting for a machine: a device asked, none of 2 nodes has it free.",
 		},
 		"condition": {
 			api.AllocationMetric{NodesEvaluated: 2, NodesFiltered: 2, ConstraintFiltered: map[string]int{"missing drivers": 2}},
-			"Waiting for a machine: none of 2 nodes fulfils the job's condition: missing drivers.",
+			"Waiting for a machine: none of 2 nodes has the driver that runs it. An operator must install it, or choose another one.",
 		},
 		"nobody": {api.AllocationMetric{}, "Waiting for a machine: none is ready that may run notebooks."},
 		"quota":  {api.AllocationMetric{NodesEvaluated: 1, QuotaExhausted: []string{"memory exhausted"}}, "Waiting for a machine: the quota is used up (memory exhausted)."},
 	}
 	for name, c := range cases {
-		if diff := cmp.Diff(c.want, blockedReason(map[string]*api.AllocationMetric{"notebook": &c.metric})); diff != "" {
+		if diff := cmp.Diff(c.want, blockedReason(map[string]*api.AllocationMetric{"notebook": &c.metric}).reason); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if got := blockedReason(nil); got != "" {
-		t.Errorf("a place was found, and the reason is %q", got)
+	if got := blockedReason(nil); got != (why{}) {
+		t.Errorf("a place was found, and the reason is %+v", got)
 	}
 }
 

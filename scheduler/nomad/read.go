@@ -28,10 +28,10 @@ func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, er
 		if !ok {
 			return scheduler.Status{}, scheduler.ErrNotFound
 		}
-		return status(view, alloc, ""), nil
+		return status(view, alloc, why{}), nil
 	}
 	view := viewOfJob(job)
-	var blocked string
+	var blocked why
 	if !view.stopped && !view.owns(alloc) {
 		if blocked, err = s.blockedReasonOf(ctx, id); err != nil {
 			return scheduler.Status{}, err
@@ -76,17 +76,17 @@ func orphan(alloc *allocView) (jobView, bool) {
 }
 
 // blockedReasonOf looks for an evaluation of the job that found no place, in the newest that says anything.
-func (s *Scheduler) blockedReasonOf(ctx context.Context, id string) (string, error) {
+func (s *Scheduler) blockedReasonOf(ctx context.Context, id string) (why, error) {
 	evals, _, err := s.client.Jobs().Evaluations(s.jobID(id), s.query(ctx))
 	if err = translate(ctx, "listing the server's evaluations", err); err != nil && !errors.Is(err, scheduler.ErrNotFound) {
-		return "", err
+		return why{}, err
 	}
 	for _, eval := range evals {
 		if eval.Status == api.EvalStatusBlocked {
 			return blockedReason(eval.FailedTGAllocs), nil
 		}
 	}
-	return "", nil
+	return why{}, nil
 }
 
 // List implements scheduler.Scheduler. It asks Nomad for all jobs and for all allocations once, and for the blocked evaluations
@@ -119,7 +119,7 @@ func (s *Scheduler) List(ctx context.Context) ([]scheduler.Status, error) {
 			return nil, err
 		}
 		if view, ok := orphan(full); ok {
-			all = append(all, status(view, full, ""))
+			all = append(all, status(view, full, why{}))
 		}
 	}
 	slices.SortFunc(all, func(a, b scheduler.Status) int { return strings.Compare(a.ID, b.ID) })
@@ -163,8 +163,8 @@ func (s *Scheduler) listAllocs(ctx context.Context) (map[string]*allocView, erro
 	return newest, nil
 }
 
-// listBlocked returns a sentence for each job that Nomad finds no place for.
-func (s *Scheduler) listBlocked(ctx context.Context, views []jobView, newest map[string]*allocView) (map[string]string, error) {
+// listBlocked tells why for each job that Nomad finds no place for.
+func (s *Scheduler) listBlocked(ctx context.Context, views []jobView, newest map[string]*allocView) (map[string]why, error) {
 	placeless := func(view jobView) bool { return !view.stopped && !view.owns(newest[s.jobID(view.id)]) }
 	if !slices.ContainsFunc(views, placeless) {
 		return nil, nil
@@ -175,7 +175,7 @@ func (s *Scheduler) listBlocked(ctx context.Context, views []jobView, newest map
 	if err != nil {
 		return nil, translate(ctx, "listing evaluations", err)
 	}
-	blocked := make(map[string]string, len(evals))
+	blocked := make(map[string]why, len(evals))
 	for _, eval := range evals {
 		blocked[eval.JobID] = blockedReason(eval.FailedTGAllocs)
 	}

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
 )
 
 // The task events that this package tells apart beside those that Nomad's client package names.
@@ -16,45 +18,60 @@ const (
 	eventOOMKey   = "oom_killed"
 )
 
+// why is a reason for people together with its cause for programs. Its zero value says nothing.
+type why struct {
+	reason string
+	cause  scheduler.Cause
+}
+
+func (w why) apart() (string, scheduler.Cause) { return w.reason, w.cause }
+
 // endingReason says why a job without an allocation of its own ended.
-func endingReason(job jobView) string {
+func endingReason(job jobView) why {
 	switch {
 	case job.ending == endingReplace:
-		return "The server was replaced by a newer start of it."
+		return why{"The server was replaced by a newer start of it.", scheduler.CauseStopped}
 	case job.ending != "":
-		return "The server was stopped."
+		return why{"The server was stopped.", scheduler.CauseStopped}
 	case job.purged:
-		return "The server's job was removed from Nomad. Start the server again."
+		return why{"The server's job was removed from Nomad. Start the server again.", scheduler.CauseOperator}
 	}
-	return "An operator stopped the server in Nomad. Start it again, or ask them why."
+	return byOperator()
+}
+
+func byOperator() why {
+	return why{"An operator stopped the server in Nomad. Start it again, or ask them why.", scheduler.CauseOperator}
 }
 
 // deadReason says why a server ended: its own end first, then what was done to it.
-func deadReason(job jobView, alloc *allocView) string {
+func deadReason(job jobView, alloc *allocView) why {
 	if alloc.clientStatus == api.AllocClientStatusLost {
-		return "The server's machine" + named(alloc.node) + " was lost, and the server with it. Start it again; what was not saved may be gone."
+		return why{
+			"The server's machine" + named(alloc.node) + " was lost, and the server with it. Start it again; what was not saved may be gone.",
+			scheduler.CauseNodeLost,
+		}
 	}
 	if alloc.preempted || alloc.desiredStatus == api.AllocDesiredStatusEvict {
-		return "The server had to make room for more important work. Start it again; it waits until there is room."
+		return why{"The server had to make room for more important work. Start it again; it waits until there is room.", scheduler.CausePreempted}
 	}
-	if reason := taskReason(alloc); reason != "" {
-		return reason
+	if ended := taskReason(alloc); ended != (why{}) {
+		return ended
 	}
 	switch {
 	case job.stopped || job.purged:
 		return endingReason(job)
 	case alloc.rescheduledOrMoving || strings.Contains(alloc.desiredDescription, "migrat"):
-		return "An operator emptied the server's machine" + named(alloc.node) + ". Start the server again."
+		return why{"An operator emptied the server's machine" + named(alloc.node) + ". Start the server again.", scheduler.CauseDrained}
 	case alloc.desiredStatus == api.AllocDesiredStatusStop:
-		return "An operator stopped the server in Nomad. Start it again, or ask them why."
+		return byOperator()
 	case alloc.clientStatus == api.AllocClientStatusComplete:
-		return "The server ended by itself."
+		return why{"The server ended by itself.", scheduler.CauseExited}
 	}
-	return "The server failed: " + sentence(withDefault(alloc.clientDescription, "Nomad gives no reason"))
+	return allocFailure(alloc.clientDescription)
 }
 
-// taskReason finds the task that ended the allocation by itself, or returns "" if all were told to end.
-func taskReason(alloc *allocView) string {
+// taskReason finds the task that ended the allocation by itself, or returns nothing if all were told to end.
+func taskReason(alloc *allocView) why {
 	names := make([]string, 0, len(alloc.tasks))
 	for name := range alloc.tasks {
 		names = append(names, name)
@@ -71,66 +88,80 @@ func taskReason(alloc *allocView) string {
 		if task == nil || (!task.Failed && name != taskName) {
 			continue
 		}
-		if reason := endOfTask(task.Events, alloc.memoryLimits[name]); reason != "" {
-			return reason
+		if ended := endOfTask(task.Events, alloc.memoryLimits[name]); ended != (why{}) {
+			return ended.ofTask(name, len(names))
 		}
 	}
-	return ""
+	return why{}
 }
 
-// endOfTask reads a task's events from the oldest and returns the first that says why it ended by itself. Once Nomad began to kill
-// the task for an outside reason, its end says nothing more.
-func endOfTask(events []*api.TaskEvent, memoryLimit int64) string {
+// ofTask names the task that failed, where it is not the server itself.
+func (w why) ofTask(name string, tasks int) why {
+	if name == taskName || tasks == 1 {
+		return w
+	}
+	w.reason = "The task " + strings.ToValidUTF8(name, "") + " beside the server failed. " + strings.Replace(w.reason, "The server", "It", 1)
+	return w
+}
+
+// endOfTask reads a task's events from the oldest and returns the one that says why it ended by itself: the first since it was last
+// started again. Once Nomad began to kill the task for an outside reason, its end says nothing more.
+func endOfTask(events []*api.TaskEvent, memoryLimit int64) (ended why) {
 	for _, event := range events {
-		if event == nil {
+		if event == nil || (ended != (why{}) && event.Type != api.TaskRestarting) {
 			continue
 		}
 		switch event.Type {
+		case api.TaskRestarting:
+			ended = why{}
 		case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation:
-			return notStarted(sentence(told(event)))
+			ended = notStarted(told(event))
 		case api.TaskArtifactDownloadFailed:
-			return "Files that the server needs could not be downloaded: " + sentence(told(event))
+			ended = why{"Files that the server needs could not be downloaded. Try again, or tell the administrator. " + nomadSays(told(event)), scheduler.CauseSettings}
 		case api.TaskTerminated:
-			return terminated(event, memoryLimit)
+			ended = terminated(event, memoryLimit)
 		case api.TaskKilling:
 			// A template or a hook that fails for good kills its own task, and says so in the same event.
-			if event.Details["fails_task"] == "true" || event.FailsTask {
-				return "The server could not be prepared: " + sentence(told(event))
+			if event.Details["fails_task"] != "true" && !event.FailsTask {
+				return why{}
 			}
-			return ""
+			ended = notPrepared(told(event))
 		}
 	}
-	return ""
+	return ended
 }
 
-// notStarted tells why a task never ran, and what to do where that is known.
-func notStarted(nomadSays string) string {
-	if strings.Contains(nomadSays, `hook "consul"`) { // it fetches the pass with which the server is registered
-		return "The server's machine could not get access to Consul for it. Try again in a moment, or tell the administrator. Nomad says: " + nomadSays
-	}
-	return "The server could not be started: " + nomadSays
-}
-
-func terminated(event *api.TaskEvent, memoryLimit int64) string {
+func terminated(event *api.TaskEvent, memoryLimit int64) why {
 	exit, signal := detail(event, "exit_code", event.ExitCode), detail(event, "signal", event.Signal)
+	exited := func(text string) why { return why{text, scheduler.CauseExited} }
 	switch {
 	case event.Details[eventOOMKey] == "true":
-		if memoryLimit > 0 {
-			return fmt.Sprintf("The server was ended because it used more than its %s of memory. Start it with more memory.", megabytes(memoryLimit))
-		}
-		return "The server was ended because it used too much memory. Start it with more memory."
+		return outOfMemory(memoryLimit)
 	case signal == "9" || exit == "137":
-		return "The server was killed (signal 9); most often that means that its machine ran out of memory."
+		return exited("The server was killed (signal 9); most often that means that its machine ran out of memory. Start it with more memory.")
 	case signal != "" && signal != "0":
-		return "The server was ended by signal " + signal + "."
+		return exited("The server was ended by signal " + signal + ". Its last lines may tell why.")
 	case exit == "0":
-		return "The server ended by itself (exit code 0)."
+		return exited("The server ended by itself (exit code 0). Start it again.")
 	case exit == "126" || exit == "127": // what every shell says of a program that it could not run
-		return "The server's program was not found on its machine, or may not be run there (exit code " + exit + "). An operator must mend that."
+		return why{
+			"The server's program was not found on its machine, or may not be run there (exit code " + exit + "). An operator must mend that.",
+			scheduler.CauseMisconfigured,
+		}
 	case event.Message != "" && !strings.Contains(event.Message, "exit"): // drivers like to repeat the code
-		return "The server ended with exit code " + exit + ": " + sentence(event.Message)
+		return exited("The server ended with exit code " + exit + ": " + sentence(plain(event.Message)))
 	}
-	return "The server ended with exit code " + exit + "."
+	return exited("The server ended with exit code " + exit + ". Its last lines may tell why.")
+}
+
+func outOfMemory(limit int64) why {
+	if limit > 0 {
+		return why{
+			fmt.Sprintf("The server was ended because it used more than its %s of memory. Start it with more memory.", megabytes(limit)),
+			scheduler.CauseOutOfMemory,
+		}
+	}
+	return why{"The server was ended because it used too much memory. Start it with more memory.", scheduler.CauseOutOfMemory}
 }
 
 // detail returns what an event says of itself under that key; the field of the same meaning is older.
@@ -139,16 +170,16 @@ func detail(event *api.TaskEvent, key string, older int) string {
 }
 
 // waitingReason says what a placed server waits for, where Nomad says so.
-func waitingReason(alloc *allocView) string {
+func waitingReason(alloc *allocView) why {
 	for _, task := range alloc.tasks {
 		if task == nil || len(task.Events) == 0 {
 			continue
 		}
 		if last := task.Events[len(task.Events)-1]; last != nil && last.Type == eventTemplate {
-			return message(last)
+			return missingSettings(told(last))
 		}
 	}
-	return ""
+	return why{}
 }
 
 // message translates a task event into a sentence for a progress page; "" for what tells a user nothing.
@@ -163,7 +194,7 @@ func message(event *api.TaskEvent) string {
 	case api.TaskStarted:
 		return "The server's process was started."
 	case api.TaskTerminated:
-		return terminated(event, 0)
+		return terminated(event, 0).reason
 	case api.TaskKilling:
 		return "The server is being stopped."
 	case api.TaskKilled:
@@ -171,15 +202,15 @@ func message(event *api.TaskEvent) string {
 	case api.TaskRestarting, api.TaskRestartSignal:
 		return "The server is being started again."
 	case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation, api.TaskArtifactDownloadFailed:
-		return endOfTask([]*api.TaskEvent{event}, 0)
+		return endOfTask([]*api.TaskEvent{event}, 0).reason
 	case eventTemplate:
-		return "The server waits for its settings: " + sentence(told(event))
+		return missingSettings(told(event)).reason
 	case api.TaskClientReconnected:
 		return "The server's machine is back."
 	case api.TaskNotRestarting, api.TaskLeaderDead, api.TaskSiblingFailed:
 		return ""
 	}
-	return sentence(told(event))
+	return sentence(plain(told(event)))
 }
 
 // told returns Nomad's own words for an event.

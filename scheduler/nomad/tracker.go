@@ -76,7 +76,7 @@ func (t *tracker) jobEvent(kind string, job *api.Job) []scheduler.Event {
 	if !began {
 		return nil
 	}
-	current := status(view, tracked.newest, "")
+	current := status(view, tracked.newest, why{})
 	text := "Nomad has accepted the server."
 	if view.stopped {
 		text = withDefault(current.Reason, "The server is being stopped.")
@@ -126,7 +126,7 @@ func (t *tracker) allocEvent(a *api.Allocation) []scheduler.Event {
 	}
 	alloc := viewOfAlloc(a)
 	view := tracked.generationOf(alloc)
-	current := status(view, alloc, "")
+	current := status(view, alloc, why{})
 	events := tracked.tell(alloc, view)
 	if tracked.newest == nil || tracked.newest.created <= alloc.created {
 		tracked.newest, tracked.blocked = alloc, ""
@@ -188,13 +188,13 @@ func (t *tracker) evalEvent(eval *api.Evaluation) []scheduler.Event {
 		return nil
 	}
 	view := tracked.generations[len(tracked.generations)-1]
-	reason := blockedReason(eval.FailedTGAllocs)
-	if view.stopped || view.owns(tracked.newest) || reason == "" || reason == tracked.blocked {
+	blocked := blockedReason(eval.FailedTGAllocs)
+	if view.stopped || view.owns(tracked.newest) || blocked == (why{}) || blocked.reason == tracked.blocked {
 		return nil
 	}
-	tracked.blocked = reason
-	current := status(view, tracked.newest, reason)
-	return []scheduler.Event{newEvent(view, time.Unix(0, eval.ModifyTime), reason, &current)}
+	tracked.blocked = blocked.reason
+	current := status(view, tracked.newest, blocked)
+	return []scheduler.Event{newEvent(view, time.Unix(0, eval.ModifyTime), blocked.reason, &current)}
 }
 
 func newEvent(view jobView, at time.Time, text string, current *scheduler.Status) scheduler.Event {

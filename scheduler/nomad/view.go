@@ -108,29 +108,32 @@ func (v *allocView) takeResources(r *api.AllocatedResources) {
 	}
 }
 
-// status says what the newest allocation (or none) makes of a job. blocked is a sentence while Nomad finds no place, else "".
-func status(job jobView, alloc *allocView, blocked string) scheduler.Status {
+// status says what the newest allocation (or none) makes of a job. blocked tells why Nomad finds no place, or is zero.
+func status(job jobView, alloc *allocView, blocked why) scheduler.Status {
 	st := scheduler.Status{ID: job.id, Generation: job.generation, State: scheduler.Pending}
 	if !job.owns(alloc) {
 		switch {
 		case job.stopped:
-			st.State, st.Reason = scheduler.Dead, endingReason(job)
-		case blocked != "":
-			st.Blocked, st.Reason = true, blocked
+			st.State = scheduler.Dead
+			st.Reason, st.Cause = endingReason(job).apart()
+		case blocked != why{}:
+			st.Blocked = true
+			st.Reason, st.Cause = blocked.apart()
 		}
 		return st
 	}
 	st.Instance, st.Address, st.Placement = alloc.id, alloc.address, alloc.created
 	switch {
 	case isTerminal(alloc.clientStatus):
-		st.State, st.Reason = scheduler.Dead, deadReason(job, alloc)
+		st.State = scheduler.Dead
+		st.Reason, st.Cause = deadReason(job, alloc).apart()
 	case alloc.clientStatus == api.AllocClientStatusUnknown:
 		st.State, st.Lost = scheduler.Running, true
 		st.Reason = "The contact with the server's machine" + named(alloc.node) + " is lost; the server may still be running there."
 	case alloc.clientStatus == api.AllocClientStatusRunning:
 		st.State = scheduler.Running
 	default:
-		st.Reason = waitingReason(alloc)
+		st.Reason, st.Cause = waitingReason(alloc).apart()
 	}
 	return st
 }
