@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -49,6 +50,21 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 // register hands the server to the scheduler with a token of its own. A crash before or after leaves a token that no server holds, or one that the server
 // holds; all of a server's tokens go when it stops.
 func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
+	c, err := h.choiceOf(ctx, w, s)
+	if bad, ok := errors.AsType[*Error](err); ok && bad.Kind == Invalid {
+		return h.fail(ctx, s, "The server cannot be started as it was chosen, since the profiles have changed. "+bad.Message+" Choose again.")
+	}
+	if err != nil {
+		return err
+	}
+	mounts, err := h.mounts(ctx, s, c)
+	if rejected, ok := errors.AsType[*scheduler.RejectedError](err); ok {
+		h.log.WarnContext(ctx, "volumes of a server refused", "server_id", s.ID, "err", rejected.Err)
+		return h.fail(ctx, s, rejected.Reason)
+	}
+	if err != nil {
+		return err
+	}
 	if w.run.secret == "" {
 		secret, err := h.issueServerToken(ctx, s)
 		if err != nil {
@@ -59,7 +75,7 @@ func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 	failpoint("start.before-register")
 	sctx, cancel := context.WithTimeout(ctx, placeTimeLeft(s, h.now(), h.opts.Notebook.PlaceTimeout))
 	defer cancel()
-	err := h.opts.Scheduler.Start(sctx, h.spec(s, w.run.secret))
+	err = h.opts.Scheduler.Start(sctx, h.spec(s, c, mounts, w.run.secret))
 	if rejected, ok := errors.AsType[*scheduler.RejectedError](err); ok {
 		h.log.WarnContext(ctx, "scheduler refused a server", "server_id", s.ID, "err", rejected.Err)
 		return h.fail(ctx, s, rejected.Reason)
@@ -77,20 +93,32 @@ func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 	return nil
 }
 
+// mounts makes sure of the volumes that the choice needs.
+func (h *Hub) mounts(ctx context.Context, s Server, c choice) ([]scheduler.Mount, error) {
+	if len(c.Volumes) == 0 {
+		return nil, nil
+	}
+	failpoint("start.before-volumes")
+	mounts, err := h.claimVolumes(ctx, s, c.user, c.Volumes)
+	if err != nil {
+		return nil, err
+	}
+	failpoint("start.after-volumes")
+	return mounts, h.unchanged(ctx, s)
+}
+
 // spec is what the scheduler is to run.
-func (h *Hub) spec(s Server, secret string) scheduler.Spec {
+func (h *Hub) spec(s Server, c choice, mounts []scheduler.Mount, secret string) scheduler.Spec {
 	path := h.urls.Server(s.UserName, s.Name)
 	env := environment(h.urls, s, h.opts.Notebook.Env)
-	if h.opts.Notebook.DefaultURL != "" {
-		env["JUPYTERHUB_DEFAULT_URL"] = h.opts.Notebook.DefaultURL
-	}
+	maps.Copy(env, c.environment())
 	spec := scheduler.Spec{
 		ID: s.ID, Generation: s.Generation,
 		Labels:      map[string]string{"user": s.UserName, "server": s.Name},
 		Env:         env,
 		Secrets:     map[string]string{"JUPYTERHUB_API_TOKEN": secret, "JPY_API_TOKEN": secret},
 		URLVariable: "JUPYTERHUB_SERVICE_URL", URLPath: path, HealthPath: path + "api",
-		Home: s.UserID, Resources: h.opts.Notebook.Resources,
+		Home: s.UserID, Resources: c.Resources, Workload: c.workload(mounts),
 	}
 	if h.opts.Notebook.LocalAccounts {
 		spec.Owner = s.UserName

@@ -55,6 +55,7 @@ type runMemory struct {
 	published  bool
 	answered   bool
 	placedAt   time.Time
+	choice     *choice   // what it runs; nil: not asked yet
 	secret     string    // the server's token, from its issue to the server's readiness
 	cut        time.Time // when handing the server over was cut short, which the scheduler may still carry out; zero: it was not
 }

@@ -73,6 +73,7 @@ func profileServer(s Server) profile.Server { return profile.Server{ID: s.ID, Na
 type choice struct {
 	profile.Resolved
 	options json.RawMessage // to be kept
+	user    User
 }
 
 // choose finds out what a start with these options runs; nil: those of the last start. An error is an Invalid [Error] that names the option.
@@ -80,7 +81,7 @@ func (h *Hub) choose(u User, s Server, options json.RawMessage) (choice, error) 
 	if options == nil {
 		options = s.Options
 	}
-	c := choice{options: options}
+	c := choice{options: options, user: u}
 	if profiles := h.profilesNow(); profiles != nil {
 		var err error
 		if c.Resolved, err = profiles.Resolve(profileUser(u), profileServer(s), options); err != nil {
@@ -94,6 +95,22 @@ func (h *Hub) choose(u User, s Server, options json.RawMessage) (choice, error) 
 	c.QueueTimeout = cmp.Or(c.QueueTimeout, h.opts.Notebook.QueueTimeout)
 	c.DefaultURL = cmp.Or(c.DefaultURL, h.opts.Notebook.DefaultURL)
 	return c, nil
+}
+
+// choiceOf is what the present start of a server runs, as the profiles say now. The worker keeps it, so that a start goes by one set of profiles.
+func (h *Hub) choiceOf(ctx context.Context, w *worker, s Server) (choice, error) {
+	if w.run.choice != nil {
+		return *w.run.choice, nil
+	}
+	u, err := h.store.UserByID(ctx, s.UserID)
+	if err != nil {
+		return choice{}, err
+	}
+	c, err := h.choose(u, s, nil)
+	if err == nil {
+		w.run.choice = &c
+	}
+	return c, err
 }
 
 func choiceError(err error) error {

@@ -42,9 +42,13 @@ type Server struct {
 	Created  time.Time
 	// Started is when the present or last run was asked for; zero: never started.
 	Started      time.Time
-	LastActivity time.Time       // zero: never
-	Options      json.RawMessage // the last user_options, a JSON object; nil: none
-	Profile      string          // what the present or last run was started with; "" before the first, and where there are no profiles
+	LastActivity time.Time // zero: never
+	// LastUsed is when somebody last used it, apart from what its pages ask by themselves; zero: not since that is watched. Never after LastActivity.
+	LastUsed time.Time
+	// IdleAfter and MaxAge are what the profile said at the start; see profile.Resolved. Kept to the microsecond.
+	IdleAfter, MaxAge time.Duration
+	Options           json.RawMessage // the last user_options, a JSON object; nil: none
+	Profile           string          // what the present or last run was started with; "" before the first, and where there are no profiles
 	// Queued is when the present start began to wait for the hub's limits; Admitted is when they let it go on. A start that is not admitted is not
 	// known to the scheduler.
 	Queued, Admitted time.Time
@@ -64,6 +68,8 @@ type Server struct {
 	Failure *Failure
 	// Remove asks for the row to go once the server is stopped.
 	Remove bool
+	// Restart is set while a server is being stopped in order to be started again, elsewhere or with other options; nil: it stays stopped.
+	Restart *Restart
 }
 
 // Active tells whether the server runs, or is on its way up or down.
@@ -93,12 +99,20 @@ type Failure struct {
 	Evidence []string `json:"evidence,omitempty"`
 }
 
+// Restart says how a server goes on after the stop that is under way. Its volumes are kept, and so is its place among the active servers.
+type Restart struct {
+	// Options are the user_options of the next run in their canonical form; nil: those of the last.
+	Options json.RawMessage `json:"options,omitempty"`
+	Reason  string          `json:"reason,omitempty"` // a sentence for the progress page
+}
+
 // Wait tells a person what a start waits for.
 type Wait struct {
 	Reason   string    `json:"reason"`             // a sentence
 	Resource string    `json:"resource,omitempty"` // what is short, such as "memory"; see scheduler.Forecast
 	Pool     string    `json:"pool,omitempty"`     // on which machines
 	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until,omitzero"`    // when it is given up; zero: not known
 	Blocked  bool      `json:"blocked,omitempty"` // the cluster has no room; else the hub's limits hold it back
 }
 
@@ -150,6 +164,7 @@ type ActivityUpdate struct {
 	UserID   string // "": the server's owner
 	ServerID string // "": the user only
 	Time     time.Time
+	Used     time.Time // moves the server's LastUsed; zero: this is no use
 }
 
 // ServerStore keeps servers.
@@ -159,7 +174,7 @@ type ServerStore interface {
 	ServerByID(ctx context.Context, id string) (Server, error)
 	ServerByName(ctx context.Context, userID, name string) (Server, error)
 	Servers(ctx context.Context, q ServerQuery) (servers []Server, total int, err error)
-	// UpdateServer writes everything but the ID, the owner, Created and LastActivity, and returns the row with its new
+	// UpdateServer writes everything but the ID, the owner, Created, LastActivity and LastUsed, and returns the row with its new
 	// Revision. ErrStale if the row's Revision is no longer s.Revision; ErrNotFound if it is gone.
 	UpdateServer(ctx context.Context, s Server) (Server, error)
 	// DeleteServer is nil for the unknown.

@@ -15,7 +15,7 @@ import (
 const (
 	serverColumns = `s.id, s.user_id, s.name, s.state, s.generation, s.revision, s.created, s.started, s.last_activity,
 		s.options, s.instance, s.address, s.placement, s.failure, s.remove,
-		s.profile, s.queued, s.admitted, s.wait, s.held, s.notice, s.keep_until`
+		s.profile, s.queued, s.admitted, s.wait, s.held, s.notice, s.keep_until, s.restart, s.last_used, s.idle_after, s.max_age`
 	serverRows = "SELECT u.name, " + serverColumns + " FROM servers s JOIN users u ON u.id = s.user_id "
 )
 
@@ -27,13 +27,15 @@ func (s *Store) CreateServer(ctx context.Context, v hub.Server) error {
 	}
 	n, err := s.exec(ctx, "create server", `
 		INSERT INTO servers (id, user_id, name, state, generation, revision, created, started, last_activity,
-			options, instance, address, placement, failure, remove, profile, queued, admitted, wait, held, notice, keep_until)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+			options, instance, address, placement, failure, remove, profile, queued, admitted, wait, held, notice, keep_until,
+			restart, blocked, pool, last_used, idle_after, max_age)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
 		ON CONFLICT DO NOTHING`,
 		args{
 			v.ID, v.UserID, v.Name, string(v.State), v.Generation, v.Revision, micros(v.Created), micros(v.Started),
 			micros(v.LastActivity), optionsText(v.Options), v.Instance, v.Address, int64(v.Placement), notes.failure, v.Remove,
 			v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait, notes.held, notes.notice, micros(v.KeepUntil),
+			notes.restart, notes.blocked, notes.pool, micros(v.LastUsed), v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
 		})
 	if err == nil && n == 0 {
 		err = fmt.Errorf("store: create server: %w", hub.ErrExists)
@@ -53,13 +55,15 @@ func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, err
 		return tx.returning(ctx, "update server", `
 			UPDATE servers AS s SET name = $3, state = $4, generation = $5, started = $6, options = $7, instance = $8,
 				address = $9, placement = $10, failure = $11, remove = $12, profile = $13, queued = $14, admitted = $15, wait = $16,
-				held = $17, notice = $18, keep_until = $19, revision = revision + 1
+				held = $17, notice = $18, keep_until = $19, restart = $20, blocked = $21, pool = $22,
+				idle_after = $23, max_age = $24, revision = revision + 1
 			WHERE id = $1 AND revision = $2
 			RETURNING (SELECT name FROM users WHERE users.id = user_id), `+strings.ReplaceAll(serverColumns, "s.", ""),
 			args{
 				v.ID, v.Revision, v.Name, string(v.State), v.Generation, micros(v.Started), optionsText(v.Options), v.Instance,
 				v.Address, int64(v.Placement), notes.failure, v.Remove, v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait,
-				notes.held, notes.notice, micros(v.KeepUntil),
+				notes.held, notes.notice, micros(v.KeepUntil), notes.restart, notes.blocked, notes.pool,
+				v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
 			}, row.fields(&written)...)
 	})
 	if isNothing(err) {
@@ -182,6 +186,7 @@ func (s *Store) CountServers(ctx context.Context) (map[hub.ServerState]int, erro
 type serverRow struct {
 	options, failure   string
 	wait, held, notice string
+	restart            string
 	placement          int64
 }
 
@@ -191,6 +196,7 @@ func (r *serverRow) fields(v *hub.Server) []any {
 		timeOf{&v.Created}, timeOf{&v.Started}, timeOf{&v.LastActivity},
 		textOf{&r.options}, &v.Instance, &v.Address, &r.placement, textOf{&r.failure}, &v.Remove,
 		&v.Profile, timeOf{&v.Queued}, timeOf{&v.Admitted}, textOf{&r.wait}, textOf{&r.held}, textOf{&r.notice}, timeOf{&v.KeepUntil},
+		textOf{&r.restart}, timeOf{&v.LastUsed}, spanOf{&v.IdleAfter}, spanOf{&v.MaxAge},
 	}
 }
 
@@ -201,7 +207,7 @@ func (r *serverRow) finish(v *hub.Server) error {
 	}
 	return errors.Join(
 		readNote(r.failure, &v.Failure, v.ID), readNote(r.wait, &v.Wait, v.ID),
-		readNote(r.held, &v.Held, v.ID), readNote(r.notice, &v.Notice, v.ID))
+		readNote(r.held, &v.Held, v.ID), readNote(r.notice, &v.Notice, v.ID), readNote(r.restart, &v.Restart, v.ID))
 }
 
 // readNote reads one of the columns that hold JSON; an empty one is nil.
@@ -220,8 +226,13 @@ func optionsText(options json.RawMessage) any {
 	return null(string(options))
 }
 
-// notes are the columns of a server that hold JSON, as text or NULL.
-type notes struct{ failure, wait, held, notice any }
+// notes are the columns of a server that hold JSON, as text or NULL, and what of it has a column of its own to be counted by.
+type notes struct {
+	failure, wait, held, notice, restart any
+
+	blocked bool
+	pool    string
+}
 
 // notesOf writes them. Their times are kept as exactly as all times are.
 func notesOf(v hub.Server) (n notes, err error) {
@@ -232,11 +243,16 @@ func notesOf(v hub.Server) (n notes, err error) {
 	}
 	if w := v.Wait; w != nil && err == nil {
 		kept := *w
-		kept.Since = rounded(kept.Since)
+		kept.Since, kept.Until = rounded(kept.Since), rounded(kept.Until)
 		n.wait, err = noteText(kept)
+		n.blocked = kept.Blocked
 	}
 	if v.Held != nil && err == nil {
 		n.held, err = noteText(v.Held)
+		n.pool = v.Held.Pool
+	}
+	if v.Restart != nil && err == nil {
+		n.restart, err = noteText(v.Restart)
 	}
 	if v.Notice != nil && err == nil {
 		kept := *v.Notice

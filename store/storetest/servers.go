@@ -16,8 +16,9 @@ import (
 // withNotes sets what is noted of a server's present run.
 func withNotes(s *hub.Server) {
 	s.Queued, s.Admitted, s.KeepUntil = noon.Add(3*time.Second), noon.Add(4*time.Second), noon.Add(time.Hour)
-	s.Wait = &hub.Wait{Reason: "None has room.", Resource: "memory", Pool: "gpu", Since: noon, Blocked: true}
+	s.Wait = &hub.Wait{Reason: "None has room.", Resource: "memory", Pool: "gpu", Since: noon, Until: noon.Add(time.Hour), Blocked: true}
 	s.Held = &hub.Held{CPU: 500, Cores: 1.5, MemoryMB: 2048, DiskMB: 300, Devices: map[string]int{"nvidia/gpu": 1}, Pool: "gpu", Image: "lab:1", Node: "n1"}
+	s.Restart = &hub.Restart{Options: json.RawMessage(`{"profile":"large"}`), Reason: "It moves."}
 	s.Notice = &hub.Notice{Kind: hub.NoticeDrain, Message: "Move.", Time: noon, Until: noon.Add(time.Minute), Evidence: []string{"é"}}
 }
 

@@ -1,0 +1,203 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// maxOptions bounds the size of a server's options, in bytes of JSON.
+const maxOptions = 64 << 10
+
+// StartRequest asks for a server.
+type StartRequest struct {
+	User, Server string // names; Server "" is the default one
+	// Options are the user_options, a JSON object; nil: those of the last start.
+	Options json.RawMessage
+	// Queue has the start wait where the hub's limits hold it back, as a person would who looks at a page. Otherwise it is refused with TooMany.
+	Queue bool
+}
+
+// StartServer is [Hub.Start] for a program, which comes back by itself where the hub's limits hold the start back.
+func (h *Hub) StartServer(ctx context.Context, userName, serverName string, options json.RawMessage) (Server, error) {
+	return h.Start(ctx, StartRequest{User: userName, Server: serverName, Options: options})
+}
+
+// Start writes the wish that a server run, and returns at once; [Hub.Progress] and [Hub.AwaitServer] tell how it goes.
+//
+// A server that is starting already is returned as it is, so that asking twice is asking once. One that runs, or is being stopped, is a
+// Conflict. Options that the profiles do not allow are Invalid.
+func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
+	if err := checkOptions(r.Options); err != nil {
+		return Server{}, err
+	}
+	if r.Server != "" && !h.opts.Limits.AllowNamed {
+		return Server{}, Errorf(Invalid, "Named servers are not switched on at this hub.")
+	}
+	u, s, err := h.userAndServer(ctx, r.User, r.Server)
+	if err != nil {
+		return Server{}, err
+	}
+	if s.State == Starting {
+		return s, nil
+	}
+	if err := startRefused(s); err != nil {
+		return s, err
+	}
+	wanted, err := h.nextRun(u, s, r.Options)
+	if err != nil {
+		return Server{}, err
+	}
+	failpoint("start.before-row")
+	next, err := h.intend(ctx, wanted)
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrExists) { // somebody else asked at the same instant; what they asked for counts
+		return h.joinStart(ctx, u, r.Server)
+	}
+	if err != nil {
+		return Server{}, err
+	}
+	failpoint("start.after-row")
+	h.log.InfoContext(ctx, "server start asked for", "user", u.Name, "server", next.Name, "server_id", next.ID, "generation", next.Generation, "profile", next.Profile)
+	h.journals.begin(next)
+	h.control.own(next.ID)
+	return next, nil
+}
+
+func checkOptions(options json.RawMessage) error {
+	if len(options) > maxOptions {
+		return Errorf(Invalid, "The server's options are larger than %d bytes.", maxOptions)
+	}
+	var object map[string]json.RawMessage
+	if options != nil && json.Unmarshal(options, &object) != nil {
+		return Errorf(Invalid, "The server's options must be a JSON object.")
+	}
+	return nil
+}
+
+func (h *Hub) joinStart(ctx context.Context, u User, name string) (Server, error) {
+	s, err := h.store.ServerByName(ctx, u.ID, name)
+	if err != nil {
+		return Server{}, err
+	}
+	if s.State != Starting {
+		return s, startRefused(s)
+	}
+	return s, nil
+}
+
+// startRefused says why a server cannot be started from its state, or nil if it can.
+func startRefused(s Server) error {
+	switch s.State {
+	case Ready:
+		return Errorf(Conflict, "The server is already running.")
+	case Stopping:
+		if s.Restart != nil {
+			return Errorf(Conflict, "The server is being restarted. Wait until it is there again.")
+		}
+		return Errorf(Conflict, "The server is being stopped. Start it again when it has stopped.")
+	case Stopped, Starting:
+	}
+	return nil
+}
+
+// intent is a start that is about to be written.
+type intent struct {
+	server Server // the row of the next run, not admitted
+	isNew  bool   // there is no row yet
+	user   User
+	choice choice
+}
+
+// nextRun prepares the server's next run.
+func (h *Hub) nextRun(u User, s Server, options json.RawMessage) (intent, error) {
+	i := intent{user: u, isNew: s.ID == ""}
+	if i.isNew {
+		if s.Name != "" {
+			if err := ValidateServerName(s.Name); err != nil {
+				return i, err
+			}
+		}
+		s.ID, s.Created = newID(), h.now()
+	}
+	var err error
+	if i.choice, err = h.choose(u, s, options); err != nil {
+		return i, err
+	}
+	s.Options, s.Profile, s.Held = i.choice.options, i.choice.Profile, i.choice.held()
+	s.IdleAfter, s.MaxAge = i.choice.IdleAfter, i.choice.MaxAge
+	now := h.now()
+	s.State, s.Started, s.Queued, s.Admitted, s.Failure, s.Remove, s.Restart = Starting, now, now, time.Time{}, nil, false, nil
+	s.Instance, s.Address, s.Placement, s.Wait, s.Notice, s.KeepUntil = "", "", 0, nil, nil, time.Time{}
+	s.Generation++
+	i.server = s
+	return i, nil
+}
+
+// intend writes the row of a start. ErrStale or ErrExists if somebody else wrote it meanwhile.
+func (h *Hub) intend(ctx context.Context, i intent) (Server, error) {
+	var written Server
+	err := h.store.InTx(ctx, func(tx Store) error {
+		if i.isNew && i.server.Name != "" {
+			if err := h.checkNamed(ctx, tx, i.user); err != nil {
+				return err
+			}
+		}
+		if err := h.checkRoom(ctx, tx); err != nil {
+			return err
+		}
+		var err error
+		written, err = i.write(ctx, tx, i.server.Queued)
+		return err
+	})
+	return written, err
+}
+
+// write stores the row; admitted zero has it wait.
+func (i intent) write(ctx context.Context, tx Store, admitted time.Time) (Server, error) {
+	next := i.server
+	next.Admitted = admitted
+	if !i.isNew {
+		return tx.UpdateServer(ctx, next)
+	}
+	return next, tx.CreateServer(ctx, next)
+}
+
+func (h *Hub) checkNamed(ctx context.Context, tx Store, u User) error {
+	limit := h.opts.Limits.NamedServers
+	if limit == 0 {
+		return nil
+	}
+	have, _, err := tx.Servers(ctx, ServerQuery{UserIDs: []string{u.ID}})
+	if err != nil {
+		return err
+	}
+	named := 0
+	for _, s := range have {
+		if s.Name != "" {
+			named++
+		}
+	}
+	if named >= limit {
+		return Errorf(Invalid, "%s has %d named servers, and no more are allowed. Remove one first.", u.Name, named)
+	}
+	return nil
+}
+
+// checkRoom holds back starts over the hub's limits. JupyterHub tells clients when to come back only for the first of the two.
+func (h *Hub) checkRoom(ctx context.Context, tx Store) error {
+	count, err := tx.CountServers(ctx)
+	if err != nil {
+		return err
+	}
+	if count[Starting] >= h.opts.Limits.ConcurrentStarts {
+		e := Errorf(TooMany, "Too many servers are starting at this moment. Try again in a minute.")
+		e.RetryAfter = 30*time.Second + rand.N(30*time.Second) //nolint:gosec // spreads clients; not a secret
+		return e
+	}
+	if limit := h.opts.Limits.ActiveServers; limit > 0 && count[Starting]+count[Ready]+count[Stopping] >= limit {
+		return Errorf(TooMany, "The hub runs as many servers as it may. Try again when somebody has stopped theirs.")
+	}
+	return nil
+}
