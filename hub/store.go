@@ -16,6 +16,8 @@ type Store interface {
 	ServerStore
 	OAuthStore
 	LeaseStore
+	UsageStore
+	CullStore
 	VolumeStore
 
 	// InTx runs fn in one transaction, which is undone if fn fails. fn may run more than once, so it has no side effects, and

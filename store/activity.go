@@ -12,14 +12,15 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// activity is one ID with a time in microseconds; in JSON ["id", 1700000000000000], so that the database reads it as rows.
+// activity is one ID with a time in microseconds, and when it was last used (0: not told); in JSON ["id", 1700000000000000, 0], so that the database reads
+// it as rows.
 type activity struct {
-	id string
-	at int64
+	id       string
+	at, used int64
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (a activity) MarshalJSON() ([]byte, error) { return json.Marshal([]any{a.id, a.at}) }
+func (a activity) MarshalJSON() ([]byte, error) { return json.Marshal([]any{a.id, a.at, a.used}) }
 
 // RecordActivity implements [hub.ServerStore].
 func (s *Store) RecordActivity(ctx context.Context, updates []hub.ActivityUpdate) error {
@@ -37,9 +38,12 @@ func (s *Store) RecordActivity(ctx context.Context, updates []hub.ActivityUpdate
 		return fmt.Errorf("store: record activity: %w", err)
 	}
 	_, err = s.exec(ctx, "record activity of servers", `
-		UPDATE servers SET last_activity = v.at
-		FROM (SELECT value->>0 AS id, CAST(value->>1 AS BIGINT) AS at FROM `+s.db.elements+`($1)) v
-		WHERE servers.id = v.id AND (servers.last_activity IS NULL OR servers.last_activity < v.at)`, args{string(at)})
+		UPDATE servers SET
+			last_activity = CASE WHEN servers.last_activity IS NULL OR servers.last_activity < v.at THEN v.at ELSE servers.last_activity END,
+			last_used = CASE WHEN v.used > 0 AND (servers.last_used IS NULL OR servers.last_used < v.used) THEN v.used ELSE servers.last_used END
+		FROM (SELECT value->>0 AS id, CAST(value->>1 AS BIGINT) AS at, CAST(value->>2 AS BIGINT) AS used FROM `+s.db.elements+`($1)) v
+		WHERE servers.id = v.id AND (servers.last_activity IS NULL OR servers.last_activity < v.at
+			OR v.used > 0 AND (servers.last_used IS NULL OR servers.last_used < v.used))`, args{string(at)})
 	return err
 }
 
@@ -91,32 +95,41 @@ func (s *Store) TouchTokens(ctx context.Context, used map[int64]time.Time) error
 // latest returns the last time of each user, of each server, and of each server whose owner was not named. They are in the
 // order of the IDs, so that replicas that write at the same time mostly lock rows in the same order.
 func latest(updates []hub.ActivityUpdate) (users, servers, owners []activity) {
-	ofUser, ofServer, ofOwner := map[string]int64{}, map[string]int64{}, map[string]int64{}
+	ofUser, ofServer, ofOwner := map[string]activity{}, map[string]activity{}, map[string]activity{}
 	for _, u := range updates {
-		at := u.Time.UnixMicro()
+		at := activity{at: u.Time.UnixMicro()}
 		if u.UserID != "" {
 			note(ofUser, u.UserID, at)
 		}
-		if u.ServerID != "" {
-			note(ofServer, u.ServerID, at)
-		}
 		if u.UserID == "" && u.ServerID != "" {
 			note(ofOwner, u.ServerID, at)
+		}
+		if u.ServerID != "" {
+			if !u.Used.IsZero() {
+				at.used = u.Used.UnixMicro()
+			}
+			note(ofServer, u.ServerID, at)
 		}
 	}
 	return ordered(ofUser), ordered(ofServer), ordered(ofOwner)
 }
 
-func note(last map[string]int64, id string, at int64) {
-	if before, ok := last[id]; storable(id) && (!ok || before < at) {
-		last[id] = at
+func note(last map[string]activity, id string, a activity) {
+	before, ok := last[id]
+	switch {
+	case !storable(id):
+		return
+	case ok:
+		a.at, a.used = max(a.at, before.at), max(a.used, before.used)
 	}
+	a.id = id
+	last[id] = a
 }
 
-func ordered(last map[string]int64) []activity {
+func ordered(last map[string]activity) []activity {
 	out := make([]activity, 0, len(last))
-	for id, at := range last {
-		out = append(out, activity{id, at})
+	for _, a := range last {
+		out = append(out, a)
 	}
 	slices.SortFunc(out, func(a, b activity) int { return strings.Compare(a.id, b.id) })
 	return out

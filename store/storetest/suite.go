@@ -33,6 +33,8 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 		{"Activity", activity()},
 		{"OAuth", oauth()},
 		{"Leases", leases()},
+		{"Usage", usage()},
+		{"Culling", culling()},
 		{"Transactions", transactions()},
 		{"Times", times()},
 		{"HostileText", hostileText()},
