@@ -99,10 +99,11 @@ type Surveyor interface {
 	Nodes(ctx context.Context) ([]Node, error)
 }
 
-// Advisor can say what of the operator's settings the cluster will not do: limits that it ignores, drivers that no machine has.
+// Advisor can say what of a Spec the cluster will not do: limits that it ignores, drivers that no machine has.
 type Advisor interface {
-	// Advise returns a sentence for each; none: all is well.
-	Advise(ctx context.Context) ([]string, error)
+	// Advise returns a sentence for the operator for each; none: all is well. It asks the cluster and changes nothing. What it may not ask
+	// it passes over. A *RejectedError means that a start would refuse the Spec.
+	Advise(ctx context.Context, spec Spec) ([]string, error)
 }
 
 // Fresh can say how old its knowledge of the cluster is at most.
@@ -119,6 +120,7 @@ type Volume struct {
 	// Plugin, Parameters and Secrets are the plugin's. "" is the built-in plugin mkdir, for dynamic volumes.
 	Plugin     string
 	Parameters map[string]string
+	Secrets    map[string]string
 	// MinMB and MaxMB bound the capacity in MiB; 0: the plugin's choice. The built-in plugin does not hold users to it.
 	MinMB, MaxMB int64
 	// AccessMode and AttachmentMode are Nomad's; "" is single-node-writer and file-system.

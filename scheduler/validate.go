@@ -3,7 +3,6 @@ package scheduler
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -22,7 +21,7 @@ var (
 // Validate reports, as a [*RejectedError], the first reason why no scheduler can run this Spec. Implementations call it before
 // anything else, so that all of them refuse the same things.
 func (s Spec) Validate() error {
-	checks := []func() string{s.checkIdentity, s.checkEnvironment, s.checkAddressing, s.checkResources}
+	checks := []func() string{s.checkIdentity, s.checkEnvironment, s.checkAddressing, s.Resources.check, s.checkWorkload}
 	for _, check := range checks {
 		if reason := check(); reason != "" {
 			return &RejectedError{Reason: reason, Err: fmt.Errorf("spec %q generation %d: invalid", s.ID, s.Generation)}
@@ -84,17 +83,6 @@ func (s Spec) checkAddressing() string {
 		if path != "" && !pathPattern.MatchString(path) {
 			return fmt.Sprintf("The path %q is not percent-encoded.", path)
 		}
-	}
-	return ""
-}
-
-func (s Spec) checkResources() string {
-	r := s.Resources
-	if slices.Min([]int64{int64(r.CPU), r.MemoryMB, r.MemoryMaxMB}) < 0 {
-		return "A server cannot have less than nothing of processor or memory."
-	}
-	if r.MemoryMaxMB != 0 && r.MemoryMaxMB < r.MemoryMB {
-		return fmt.Sprintf("The memory limit of %d MB is below the %d MB that are reserved.", r.MemoryMaxMB, r.MemoryMB)
 	}
 	return ""
 }

@@ -133,7 +133,7 @@ type Task struct {
 	Name      string
 	Hook      TaskHook
 	Sidecar   bool
-	Driver    string
+	Driver    string // "" is the server's
 	Image     string
 	Command   string
 	Args      []string
