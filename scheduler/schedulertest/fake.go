@@ -39,6 +39,7 @@ type world struct {
 	failStart error
 	failStop  error
 	failList  error
+	volumes   fakeVolumes
 }
 
 type fakeServer struct {

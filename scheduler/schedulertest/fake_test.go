@@ -70,3 +70,15 @@ func TestFakeDropsEvents(t *testing.T) {
 		t.Errorf("want a resync and the placement alone, got %+v", got)
 	}
 }
+
+func TestFakeKeepsVolumes(t *testing.T) {
+	t.Parallel()
+	schedulertest.RunVolumes(t, func(*testing.T) schedulertest.VolumeHarness {
+		fake := schedulertest.NewFake()
+		return schedulertest.VolumeHarness{
+			Keeper: fake,
+			Reopen: func(*testing.T) scheduler.VolumeKeeper { return fake.Reopen() },
+			Volume: func(id string) scheduler.Volume { return scheduler.Volume{ID: id, Kind: scheduler.MountDynamic} },
+		}
+	})
+}
