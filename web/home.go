@@ -18,6 +18,7 @@ type homeView struct {
 	NamedRoom string // how many more named servers there may be, in words; "" if that is not limited
 	NamedFull bool
 	AddURL    string
+	Choice    bool // there are profiles or options to choose from
 	Live      bool // something changes by itself, so the page asks again
 }
 
@@ -30,6 +31,11 @@ func (h *Web) home(w http.ResponseWriter, r *http.Request) error {
 	if err := h.fillHome(r, p.User, &v); err != nil {
 		return err
 	}
+	forms, err := h.hub.Forms(r.Context(), p.User.Name, "")
+	if err != nil {
+		return err
+	}
+	v.Choice = choosable(forms)
 	if v.Live {
 		v.Refresh = refreshSeconds
 	}
@@ -77,6 +83,14 @@ func (h *Web) addNamed(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !p.Can(scopeServers, serverObject(p.User, name)) {
 		return hub.Errorf(hub.Forbidden, "You may not start servers here.")
+	}
+	forms, err := h.hub.Forms(r.Context(), p.User.Name, name)
+	if err != nil {
+		return err
+	}
+	if choosable(forms) {
+		redirect(w, h.urls.Spawn(p.User.Name, name), http.StatusSeeOther)
+		return nil
 	}
 	return h.start(w, r, p.User.Name, name, nil)
 }

@@ -63,7 +63,7 @@ func (h *Web) bareChrome(title string) chrome {
 
 // parseTemplates makes one set per page: the layout, the parts that pages share, and the page itself. A template that names what does not exist fails here.
 func parseTemplates(a *assets) (map[string]*template.Template, error) {
-	shared, err := template.New("").Funcs(template.FuncMap{"asset": a.url}).Option("missingkey=error").
+	shared, err := template.New("").Funcs(template.FuncMap{"asset": a.url, "within": within}).Option("missingkey=error").
 		ParseFS(templateFiles, "templates/_*.html")
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
@@ -85,6 +85,15 @@ func parseTemplates(a *assets) (map[string]*template.Template, error) {
 	}
 	return pages, nil
 }
+
+// part is one server together with what forms need.
+type part struct {
+	Server serverView
+	XSRF   string
+}
+
+// within hands a template that is about a server what it needs of a page with several.
+func within(page homeView, s serverView) part { return part{s, page.XSRF} }
 
 // show renders a page completely before anything is written, so that a fault in it is an error and not half a page.
 func (h *Web) show(w http.ResponseWriter, status int, name string, page any) error {

@@ -87,6 +87,13 @@ func (h *Web) spawn(w http.ResponseWriter, r *http.Request) error {
 	case s.Active():
 		redirect(w, withNext(h.urls.SpawnPending(user.Name, name), h.next(r)), http.StatusFound)
 		return nil
+	}
+	forms, err := h.hub.Forms(r.Context(), user.Name, name)
+	switch {
+	case err != nil:
+		return err
+	case choosable(forms):
+		return h.showForm(w, r, http.StatusOK, s, forms, choicesOf(s.Options).with(choicesIn(r.URL.Query())), "")
 	case r.Method == http.MethodHead || !byOwnWish(r):
 		return h.confirmSpawn(w, r, s)
 	}
@@ -116,17 +123,46 @@ func (h *Web) postSpawn(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
+	options, err := sentOptions(r)
+	if err != nil {
+		return err
+	}
+	err = h.start(w, r, user.Name, name, options)
+	if hub.KindOf(err) == hub.Invalid {
+		return h.askAgain(w, r, user, name, options, err)
+	}
+	return err
+}
+
+// sentOptions are the options that a form and its address hold; nil if there are none.
+func sentOptions(r *http.Request) (json.RawMessage, error) {
 	fields := url.Values{}
 	maps.Copy(fields, r.PostForm)
 	for k, v := range spawnArguments(r.URL.Query()) {
 		fields[k] = append(fields[k], v...)
 	}
 	fields.Del("_xsrf")
-	options, err := optionsOf(fields)
+	return optionsFrom(fields)
+}
+
+// askAgain shows the form once more, with what was chosen and what is wrong with it. Where there is no form, the fault is the answer.
+func (h *Web) askAgain(w http.ResponseWriter, r *http.Request, user hub.User, name string, options json.RawMessage, fault error) error {
+	forms, err := h.hub.Forms(r.Context(), user.Name, name)
 	if err != nil {
 		return err
 	}
-	return h.start(w, r, user.Name, name, options)
+	said, ok := errors.AsType[*hub.Error](fault)
+	if !choosable(forms) || !ok {
+		return fault
+	}
+	s, err := h.hub.Server(r.Context(), user.Name, name)
+	if hub.KindOf(err) == hub.NotFound {
+		s, err = hub.Server{UserName: user.Name, Name: name, State: hub.Stopped}, nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.showForm(w, r, http.StatusBadRequest, s, forms, choicesOf(options), said.Message)
 }
 
 // maxForm bounds what of a form is kept in memory, in bytes.

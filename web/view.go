@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -60,9 +61,28 @@ func plural(d, unit time.Duration, name string) string {
 
 // failureView is why a server ended.
 type failureView struct {
-	Message string
-	Log     []string
-	Time    moment
+	Message  string
+	Log      []string
+	Evidence []string // what an automatic stop was decided by
+	OfferURL string   // the form, filled in so that the same would not happen again; ""
+	Time     moment
+}
+
+// noticeView is what the owner of a running server should know.
+type noticeView struct {
+	Title    string
+	Message  string
+	When     string // the words before Until
+	Until    moment
+	Evidence []string
+	MoveURL  string // where "move it now" is sent; "" if moving does not help
+	KeepURL  string // where "keep it running" is sent; "" if that is not the question
+}
+
+// waitView is what a start waits for.
+type waitView struct {
+	Reason   string
+	Position string // in words; "" if nobody knows
 }
 
 // serverView is one server as pages show it.
@@ -78,8 +98,12 @@ type serverView struct {
 	Started      moment
 	LastActivity moment
 	Failure      *failureView
+	Notice       *noticeView
+	Wait         *waitView
+	Profile      string // what it runs or ran with; "" if there are no profiles
+	Chosen       bool   // a choice was made at an earlier start
 
-	OpenURL, StartURL, StopURL, PendingURL string
+	OpenURL, StartURL, StopURL, PendingURL, RestartURL, DetailsURL string
 }
 
 func (h *Web) viewServer(s hub.Server, now time.Time) serverView {
@@ -88,7 +112,9 @@ func (h *Web) viewServer(s hub.Server, now time.Time) serverView {
 		Ready: s.State == hub.Ready, Starting: s.State == hub.Starting, Stopping: s.State == hub.Stopping, Stopped: s.State == hub.Stopped,
 		Started: when(s.Started, now), LastActivity: when(s.LastActivity, now),
 		OpenURL: h.urls.Server(s.UserName, s.Name), StartURL: h.urls.Spawn(s.UserName, s.Name),
-		StopURL: h.stopURL(s.UserName, s.Name), PendingURL: h.urls.SpawnPending(s.UserName, s.Name),
+		StopURL: h.action("stop", s), PendingURL: h.urls.SpawnPending(s.UserName, s.Name),
+		RestartURL: h.action("restart", s), DetailsURL: h.action("server", s), Profile: s.Profile, Chosen: s.Options != nil,
+		Notice: h.viewNotice(s, now), Wait: viewWait(s),
 	}
 	if s.Name == "" {
 		v.Label = "default server"
@@ -98,18 +124,60 @@ func (h *Web) viewServer(s hub.Server, now time.Time) serverView {
 	}[s.State]
 	if s.Failure != nil && s.State == hub.Stopped {
 		v.State, v.StateText = "failed", "Failed"
-		v.Failure = &failureView{Message: s.Failure.Message, Log: s.Failure.Log, Time: when(s.Failure.Time, now)}
+		v.Failure = &failureView{
+			Message: s.Failure.Message, Log: s.Failure.Log, Evidence: s.Failure.Evidence, OfferURL: h.offerURL(s), Time: when(s.Failure.Time, now),
+		}
 	}
 	return v
 }
 
-// stopURL is where a form that stops the server is sent.
-func (h *Web) stopURL(user, server string) string {
-	to := h.urls.Hub() + "stop/" + hub.EscapePath(user)
-	if server != "" {
-		to += "/" + hub.EscapePath(server)
+// action is the address below which something is done with a server.
+func (h *Web) action(what string, s hub.Server) string {
+	to := h.urls.Hub() + what + "/" + hub.EscapePath(s.UserName)
+	if s.Name != "" {
+		to += "/" + hub.EscapePath(s.Name)
 	}
 	return to
+}
+
+// offerURL leads to the form with a choice that would not meet the same end; "" if there is none.
+func (h *Web) offerURL(s hub.Server) string {
+	if s.Failure == nil || s.Failure.Offer == nil {
+		return ""
+	}
+	q := url.Values{}
+	for name, value := range choicesOf(s.Failure.Offer) {
+		q.Set(name, value)
+	}
+	return h.urls.Spawn(s.UserName, s.Name) + "?" + q.Encode()
+}
+
+func (h *Web) viewNotice(s hub.Server, now time.Time) *noticeView {
+	n := s.Notice
+	if n == nil || s.State != hub.Ready {
+		return nil
+	}
+	v := &noticeView{Message: n.Message, Evidence: n.Evidence, Until: when(n.Until, now), When: "That will be"}
+	switch n.Kind {
+	case hub.NoticeDrain:
+		v.Title, v.MoveURL = "Its machine is being emptied", h.action("move", s)
+	case hub.NoticeLost:
+		v.Title = "Its machine cannot be reached"
+	case hub.NoticeIdle:
+		v.Title, v.KeepURL = "Nothing shows that it is used", h.action("keep", s)
+	case hub.NoticeAge:
+		v.Title = "It has run for long"
+	case hub.NoticeUsage:
+		v.Title = "A limit of use is near"
+	}
+	return v
+}
+
+func viewWait(s hub.Server) *waitView {
+	if s.Wait == nil || s.State != hub.Starting {
+		return nil
+	}
+	return &waitView{Reason: s.Wait.Reason}
 }
 
 // own tells whether the principal is the user.

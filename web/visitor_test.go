@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -143,11 +144,32 @@ func (a answer) form(id string) form {
 	}
 	f := form{action: attribute(n, "action"), fields: url.Values{}}
 	walk(n, func(n *html.Node) {
-		if n.Data == "input" && attribute(n, "name") != "" && attribute(n, "type") != "checkbox" {
+		switch kind := attribute(n, "type"); {
+		case n.Data == "input" && (kind == "checkbox" || kind == "radio") && !carries(n, "checked"):
+		case n.Data == "input" && attribute(n, "name") != "":
 			f.fields.Add(attribute(n, "name"), attribute(n, "value"))
+		case n.Data == "option" && carries(n, "selected"):
+			f.fields.Add(attribute(n.Parent, "name"), attribute(n, "value"))
 		}
 	})
 	return f
+}
+
+// Get is the first value of a field.
+func (f form) Get(name string) string { return f.fields.Get(name) }
+
+// href is where the link with this ID leads.
+func (a answer) href(id string) string {
+	a.t.Helper()
+	n := a.find(func(n *html.Node) bool { return attribute(n, "id") == id })
+	if n == nil || attribute(n, "href") == "" {
+		a.t.Fatalf("%s has no link %q:\n%s", a.url, id, a.body)
+	}
+	return attribute(n, "href")
+}
+
+func carries(n *html.Node, key string) bool {
+	return slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == key })
 }
 
 func (a answer) find(match func(*html.Node) bool) (found *html.Node) {

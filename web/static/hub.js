@@ -117,6 +117,78 @@
     });
   };
 
+  // What a server prints, as it prints it. One stream at a time: the button that was pressed last.
+  let reading = null;
+  const keepAtMost = 500000; // characters
+
+  const readLog = async (button) => {
+    reading?.abort();
+    const mine = new AbortController();
+    reading = mine;
+    const pane = document.getElementById(button.dataset.into);
+    each("[data-log-of]", (other) => other.setAttribute("aria-pressed", String(other === button)));
+    pane.textContent = "";
+    try {
+      const answer = await fetch(button.dataset.logOf + "&follow=1&tail=65536", { credentials: "same-origin", signal: mine.signal });
+      if (!answer.ok) {
+        pane.textContent = answer.status === 404 ? "There is no log yet." : "The log cannot be read at this moment.";
+        return;
+      }
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) {
+          return;
+        }
+        const atEnd = pane.scrollTop + pane.clientHeight >= pane.scrollHeight - 20;
+        pane.textContent = (pane.textContent + value).slice(-keepAtMost);
+        if (atEnd) {
+          pane.scrollTop = pane.scrollHeight;
+        }
+      }
+    } catch (e) {
+      if (e.name !== "AbortError") {
+        setTimeout(() => reading === mine && readLog(button), 3000);
+      }
+    }
+  };
+
+  const logButton = (button) => {
+    button.addEventListener("click", () => readLog(button));
+    if (button.getAttribute("aria-pressed") === "true") {
+      readLog(button);
+    }
+  };
+
+  // What a server uses, told every few seconds.
+  const amount = (bytes) => (bytes < 1 << 30 ? `${Math.round(bytes / (1 << 20))} MB` : `${(bytes / (1 << 30)).toFixed(1)} GB`);
+
+  const meters = (box) => {
+    const source = new EventSource(box.dataset.usage);
+    const trouble = box.querySelector("[data-trouble]");
+    source.addEventListener("message", (m) => {
+      const use = JSON.parse(m.data);
+      box.querySelector("[data-cpu]").textContent = `${use.cpu.toFixed(2)} cores`;
+      const limit = use.memory_limit;
+      box.querySelector("[data-memory]").textContent = amount(use.memory) + (limit ? ` of ${amount(limit)}` : "");
+      const bar = box.querySelector("progress");
+      bar.hidden = !limit;
+      bar.value = limit ? (100 * use.memory) / limit : 0;
+      const devices = box.querySelector("[data-devices]");
+      devices.hidden = !use.devices?.length;
+      if (use.devices?.length) {
+        devices.querySelector("b").textContent = use.devices.map((d) => `${d.name}: ${Object.entries(d.values).map(([k, v]) => `${k} ${v}`).join(", ")}`).join("; ");
+      }
+      trouble.hidden = true;
+    });
+    source.addEventListener("error", () => {
+      trouble.textContent = "What it uses cannot be told at this moment.";
+      trouble.hidden = false;
+    });
+  };
+
+  each("[data-log-of]", logButton);
+  each("[data-usage]", meters);
   each("[data-progress]", follow);
   each("[data-again]", (part) => setTimeout(() => location.reload(), 1000 * Number(part.dataset.again)));
   each("[data-live]", refresh);
