@@ -107,7 +107,7 @@ func TestReasons(t *testing.T) {
 		},
 		{
 			name: "contact lost", file: "operator-stop", job: live, state: scheduler.Running, lost: true,
-			reason: "The contact with the server's machine node-1 is lost; the server may still be running there.",
+			reason: "The server's machine node-1 is unreachable. Your work may still be running there.",
 			change: func(_ *testing.T, a *api.Allocation) { a.ClientStatus = api.AllocClientStatusUnknown },
 		},
 		{

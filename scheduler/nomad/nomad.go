@@ -56,23 +56,28 @@ type Options struct {
 	// StopTimeout, if not zero, is how long a server may take to end by itself when it is stopped, instead of the jobspec's
 	// kill_timeout.
 	StopTimeout time.Duration
-	// StreamSilence is how long Nomad's event stream may say nothing, not even a heartbeat (30 s), before it counts as cut; by
-	// default 95 seconds.
+	// StreamSilence is how long Nomad's event stream may say nothing, not even a heartbeat (30 s), before it counts as cut whatever
+	// else speaks for it; by default 65 seconds.
 	StreamSilence time.Duration
+	// ProbeInterval is how long on average to wait between two small questions by which a frozen stream is noticed; by default 1 second.
+	ProbeInterval time.Duration
 	// Logger gets what is not an error of a call; by default nothing is logged.
 	Logger *slog.Logger
 }
 
-// Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec.
+// Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec and what it knows of machines.
 type Scheduler struct {
 	client *api.Client
 	opts   Options
 	parsed atomic.Pointer[[]byte] // the jobspec as Nomad's JSON
+	signs  signs
+	drains drains
 }
 
 var (
 	_ scheduler.Scheduler = (*Scheduler)(nil)
 	_ scheduler.LogTailer = (*Scheduler)(nil)
+	_ scheduler.Fresh     = (*Scheduler)(nil)
 )
 
 // A job's ID is part of its variable's path, which allows fewer characters than a job's ID does.
@@ -82,7 +87,8 @@ var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
 func New(opts Options) (*Scheduler, error) {
 	opts.Namespace = cmp.Or(opts.Namespace, api.DefaultNamespace)
 	opts.JobPrefix = cmp.Or(opts.JobPrefix, "notebook-")
-	opts.StreamSilence = cmp.Or(opts.StreamSilence, 95*time.Second)
+	opts.StreamSilence = cmp.Or(opts.StreamSilence, 65*time.Second)
+	opts.ProbeInterval = cmp.Or(opts.ProbeInterval, time.Second)
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	switch {
 	case opts.Client == nil:

@@ -55,6 +55,7 @@ func (s *Scheduler) newestAlloc(ctx context.Context, id string) (*allocView, err
 
 // readAlloc returns one allocation, or nil if Nomad has forgotten it.
 func (s *Scheduler) readAlloc(ctx context.Context, allocID string) (*allocView, error) {
+	s.drains.ensure(ctx, s)
 	alloc, _, err := s.client.Allocations().Info(allocID, s.query(ctx))
 	if err = translate(ctx, "reading an allocation", err); errors.Is(err, scheduler.ErrNotFound) {
 		return nil, nil
@@ -62,7 +63,7 @@ func (s *Scheduler) readAlloc(ctx context.Context, allocID string) (*allocView, 
 	if err != nil {
 		return nil, err
 	}
-	return viewOfAlloc(alloc), nil
+	return s.drains.mark(viewOfAlloc(alloc)), nil
 }
 
 // orphan makes a view of the job of an allocation that still lives after its job was purged.
@@ -146,6 +147,7 @@ func (s *Scheduler) listJobs(ctx context.Context) ([]jobView, uint64, error) {
 
 // listAllocs returns the newest allocation of each job.
 func (s *Scheduler) listAllocs(ctx context.Context) (map[string]*allocView, error) {
+	s.drains.ensure(ctx, s)
 	q := s.query(ctx)
 	// The prefix has no character that means something in a regular expression.
 	q.Filter = fmt.Sprintf("JobID matches %q", "^"+s.opts.JobPrefix)
@@ -157,7 +159,7 @@ func (s *Scheduler) listAllocs(ctx context.Context) (map[string]*allocView, erro
 	newest := make(map[string]*allocView, len(stubs))
 	for _, stub := range stubs {
 		if known := newest[stub.JobID]; known == nil || known.created < stub.CreateIndex {
-			newest[stub.JobID] = viewOfAllocStub(stub)
+			newest[stub.JobID] = s.drains.mark(viewOfAllocStub(stub))
 		}
 	}
 	return newest, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/url"
 	"strconv"
@@ -28,31 +29,57 @@ type streamEvent struct {
 		Job        *api.Job
 		Allocation *api.Allocation
 		Evaluation *api.Evaluation
+		Node       *api.Node
+		Deleted    bool // of a job
 	}
 }
 
-// errSilent says that the event stream gave no sign of life for longer than its heartbeats are apart.
-var errSilent = errors.New("the event stream is silent")
+// The reasons why a connection to the event stream is given up; see [Scheduler.attend] for the last two.
+var (
+	errSilent    = errors.New("the event stream is silent")
+	errFrozen    = errors.New("the event stream is frozen: another connection shows events that it did not bring")
+	errNoContact = errors.New("nothing answers")
+)
+
+// maxFrame bounds one line of the stream. The largest that Nomad makes is a plan with some hundred allocations of a few KiB each.
+const maxFrame = 64 << 20
+
+var errFrameTooLong = fmt.Errorf("a line of the event stream is longer than %d bytes", maxFrame)
+
+// allowance lets a decoder read so many bytes, until it is given anew.
+type allowance struct {
+	from io.Reader
+	left int
+}
+
+func (a *allowance) Read(p []byte) (int, error) {
+	if a.left <= 0 {
+		return 0, errFrameTooLong
+	}
+	n, err := a.from.Read(p[:min(len(p), a.left)])
+	a.left -= n
+	return n, err
+}
 
 // stream yields the frames from that index on until the stream ends, and then the reason as an error.
-func (s *Scheduler) stream(ctx context.Context, index uint64) iter.Seq2[frame, error] {
+func (s *Scheduler) stream(ctx context.Context, index uint64, nodes bool) iter.Seq2[frame, error] {
 	return func(yield func(frame, error) bool) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		watchdog := time.AfterFunc(s.opts.StreamSilence, func() { cancel(errSilent) })
 		defer watchdog.Stop()
 
-		// A topic may be asked for more than once in a query, which the client's options cannot say.
-		query := url.Values{"topic": {"Job", "Allocation", "Evaluation"}, "index": {strconv.FormatUint(index, 10)}}
-		body, err := s.client.Raw().Response("/v1/event/stream?"+query.Encode(), s.query(ctx))
+		body, err := s.openStream(ctx, index, nodes)
 		if err != nil {
-			yield(frame{}, translate(ctx, "opening the event stream", err))
+			yield(frame{}, err)
 			return
 		}
 		defer body.Close()
-		decoder := json.NewDecoder(body)
+		limited := &allowance{from: body}
+		decoder := json.NewDecoder(limited)
 		for {
 			var next frame
+			limited.left = maxFrame
 			if err := decoder.Decode(&next); err != nil {
 				if cause := context.Cause(ctx); cause != nil {
 					err = cause
@@ -67,4 +94,18 @@ func (s *Scheduler) stream(ctx context.Context, index uint64) iter.Seq2[frame, e
 			watchdog.Reset(s.opts.StreamSilence) // the reader's time is not the stream's
 		}
 	}
+}
+
+// openStream asks for the events of the hub's namespace and, where nodes says so, of all machines.
+func (s *Scheduler) openStream(ctx context.Context, index uint64, nodes bool) (io.ReadCloser, error) {
+	// A topic may be asked for more than once in a query, which the client's options cannot say.
+	query := url.Values{"topic": {"Job", "Allocation", "Evaluation"}, "index": {strconv.FormatUint(index, 10)}}
+	if nodes {
+		query.Add("topic", "Node")
+	}
+	body, err := s.client.Raw().Response("/v1/event/stream?"+query.Encode(), s.query(ctx))
+	if cause := context.Cause(ctx); err != nil && cause != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("nomad: opening the event stream: %w", cause)
+	}
+	return body, translate(ctx, "opening the event stream", err)
 }

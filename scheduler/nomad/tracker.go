@@ -1,7 +1,6 @@
 package nomad
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -14,26 +13,79 @@ import (
 // tracker turns Nomad's events into the contract's. An allocation's event does not say which generation it is of, so the
 // tracker remembers each job's registrations as their events go by.
 type tracker struct {
-	prefix string
-	jobs   map[string]*trackedJob // by Nomad's job ID
+	prefix  string
+	index   uint64                 // of the list of jobs that it began with last
+	jobs    map[string]*trackedJob // by Nomad's job ID
+	foreign map[string]struct{}    // jobs that are named like ours and are not
+	drains  *drains                // nil: nothing is known of machines
 }
 
 type trackedJob struct {
-	generations []jobView        // oldest first; of each generation the latest view
-	newest      *allocView       // the allocation placed last
-	told        map[string]int64 // by allocation, the time of the last task event that was told
+	generations []jobView       // oldest first; of each generation the latest view
+	newest      *allocView      // the allocation placed last
+	told        map[string]tale // by allocation
 	blocked     string
 }
 
 // maxTold bounds of how many allocations of one job the tracker remembers what it told.
 const maxTold = 8
 
+// tale is how far an allocation was told.
+type tale struct {
+	latest int64  // the time of the last task event
+	index  uint64 // of the allocation; an event with the same or an older one is a repetition
+	lost   bool   // the contact with its machine was lost
+}
+
 func newTracker(prefix string, views []jobView) *tracker {
-	t := &tracker{prefix: prefix, jobs: make(map[string]*trackedJob, len(views))}
-	for _, view := range views {
-		t.jobs[prefix+view.id] = &trackedJob{generations: []jobView{view}, told: make(map[string]int64)}
-	}
+	t := &tracker{prefix: prefix, jobs: make(map[string]*trackedJob, len(views)), foreign: make(map[string]struct{})}
+	t.begin(views, 0)
 	return t
+}
+
+// begin takes in a list of all jobs, as it was at that index. What was told before is kept, so that a connection after another repeats
+// nothing, unless the index went back: then the cluster was restored from an older snapshot, and what it tells is new.
+func (t *tracker) begin(views []jobView, index uint64) {
+	if index < t.index {
+		clear(t.jobs)
+	}
+	t.index = index
+	listed := make(map[string]struct{}, len(views))
+	for _, view := range views {
+		id := t.prefix + view.id
+		listed[id] = struct{}{}
+		delete(t.foreign, id)
+		if tracked := t.jobs[id]; tracked != nil {
+			tracked.update(view)
+			continue
+		}
+		t.jobs[id] = &trackedJob{generations: []jobView{view}, told: make(map[string]tale)}
+	}
+	for id, tracked := range t.jobs {
+		if _, ok := listed[id]; !ok && (tracked.newest == nil || isTerminal(tracked.newest.clientStatus)) {
+			delete(t.jobs, id)
+		}
+	}
+}
+
+// maxForeign bounds how many jobs of others are remembered.
+const maxForeign = 1000
+
+// lacks reports whether an event shows that the registration of a job was missed: it tells of a living allocation of a job that is
+// named like ours and not known. It says so once for each job.
+func (t *tracker) lacks(event *streamEvent) bool {
+	a := event.Payload.Allocation
+	if a == nil || isTerminal(a.ClientStatus) || a.DesiredStatus == api.AllocDesiredStatusStop || !strings.HasPrefix(a.JobID, t.prefix) {
+		return false
+	}
+	if _, known := t.foreign[a.JobID]; known || t.jobs[a.JobID] != nil {
+		return false
+	}
+	if len(t.foreign) >= maxForeign {
+		clear(t.foreign)
+	}
+	t.foreign[a.JobID] = struct{}{}
+	return true
 }
 
 // translate returns what an event of Nomad means: nothing, or one thing or several.
@@ -65,7 +117,7 @@ func (t *tracker) jobEvent(kind string, job *api.Job) []scheduler.Event {
 	}
 	tracked := t.jobs[*job.ID]
 	if tracked == nil {
-		tracked = &trackedJob{told: make(map[string]int64)}
+		tracked = &trackedJob{told: make(map[string]tale)}
 		t.jobs[*job.ID] = tracked
 	}
 	began := tracked.update(view)
@@ -124,7 +176,10 @@ func (t *tracker) allocEvent(a *api.Allocation) []scheduler.Event {
 	if tracked == nil {
 		return nil // not ours, or purged and over
 	}
-	alloc := viewOfAlloc(a)
+	alloc := t.drains.mark(viewOfAlloc(a))
+	if told, known := tracked.told[alloc.id]; known && alloc.index != 0 && alloc.index <= told.index {
+		return nil // repeated, by this connection or the next
+	}
 	view := tracked.generationOf(alloc)
 	current := status(view, alloc, why{})
 	events := tracked.tell(alloc, view)
@@ -145,34 +200,38 @@ func (t *tracker) allocEvent(a *api.Allocation) []scheduler.Event {
 // tell returns an event for the placement, if it is new, and for each task event that was not told before.
 func (j *trackedJob) tell(alloc *allocView, view jobView) []scheduler.Event {
 	var events []scheduler.Event
-	since, known := j.told[alloc.id]
+	before, known := j.told[alloc.id]
+	since := before.latest
 	if !known && !isTerminal(alloc.clientStatus) && len(alloc.tasks) == 0 {
 		events = append(events, newEvent(view, time.Unix(0, alloc.modified), "A machine was found"+colon(alloc.node)+".", nil))
 	}
 	latest := since
-	var fresh []*api.TaskEvent
-	for _, task := range alloc.tasks {
-		if task == nil {
-			continue
-		}
-		for _, event := range task.Events {
-			if event != nil && event.Time > since {
-				fresh = append(fresh, event)
-				latest = max(latest, event.Time)
-			}
-		}
-	}
-	slices.SortStableFunc(fresh, func(a, b *api.TaskEvent) int { return cmp.Compare(a.Time, b.Time) })
-	for _, event := range fresh {
-		if text := message(event); text != "" {
+	for _, event := range taskEvents(alloc, since) {
+		latest = max(latest, event.Time)
+		if text := message(event); text != "" && event.Type != api.TaskClientReconnected { // told below
 			events = append(events, newEvent(view, time.Unix(0, event.Time), text, nil))
 		}
+	}
+	lost := alloc.clientStatus == api.AllocClientStatusUnknown
+	if text := contact(before.lost, lost, alloc); text != "" {
+		events = append(events, newEvent(view, time.Unix(0, alloc.modified), text, nil))
 	}
 	if len(j.told) >= maxTold {
 		clear(j.told) // at worst a sentence about an allocation long gone is told again
 	}
-	j.told[alloc.id] = latest
+	j.told[alloc.id] = tale{latest, alloc.index, lost}
 	return events
+}
+
+// contact tells how the contact with a server's machine changed; "" if it did not.
+func contact(was, lost bool, alloc *allocView) string {
+	switch {
+	case lost && !was:
+		return lostSentence(alloc.node)
+	case was && !lost && alloc.clientStatus == api.AllocClientStatusRunning:
+		return "The server's machine" + named(alloc.node) + " is back, with the same kernels."
+	}
+	return ""
 }
 
 func colon(node string) string {

@@ -3,6 +3,7 @@ package nomad
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/nomad/api"
@@ -68,7 +69,7 @@ func TestTracker(t *testing.T) {
 			},
 			want: []telling{
 				accepted, found, {1, "", false, "The server's process was started."},
-				{1, scheduler.Dead, false, "The server ended with exit code 3."}, {1, scheduler.Dead, false, "The server ended with exit code 3."},
+				{1, scheduler.Dead, false, "The server ended with exit code 3. Its last lines may tell why."}, {1, scheduler.Dead, false, "The server ended with exit code 3. Its last lines may tell why."},
 			},
 		},
 		"waiting, told once, then a place": {
@@ -91,7 +92,7 @@ func TestTracker(t *testing.T) {
 			},
 			want: []telling{
 				{2, scheduler.Pending, false, "Nomad has accepted the server."},
-				{1, "", false, "The server's process was started."}, {1, scheduler.Dead, false, "The server ended with exit code 3."},
+				{1, "", false, "The server's process was started."}, {1, scheduler.Dead, false, "The server ended with exit code 3. Its last lines may tell why."},
 			},
 		},
 		"an operator's purge": {
@@ -138,5 +139,127 @@ func TestTracker(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// allocAt is an allocation's event at that index of Nomad.
+func allocAt(t *testing.T, index uint64, clientStatus string, events ...*api.TaskEvent) *streamEvent {
+	t.Helper()
+	return event(t, "AllocationUpdated", map[string]any{"Allocation": &api.Allocation{
+		ID: "alloc", JobID: "notebook-a", CreateIndex: 11, ModifyIndex: index, ClientStatus: clientStatus, NodeName: "node-1",
+		TaskStates: map[string]*api.TaskState{"notebook": {Events: events}},
+	}})
+}
+
+func messages(events []scheduler.Event) (all []string) {
+	for _, e := range events {
+		if e.Message != "" {
+			all = append(all, e.Message)
+		}
+	}
+	return all
+}
+
+// TestTrackerTellsLossAndReturn: the contact with a machine is lost and found again, each told once.
+func TestTrackerTellsLossAndReturn(t *testing.T) {
+	t.Parallel()
+	tracker := newTracker("notebook-", []jobView{{id: "a", generation: 1, index: 10, registered: 10}})
+	started := &api.TaskEvent{Type: api.TaskStarted, Time: 1}
+	reconnected := &api.TaskEvent{Type: api.TaskClientReconnected, Time: 2}
+	var told []string
+	for _, in := range []*streamEvent{
+		allocAt(t, 12, "running", started), allocAt(t, 13, "unknown", started), allocAt(t, 14, "unknown", started),
+		allocAt(t, 15, "running", started, reconnected), allocAt(t, 16, "running", started, reconnected),
+	} {
+		told = append(told, messages(tracker.translate(in))...)
+	}
+	want := []string{
+		"The server's process was started.", "The server's machine node-1 is unreachable. Your work may still be running there.",
+		"The server's machine node-1 is back, with the same kernels.",
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestTrackerOverConnections: a connection that replays what an earlier one brought repeats nothing, a restored cluster tells anew, and
+// no generation goes back.
+func TestTrackerOverConnections(t *testing.T) {
+	t.Parallel()
+	first := []jobView{{id: "a", generation: 1, index: 10, registered: 10}}
+	tracker := newTracker("notebook-", nil)
+	tracker.begin(first, 10)
+	running := func() *streamEvent { return allocAt(t, 20, "running", &api.TaskEvent{Type: api.TaskStarted, Time: 1}) }
+	if got := messages(tracker.translate(running())); len(got) != 1 {
+		t.Fatalf("told %q", got)
+	}
+	tracker.begin(first, 18)
+	for _, in := range []*streamEvent{running(), allocAt(t, 19, "pending"), event(t, "JobRegistered", jobOf("1", 10, false))} {
+		if got := tracker.translate(in); len(got) != 0 {
+			t.Errorf("a replayed event told %+v", got)
+		}
+	}
+	if out := tracker.translate(event(t, "JobRegistered", jobOf("2", 30, false))); len(out) != 1 || out[0].Generation != 2 {
+		t.Errorf("a new generation told %+v", out)
+	}
+	for _, out := range tracker.translate(allocAt(t, 31, "complete")) {
+		if out.Generation != 1 {
+			t.Errorf("the end of the older generation was told as %+v", out)
+		}
+	}
+	tracker.begin(first, 12) // the index went back: an older snapshot
+	if got := messages(tracker.translate(allocAt(t, 13, "running", &api.TaskEvent{Type: api.TaskStarted, Time: 1}))); len(got) != 1 {
+		t.Errorf("after a restore told %q", got)
+	}
+}
+
+// TestTrackerNoticesGaps: an allocation of a job that was never told of asks for a list, once.
+func TestTrackerNoticesGaps(t *testing.T) {
+	t.Parallel()
+	tracker := newTracker("notebook-", nil)
+	in := allocAt(t, 12, "running")
+	if !tracker.lacks(in) || tracker.lacks(in) {
+		t.Error("a gap is not noticed, or more than once")
+	}
+	ended, other := allocAt(t, 12, "complete"), allocAt(t, 12, "running")
+	ended.Payload.Allocation.JobID, other.Payload.Allocation.JobID = "notebook-b", "web"
+	if tracker.lacks(ended) || tracker.lacks(other) {
+		t.Error("what is over, or somebody else's, counts as a gap")
+	}
+	tracker.begin([]jobView{{id: "a", generation: 1, index: 10, registered: 10}}, 12)
+	if tracker.lacks(in) || len(tracker.translate(in)) == 0 {
+		t.Error("the gap is not mended by a list")
+	}
+}
+
+// TestDrains: what a machine's events say of the servers on it.
+func TestDrains(t *testing.T) {
+	t.Parallel()
+	deadline := time.Date(2026, 3, 1, 15, 4, 0, 0, time.UTC)
+	node := func(strategy *api.DrainStrategy) *streamEvent {
+		return event(t, "NodeDrain", map[string]any{"Node": &api.Node{ID: "n1", Name: "rack-7", DrainStrategy: strategy}})
+	}
+	bounded := &api.DrainStrategy{DrainSpec: api.DrainSpec{Deadline: time.Hour}, ForceDeadline: deadline}
+	var d drains
+	steps := []struct {
+		in      *streamEvent
+		changed bool
+		text    string
+		leaveBy time.Time
+		drained bool
+	}{
+		{in: node(nil)},
+		{node(bounded), true, "The server's machine rack-7 is being emptied by 15:04 UTC. Save your work, or move the server now.", deadline, true},
+		{in: node(bounded), leaveBy: deadline, drained: true},
+		{node(&api.DrainStrategy{}), true, "The server's machine rack-7 is being emptied by an operator. Save your work, and move the server when it suits you.", time.Time{}, true},
+		{in: node(nil), changed: true, text: "The server's machine rack-7 is no longer being emptied. The server may stay."},
+	}
+	for i, step := range steps {
+		changed, text := d.take(step.in)
+		alloc := d.mark(&allocView{nodeID: "n1", created: 5, clientStatus: api.AllocClientStatusRunning})
+		st := status(jobView{id: "a", generation: 1}, alloc, why{})
+		if changed != step.changed || text != step.text || st.Drained != step.drained || !st.LeaveBy.Equal(step.leaveBy) {
+			t.Errorf("step %d: changed %v, text %q, status %+v; want %+v", i, changed, text, st, step)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -62,6 +63,10 @@ type allocView struct {
 	meta                map[string]string
 	desiredDescription  string
 	rescheduledOrMoving bool
+	nodeID              string
+	index               uint64    // when it last changed
+	drained             bool      // an operator empties its machine
+	leaveBy             time.Time // see scheduler.Status
 }
 
 func viewOfAlloc(a *api.Allocation) *allocView {
@@ -70,7 +75,9 @@ func viewOfAlloc(a *api.Allocation) *allocView {
 		clientStatus: a.ClientStatus, clientDescription: a.ClientDescription,
 		desiredStatus: a.DesiredStatus, desiredDescription: a.DesiredDescription,
 		preempted: a.PreemptedByAllocation != "", tasks: a.TaskStates,
-		rescheduledOrMoving: a.NextAllocation != "",
+		rescheduledOrMoving: a.NextAllocation != "", nodeID: a.NodeID, index: a.ModifyIndex,
+		// What remains to be known of a drain where the token may not see machines: the allocation is being moved right now.
+		drained: a.DesiredTransition.Migrate != nil && *a.DesiredTransition.Migrate,
 	}
 	if a.Job != nil {
 		view.meta = a.Job.Meta
@@ -85,7 +92,7 @@ func viewOfAllocStub(a *api.AllocationListStub) *allocView {
 		clientStatus: a.ClientStatus, clientDescription: a.ClientDescription,
 		desiredStatus: a.DesiredStatus, desiredDescription: a.DesiredDescription,
 		preempted: a.PreemptedByAllocation != "", tasks: a.TaskStates,
-		rescheduledOrMoving: a.NextAllocation != "",
+		rescheduledOrMoving: a.NextAllocation != "", nodeID: a.NodeID, index: a.ModifyIndex,
 	}
 	view.takeResources(a.AllocatedResources)
 	return view
@@ -123,19 +130,29 @@ func status(job jobView, alloc *allocView, blocked why) scheduler.Status {
 		return st
 	}
 	st.Instance, st.Address, st.Placement = alloc.id, alloc.address, alloc.created
+	st.Node = alloc.node
+	st.Began, st.Ended = alloc.times()
+	if !isTerminal(alloc.clientStatus) {
+		st.Drained, st.LeaveBy = alloc.drained, alloc.leaveBy
+	}
 	switch {
 	case isTerminal(alloc.clientStatus):
 		st.State = scheduler.Dead
 		st.Reason, st.Cause = deadReason(job, alloc).apart()
 	case alloc.clientStatus == api.AllocClientStatusUnknown:
 		st.State, st.Lost = scheduler.Running, true
-		st.Reason = "The contact with the server's machine" + named(alloc.node) + " is lost; the server may still be running there."
+		st.Reason = lostSentence(alloc.node)
 	case alloc.clientStatus == api.AllocClientStatusRunning:
 		st.State = scheduler.Running
 	default:
+		st.Preparing = alloc.preparing()
 		st.Reason, st.Cause = waitingReason(alloc).apart()
 	}
 	return st
+}
+
+func lostSentence(node string) string {
+	return "The server's machine" + named(node) + " is unreachable. Your work may still be running there."
 }
 
 func named(node string) string {
@@ -143,4 +160,34 @@ func named(node string) string {
 		return ""
 	}
 	return " " + strings.ToValidUTF8(node, "")
+}
+
+// main returns the state of the task that is the server, or nil.
+func (v *allocView) main() *api.TaskState { return v.tasks[mainTask(v)] }
+
+// times tells when the server's task began and ended to run. Its machine says so, for the last run if the task was restarted.
+func (v *allocView) times() (began, ended time.Time) {
+	task := v.main()
+	if task == nil {
+		return began, ended
+	}
+	return task.StartedAt.UTC(), task.FinishedAt.UTC()
+}
+
+// preparing reports whether the machine still fetches what the server needs, or runs tasks that come before it.
+func (v *allocView) preparing() bool {
+	task := v.main()
+	if task == nil || !task.StartedAt.IsZero() {
+		return false
+	}
+	for name, other := range v.tasks {
+		if other != nil && name != mainTask(v) && other.State == "running" {
+			return true
+		}
+	}
+	if len(task.Events) == 0 {
+		return false
+	}
+	last := task.Events[len(task.Events)-1]
+	return last != nil && (last.Type == api.TaskDriverMessage || last.Type == api.TaskDownloadingArtifacts)
 }

@@ -259,9 +259,10 @@ func TestWatchAfterACut(t *testing.T) {
 	t.Parallel()
 	w, s := newWire(t)
 	w.mux.HandleFunc("GET /v1/jobs", reply([]*api.JobListStub{}))
+	w.mux.HandleFunc("GET /v1/nodes", reply([]*api.NodeListStub{}))
 	connections := 0
 	w.mux.HandleFunc("GET /v1/event/stream", func(rw http.ResponseWriter, r *http.Request) {
-		if got := r.URL.Query()["topic"]; len(got) != 3 || r.URL.Query().Get("index") != "10" || r.URL.Query().Get("namespace") != "notebooks" {
+		if got := r.URL.Query()["topic"]; len(got) != 4 || r.URL.Query().Get("index") != "10" || r.URL.Query().Get("namespace") != "notebooks" {
 			t.Errorf("stream asked with %s", r.URL.RawQuery)
 		}
 		connections++
@@ -303,6 +304,7 @@ func TestWatchAfterACut(t *testing.T) {
 func TestWatchOutlivesRefusals(t *testing.T) {
 	t.Parallel()
 	w, s := newWire(t)
+	w.mux.HandleFunc("GET /v1/nodes", reply([]*api.NodeListStub{}))
 	lists := 0
 	w.mux.HandleFunc("GET /v1/jobs", func(rw http.ResponseWriter, r *http.Request) {
 		if lists++; lists == 1 {

@@ -1,0 +1,103 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// maxDeviceValues bounds what is shown of one device.
+const maxDeviceValues = 32
+
+// Usage implements [scheduler.Meter] with what the server's machine measured last, about once a second. A server that does not run has
+// no usage, which is ErrNotFound.
+func (s *Scheduler) Usage(ctx context.Context, id string) (scheduler.Usage, error) {
+	alloc, err := s.newestAlloc(ctx, id)
+	if err != nil {
+		return scheduler.Usage{}, err
+	}
+	if alloc == nil || alloc.clientStatus != api.AllocClientStatusRunning {
+		return scheduler.Usage{}, fmt.Errorf("nomad: reading the usage: the server does not run: %w", scheduler.ErrNotFound)
+	}
+	stats, err := s.client.Allocations().Stats(&api.Allocation{ID: alloc.id}, s.query(ctx))
+	if statusCode(err) == http.StatusNotFound { // the allocation is there, so it is its machine that does not answer
+		return scheduler.Usage{}, fmt.Errorf("nomad: reading the usage: %w: %w", scheduler.ErrUnavailable, err)
+	}
+	if err = translate(ctx, "reading the usage", err); err != nil {
+		return scheduler.Usage{}, err
+	}
+	return usageOf(alloc, stats)
+}
+
+var errNoUsage = errors.New("its machine has not measured it yet")
+
+func usageOf(alloc *allocView, stats *api.AllocResourceUsage) (scheduler.Usage, error) {
+	used, at := stats.ResourceUsage, stats.Timestamp
+	// The server's own task: what runs beside it has limits of its own.
+	if task := stats.Tasks[mainTask(alloc)]; task != nil && task.ResourceUsage != nil {
+		used, at = task.ResourceUsage, task.Timestamp
+	}
+	if used == nil {
+		return scheduler.Usage{}, fmt.Errorf("nomad: reading the usage: %w: %w", scheduler.ErrUnavailable, errNoUsage)
+	}
+	usage := scheduler.Usage{Time: time.Unix(0, at).UTC(), MemoryLimit: alloc.memoryLimits[mainTask(alloc)] << 20}
+	if at == 0 {
+		usage.Time = time.Now().UTC()
+	}
+	if cpu := used.CpuStats; cpu != nil {
+		usage.CPU = cpu.Percent / 100 // Nomad's percent are of one core
+	}
+	if memory := used.MemoryStats; memory != nil {
+		usage.MemoryBytes = memoryOf(memory)
+	}
+	for _, group := range used.DeviceStats {
+		usage.Devices = append(usage.Devices, devicesOf(group)...)
+	}
+	return usage, nil
+}
+
+// memoryOf is what is resident, where the driver measures that, and else what the kernel holds against the limit without the files
+// that it would drop first.
+func memoryOf(m *api.MemoryStats) int64 {
+	used := m.RSS
+	if used == 0 {
+		used = m.Usage
+		if m.Cache < used {
+			used -= m.Cache
+		}
+	}
+	return int64(min(used, 1<<62)) //nolint:gosec // G115: bounded
+}
+
+func devicesOf(group *api.DeviceGroupStats) []scheduler.DeviceUsage {
+	if group == nil {
+		return nil
+	}
+	var all []scheduler.DeviceUsage
+	for _, id := range slices.Sorted(maps.Keys(group.InstanceStats)) {
+		device := scheduler.DeviceUsage{Name: group.Vendor + "/" + group.Type + "/" + group.Name, ID: id, Values: map[string]string{}}
+		if stats := group.InstanceStats[id]; stats != nil {
+			if stats.Summary != nil {
+				device.Values[cmp.Or(stats.Summary.Desc, "summary")] = stats.Summary.String()
+			}
+			if stats.Stats != nil {
+				for _, name := range slices.Sorted(maps.Keys(stats.Stats.Attributes)) {
+					if len(device.Values) < maxDeviceValues {
+						device.Values[name] = stats.Stats.Attributes[name].String()
+					}
+				}
+			}
+		}
+		all = append(all, device)
+	}
+	return all
+}
