@@ -1,8 +1,8 @@
 # The least that the hub's Nomad token needs: to run notebooks as jobs of one namespace, whose IDs begin with "notebook-".
 # "submit-job" includes parsing and validating. "variables" is what carries each server's environment; nobody but the hub and the job itself may read it. The capabilities for volumes let the hub make places for
-# users' files, which outlive servers; "host-volume-create" includes reading them.
+# users' files, which outlive servers; "host-volume-write" includes reading and deleting them.
 namespace "notebooks" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "read-logs", "host-volume-create", "host-volume-delete", "csi-list-volume", "csi-read-volume", "csi-write-volume", "csi-mount-volume"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "read-logs", "host-volume-write", "csi-list-volume", "csi-read-volume", "csi-write-volume", "csi-mount-volume"]
 
   variables {
     path "nomad/jobs/notebook-*" {
@@ -16,16 +16,12 @@ host_volume "notebook-*" {
   policy = "write"
 }
 
+# Machines: which are being emptied and until when, and what they offer.
 node {
   policy = "read"
 }
 
 # Plugins that make CSI volumes.
 plugin {
-  policy = "read"
-}
-
-# To see the machines: which are being emptied and until when, what they offer, and that the contact with one is lost.
-node {
   policy = "read"
 }
