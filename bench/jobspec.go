@@ -1,0 +1,78 @@
+package main
+
+import "fmt"
+
+// rawExec runs this program as the notebook.
+func rawExec(self string, boot string) string {
+	return jobspec(fmt.Sprintf(`
+      driver = "raw_exec"
+      config {
+        command = %q
+        args    = ["notebook", "-boot", %q]
+      }`, self, boot))
+}
+
+// mock runs nothing: only what Nomad does for any job is done.
+func mock() string {
+	return jobspec(`
+      driver = "mock_driver"
+      config {
+        run_for = "1000h"
+      }`)
+}
+
+// jobspec is the product's own in all that costs time, with little of each resource. The check is so rare that ten thousand of them do not
+// keep a machine busy that is to be measured.
+func jobspec(driver string) string {
+	return `job "notebook" {
+  type = "service"
+  update {
+    max_parallel = 0
+  }
+  group "notebook" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    disconnect {
+      lost_after = "6h"
+      replace    = false
+      reconcile  = "keep_original"
+    }
+    network {
+      port "http" {}
+    }
+    ephemeral_disk {
+      size = 10
+    }
+    service {
+      name     = "notebook"
+      provider = "consul"
+      port     = "http"
+      check {
+        type     = "http"
+        path     = "/"
+        interval = "1h"
+        timeout  = "2s"
+      }
+    }
+    task "notebook" {` + driver + `
+      kill_timeout = "2s"
+      resources {
+        cpu    = 10
+        memory = 10
+      }
+      logs {
+        disabled      = true
+        max_files     = 1
+        max_file_size = 1
+      }
+    }
+  }
+}
+`
+}

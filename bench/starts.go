@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/pgtest"
+)
+
+// databases are SQLite, and Postgres where there is one.
+func (r *run) databases(ctx context.Context, do func(ctx context.Context, name, dsn string) error) error {
+	if err := do(ctx, "sqlite", ""); err != nil {
+		return err
+	}
+	pg, err := pgtest.Start(ctx, pgtest.Options{Dir: filepath.Join(r.dir, "postgres"), Durable: true})
+	if errors.Is(err, pgtest.ErrNotInstalled) {
+		fmt.Fprintln(os.Stderr, "bench: no Postgres on this machine:", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	name, err := pg.CreateDatabase(ctx)
+	if err == nil {
+		err = do(ctx, "postgres", pg.URL(name))
+	}
+	return errors.Join(err, pg.Stop())
+}
+
+// onePatience bounds the start of one server.
+const onePatience = 20 * time.Second
+
+// boot is how long the stand-in for a notebook needs.
+const boot = 100 * time.Millisecond
+
+// startOne is O13: one server after the other through the hub, beside the same job through Nomad alone.
+func (r *run) startOne(ctx context.Context) error {
+	return r.databases(ctx, func(ctx context.Context, database, dsn string) error {
+		dir, err := r.folder("o13-" + database)
+		if err != nil {
+			return err
+		}
+		c, err := startCluster(ctx, dir, "")
+		if err != nil {
+			return err
+		}
+		defer c.stop()
+		h, err := newHub(ctx, hubOptions{name: "s" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String()), cluster: c, users: r.starts + 1, logLevel: "info"})
+		if err != nil {
+			return err
+		}
+		if err := h.start(ctx); err != nil {
+			return err
+		}
+		defer h.close()
+		file, err := h.template(ctx, c, userName(r.starts))
+		if err != nil {
+			return err
+		}
+		return r.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
+			mine, err := h.startEach(ctx, r.starts)
+			if err != nil {
+				return nil, err
+			}
+			theirs, err := c.startBare(ctx, r.self, file, fmt.Sprintf("bare%d-", number), r.starts, 1)
+			if err != nil {
+				return nil, err
+			}
+			return func(in round) { r.reportStarts(database, in, mine, theirs.Starts) }, nil
+		})
+	})
+}
+
+func (r *run) folder(name string) (string, error) {
+	dir := filepath.Join(r.dir, name)
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// hubStart is how one start went, in milliseconds from its request.
+type hubStart struct{ firstEvent, ready float64 }
+
+func (r *run) reportStarts(database string, in round, mine []hubStart, theirs []bareStart) {
+	k := func(name string) key { return key{Operation: "O13", Name: name, Database: database, Unit: "ms"} }
+	var first, ready, answered, running []float64
+	for _, s := range mine {
+		first, ready = append(first, s.firstEvent), append(ready, s.ready)
+	}
+	for _, s := range theirs {
+		answered, running = append(answered, s.Answered), append(running, s.Running)
+	}
+	for _, p := range []struct {
+		name  string
+		share float64
+	}{{"p50", 0.5}, {"p99", 0.99}} {
+		r.add(k("first_event_"+p.name), ours, in, percentile(first, p.share))
+		r.add(k("usable_"+p.name), ours, in, percentile(ready, p.share))
+		r.add(k("usable_"+p.name), bare, in, percentile(answered, p.share))
+		r.add(k("said_to_run_"+p.name), bare, in, percentile(running, p.share))
+		r.add(k("added_"+p.name), ours, in, percentile(ready, p.share)-percentile(answered, p.share))
+	}
+}
+
+// template starts a server of that user, keeps its job for the peer, and stops it: the warm-up of both.
+func (h *hubProcess) template(ctx context.Context, c *cluster, user string) (file string, err error) {
+	if _, err := h.startServer(ctx, user); err != nil {
+		return "", err
+	}
+	s, err := h.serverOf(ctx, user)
+	if err != nil {
+		return "", err
+	}
+	t, err := take(ctx, c.nomad, filepath.Base(h.dir)+"-"+s.ID)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(t)
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(h.dir, "template.json")
+	return file, errors.Join(os.WriteFile(file, text, 0o600), h.stopServer(ctx, user))
+}
+
+func (h *hubProcess) serverOf(ctx context.Context, user string) (hub.Server, error) {
+	u, err := h.store.UserByName(ctx, user)
+	if err != nil {
+		return hub.Server{}, err
+	}
+	return h.store.ServerByName(ctx, u.ID, "")
+}
+
+func (h *hubProcess) startEach(ctx context.Context, n int) ([]hubStart, error) {
+	var all []hubStart
+	for i := range n {
+		one, err := h.startServer(ctx, userName(i))
+		if err == nil {
+			err = h.stopServer(ctx, userName(i))
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// startServer asks for a server as a script does, and follows its progress as a page does.
+func (h *hubProcess) startServer(ctx context.Context, user string) (hubStart, error) {
+	ctx, cancel := context.WithTimeout(ctx, onePatience)
+	defer cancel()
+	began := time.Now()
+	posted := make(chan error, 1)
+	go func() {
+		status, text, err := h.call(ctx, h.public, http.MethodPost, "/users/"+user+"/server", "")
+		if err == nil && status != http.StatusCreated && status != http.StatusAccepted {
+			err = fmt.Errorf("start of %s: %d %s", user, status, text)
+		}
+		posted <- err
+	}()
+	var one hubStart
+	for {
+		told, err := h.follow(ctx, user, func(ready bool) {
+			if one.firstEvent == 0 {
+				one.firstEvent = since(began)
+			}
+			if ready {
+				one.ready = since(began)
+			}
+		})
+		switch {
+		case err != nil:
+			return one, err
+		case told && one.ready == 0:
+			return one, fmt.Errorf("the start of %s failed: see the hub's log %s", user, h.log)
+		case told:
+			return one, <-posted
+		}
+		if !pause(ctx, 2*time.Millisecond) { // the request has not been seen yet
+			return one, errors.Join(ctx.Err(), <-posted)
+		}
+	}
+}
+
+// follow reads the progress of a start to its end. told is false if there is none yet.
+func (h *hubProcess) follow(ctx context.Context, user string, event func(ready bool)) (told bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.public+"/hub/api/users/"+user+"/server/progress", nil)
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Authorization", "token "+h.token)
+	res, err := h.client.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return false, nil
+	}
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data:")
+		if !ok {
+			continue
+		}
+		var e hub.ProgressEvent
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return true, err
+		}
+		event(e.Ready)
+	}
+	return true, lines.Err()
+}
+
+// stopServer returns when the server is gone.
+func (h *hubProcess) stopServer(ctx context.Context, user string) error {
+	status, text, err := h.call(ctx, h.public, http.MethodDelete, "/users/"+user+"/server", "")
+	if err == nil && status != http.StatusNoContent && status != http.StatusAccepted {
+		err = fmt.Errorf("stop of %s: %d %s", user, status, text)
+	}
+	if err != nil {
+		return err
+	}
+	return h.await(ctx, time.Minute, func(ctx context.Context) error {
+		s, err := h.serverOf(ctx, user)
+		if err == nil && s.State != hub.Stopped {
+			err = fmt.Errorf("the server of %s is %s", user, s.State)
+		}
+		return err
+	})
+}
