@@ -160,3 +160,16 @@ func (t *tracker) onNode(ctx context.Context, s *Scheduler, nodeID, text string)
 	}
 	return events, nil
 }
+
+// stayUntilDeadline has a drain leave a server alone until the operator's deadline. Nomad moves an allocation of a service at once, unless its
+// group may miss none ("max_parallel = 0"); what is left at the deadline is moved by force. A jobspec that says something else wins.
+func stayUntilDeadline(job *api.Job) {
+	if job.Type != nil && *job.Type != api.JobTypeService {
+		return // batch jobs stay in any case
+	}
+	for _, group := range job.TaskGroups {
+		if group.Migrate == nil {
+			group.Migrate = &api.MigrateStrategy{MaxParallel: new(0)}
+		}
+	}
+}
