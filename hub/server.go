@@ -45,6 +45,8 @@ type Server struct {
 	LastActivity time.Time // zero: never
 	// LastUsed is when somebody last used it, apart from what its pages ask by themselves; zero: not since that is watched. Never after LastActivity.
 	LastUsed time.Time
+	// LastOutput is when it last sent a message on a websocket of its pages, which may be to nobody; zero: not since that is watched.
+	LastOutput time.Time
 	// IdleAfter and MaxAge are what the profile said at the start; see profile.Resolved. Kept to the microsecond.
 	IdleAfter, MaxAge time.Duration
 	Options           json.RawMessage // the last user_options, a JSON object; nil: none
@@ -165,6 +167,7 @@ type ActivityUpdate struct {
 	ServerID string // "": the user only
 	Time     time.Time
 	Used     time.Time // moves the server's LastUsed; zero: this is no use
+	Output   time.Time // moves the server's LastOutput; zero: there was none
 }
 
 // ServerStore keeps servers.
@@ -174,12 +177,12 @@ type ServerStore interface {
 	ServerByID(ctx context.Context, id string) (Server, error)
 	ServerByName(ctx context.Context, userID, name string) (Server, error)
 	Servers(ctx context.Context, q ServerQuery) (servers []Server, total int, err error)
-	// UpdateServer writes everything but the ID, the owner, Created, LastActivity and LastUsed, and returns the row with its new
+	// UpdateServer writes everything but the ID, the owner, Created and the times of activity, and returns the row with its new
 	// Revision. ErrStale if the row's Revision is no longer s.Revision; ErrNotFound if it is gone.
 	UpdateServer(ctx context.Context, s Server) (Server, error)
 	// DeleteServer is nil for the unknown.
 	DeleteServer(ctx context.Context, id string) error
-	// RecordActivity moves the times forward, never back, in one statement per table; unknown IDs are skipped.
+	// RecordActivity moves the times forward, never back, in one statement per table; unknown IDs are skipped, and so are zero times.
 	RecordActivity(ctx context.Context, updates []ActivityUpdate) error
 	// CountServers says how many servers are in each state.
 	CountServers(ctx context.Context) (map[ServerState]int, error)

@@ -101,6 +101,8 @@ type call struct {
 	entry    *entry
 	activity *stamp
 	upgrade  bool
+	use      bool        // it counts as use if it ends well
+	room     bool        // it is a websocket of a document that several people edit
 	body     *clientBody // nil: none
 }
 
@@ -123,9 +125,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.renderError(w, r, http.StatusMethodNotAllowed, errors.New("CONNECT is not forwarded"))
 		return
 	}
-	c := &call{entry: e, activity: p.activity.of(e.Server), upgrade: isWebSocket(r)}
+	c := &call{entry: e, activity: p.activity.of(e.Server), upgrade: isWebSocket(r), use: e.isUse(r)}
 	ctx := context.WithValue(r.Context(), callKey{}, c)
 	if c.upgrade {
+		c.room = strings.HasPrefix(strings.TrimPrefix(r.URL.Path, e.Prefix), room)
 		p.serveUpgrade(w, r.WithContext(ctx), c)
 		return
 	}
@@ -147,7 +150,10 @@ func (p *Proxy) serveRequest(w http.ResponseWriter, r *http.Request, c *call) {
 	defer func() { // also when a broken answer makes ReverseProxy panic with http.ErrAbortHandler
 		p.metrics.active.Dec()
 		p.metrics.requests.WithLabelValues(statusClass(rec.status)).Inc()
-		if finished && rec.status < 300 {
+		switch well := finished && rec.status < http.StatusMultipleChoices; {
+		case c.use && (well || finished && rec.status == http.StatusNotModified):
+			c.activity.use()
+		case well:
 			c.activity.now()
 		}
 	}()

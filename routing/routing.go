@@ -42,6 +42,13 @@ type Publisher interface {
 
 // Activity is what the proxy saw since it was last asked.
 type Activity struct {
-	Server string    // the route's server ID
-	Last   time.Time // the last moment at which the client sent something, or a request ended well
+	Server string // the route's server ID
+	// Last is the last moment at which the client sent something, or a request ended well: what JupyterHub's proxy counts. A page that is open and not
+	// looked at moves it on. Zero: nothing.
+	Last time.Time
+	// Used is the last moment at which somebody used the server: a message on a websocket, or a request that ended well and is none of those that
+	// pages make by themselves. Zero: nothing. Never after Last.
+	Used time.Time
+	// Output is the last moment at which the server sent a message on a websocket. Zero: nothing.
+	Output time.Time
 }

@@ -19,7 +19,7 @@ const halfOpen = time.Minute
 // (io.Copy would hold 32 KiB for each direction, or a pipe with two more descriptors where it splices.)
 type tunnel struct {
 	client, server net.Conn
-	activity       *stamp
+	sent, got      watcher // of what the client sends and gets
 	buffers        *copyBuffers
 }
 
@@ -27,8 +27,8 @@ type tunnel struct {
 func (t *tunnel) run() {
 	defer t.close()
 	var back sync.WaitGroup
-	back.Go(func() { t.pump(t.client, t.server, nil) })
-	t.pump(t.server, t.client, t.activity)
+	back.Go(func() { t.pump(t.client, t.server, &t.got) })
+	t.pump(t.server, t.client, &t.sent)
 	back.Wait()
 }
 
@@ -39,8 +39,8 @@ func (t *tunnel) close() {
 
 // pump carries one direction. A clean end is passed on, so that what the other side still has to say gets through; anything else
 // ends both.
-func (t *tunnel) pump(dst, src net.Conn, activity *stamp) {
-	err := carry(dst, src, activity, t.buffers)
+func (t *tunnel) pump(dst, src net.Conn, w *watcher) {
+	err := carry(dst, src, w, t.buffers)
 	half, ok := dst.(interface{ CloseWrite() error })
 	if err != nil || !ok || half.CloseWrite() != nil {
 		t.close()
@@ -50,12 +50,12 @@ func (t *tunnel) pump(dst, src net.Conn, activity *stamp) {
 }
 
 // carry copies until src ends (nil) or either side fails.
-func carry(dst, src net.Conn, activity *stamp, buffers *copyBuffers) error {
+func carry(dst, src net.Conn, w *watcher, buffers *copyBuffers) error {
 	read := readerOf(src, buffers)
 	for {
 		buf, n, err := read()
 		if n > 0 {
-			activity.now()
+			w.saw(buf[:n])
 			_, writeErr := dst.Write(buf[:n])
 			buffers.Put(buf)
 			if writeErr != nil {

@@ -134,13 +134,15 @@ func (p *Proxy) switchProtocols(w http.ResponseWriter, c *call, agreed *switched
 	if rec, ok := w.(*recorder); ok {
 		rec.status = http.StatusSwitchingProtocols
 	}
-	t := &tunnel{client: client, server: s.conn, activity: c.activity, buffers: p.buffers}
-	if err := answer(rw, w.Header(), agreed.header, s.buffered); err != nil {
+	t := &tunnel{client: client, server: s.conn, buffers: p.buffers}
+	t.sent, t.got = watcher{stamp: c.activity, client: true}, watcher{stamp: c.activity}
+	t.sent.frames.room = c.room
+	if err := answer(rw, w.Header(), agreed.header, s.buffered, &t.got); err != nil {
 		t.close()
 		return nil //nolint:nilerr // the client has gone, and there is no response to write to any more
 	}
 	// A client may not send before it has the answer; one that did is not cut off.
-	if err := flushEarly(s.conn, rw.Reader, c.activity); err != nil || !s.release() {
+	if err := flushEarly(s.conn, rw.Reader, &t.sent); err != nil || !s.release() {
 		t.close()
 		return nil //nolint:nilerr // likewise
 	}
@@ -153,7 +155,7 @@ func (p *Proxy) switchProtocols(w http.ResponseWriter, c *call, agreed *switched
 }
 
 // answer writes the head of the answer, and what the server has sent after it.
-func answer(rw *bufio.ReadWriter, ours, theirs http.Header, server *bufio.Reader) error {
+func answer(rw *bufio.ReadWriter, ours, theirs http.Header, server *bufio.Reader, got *watcher) error {
 	head := ours.Clone()
 	if head == nil {
 		head = make(http.Header)
@@ -165,16 +167,17 @@ func answer(rw *bufio.ReadWriter, ours, theirs http.Header, server *bufio.Reader
 	_ = head.Write(rw)
 	_, _ = rw.WriteString("\r\n")
 	early, _ := server.Peek(server.Buffered())
+	got.saw(early)
 	_, _ = rw.Write(early)
 	return rw.Flush() // a bufio.Writer keeps the first error
 }
 
-func flushEarly(server net.Conn, client *bufio.Reader, activity *stamp) error {
+func flushEarly(server net.Conn, client *bufio.Reader, sent *watcher) error {
 	early, _ := client.Peek(client.Buffered())
 	if len(early) == 0 {
 		return nil
 	}
-	activity.now()
+	sent.saw(early)
 	_, err := server.Write(early)
 	return err
 }

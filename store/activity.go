@@ -12,15 +12,15 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// activity is one ID with a time in microseconds, and when it was last used (0: not told); in JSON ["id", 1700000000000000, 0], so that the database reads
-// it as rows.
+// activity is one ID with times in microseconds, 0 for what is not told: of activity, of use and of output. In JSON it is
+// ["id", 1700000000000000, 0, 0], so that the database reads it as rows.
 type activity struct {
-	id       string
-	at, used int64
+	id               string
+	at, used, output int64
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (a activity) MarshalJSON() ([]byte, error) { return json.Marshal([]any{a.id, a.at, a.used}) }
+func (a activity) MarshalJSON() ([]byte, error) { return json.Marshal([]any{a.id, a.at, a.used, a.output}) }
 
 // RecordActivity implements [hub.ServerStore].
 func (s *Store) RecordActivity(ctx context.Context, updates []hub.ActivityUpdate) error {
@@ -39,11 +39,15 @@ func (s *Store) RecordActivity(ctx context.Context, updates []hub.ActivityUpdate
 	}
 	_, err = s.exec(ctx, "record activity of servers", `
 		UPDATE servers SET
-			last_activity = CASE WHEN servers.last_activity IS NULL OR servers.last_activity < v.at THEN v.at ELSE servers.last_activity END,
-			last_used = CASE WHEN v.used > 0 AND (servers.last_used IS NULL OR servers.last_used < v.used) THEN v.used ELSE servers.last_used END
-		FROM (SELECT value->>0 AS id, CAST(value->>1 AS BIGINT) AS at, CAST(value->>2 AS BIGINT) AS used FROM `+s.db.elements+`($1)) v
-		WHERE servers.id = v.id AND (servers.last_activity IS NULL OR servers.last_activity < v.at
-			OR v.used > 0 AND (servers.last_used IS NULL OR servers.last_used < v.used))`, args{string(at)})
+			last_activity = CASE WHEN COALESCE(servers.last_activity, 0) < v.at THEN v.at ELSE servers.last_activity END,
+			last_used = CASE WHEN COALESCE(servers.last_used, 0) < v.used THEN v.used ELSE servers.last_used END,
+			last_output = CASE WHEN COALESCE(servers.last_output, 0) < v.output THEN v.output ELSE servers.last_output END
+		FROM (
+			SELECT value->>0 AS id, CAST(value->>1 AS BIGINT) AS at, CAST(value->>2 AS BIGINT) AS used, CAST(value->>3 AS BIGINT) AS output
+			FROM `+s.db.elements+`($1)
+		) v
+		WHERE servers.id = v.id AND (COALESCE(servers.last_activity, 0) < v.at OR COALESCE(servers.last_used, 0) < v.used
+			OR COALESCE(servers.last_output, 0) < v.output)`, args{string(at)})
 	return err
 }
 
@@ -97,21 +101,26 @@ func (s *Store) TouchTokens(ctx context.Context, used map[int64]time.Time) error
 func latest(updates []hub.ActivityUpdate) (users, servers, owners []activity) {
 	ofUser, ofServer, ofOwner := map[string]activity{}, map[string]activity{}, map[string]activity{}
 	for _, u := range updates {
-		at := activity{at: u.Time.UnixMicro()}
-		if u.UserID != "" {
+		at := activity{at: orNone(u.Time)}
+		if u.UserID != "" && at.at != 0 {
 			note(ofUser, u.UserID, at)
 		}
-		if u.UserID == "" && u.ServerID != "" {
+		if u.UserID == "" && u.ServerID != "" && at.at != 0 {
 			note(ofOwner, u.ServerID, at)
 		}
 		if u.ServerID != "" {
-			if !u.Used.IsZero() {
-				at.used = u.Used.UnixMicro()
-			}
+			at.used, at.output = orNone(u.Used), orNone(u.Output)
 			note(ofServer, u.ServerID, at)
 		}
 	}
 	return ordered(ofUser), ordered(ofServer), ordered(ofOwner)
+}
+
+func orNone(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 func note(last map[string]activity, id string, a activity) {
@@ -120,7 +129,7 @@ func note(last map[string]activity, id string, a activity) {
 	case !storable(id):
 		return
 	case ok:
-		a.at, a.used = max(a.at, before.at), max(a.used, before.used)
+		a.at, a.used, a.output = max(a.at, before.at), max(a.used, before.used), max(a.output, before.output)
 	}
 	a.id = id
 	last[id] = a

@@ -15,7 +15,7 @@ import (
 const (
 	serverColumns = `s.id, s.user_id, s.name, s.state, s.generation, s.revision, s.created, s.started, s.last_activity,
 		s.options, s.instance, s.address, s.placement, s.failure, s.remove,
-		s.profile, s.queued, s.admitted, s.wait, s.held, s.notice, s.keep_until, s.restart, s.last_used, s.idle_after, s.max_age`
+		s.profile, s.queued, s.admitted, s.wait, s.held, s.notice, s.keep_until, s.restart, s.last_used, s.last_output, s.idle_after, s.max_age`
 	serverRows = "SELECT u.name, " + serverColumns + " FROM servers s JOIN users u ON u.id = s.user_id "
 )
 
@@ -28,14 +28,15 @@ func (s *Store) CreateServer(ctx context.Context, v hub.Server) error {
 	n, err := s.exec(ctx, "create server", `
 		INSERT INTO servers (id, user_id, name, state, generation, revision, created, started, last_activity,
 			options, instance, address, placement, failure, remove, profile, queued, admitted, wait, held, notice, keep_until,
-			restart, blocked, pool, last_used, idle_after, max_age)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
+			restart, blocked, pool, last_used, last_output, idle_after, max_age)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
 		ON CONFLICT DO NOTHING`,
 		args{
 			v.ID, v.UserID, v.Name, string(v.State), v.Generation, v.Revision, micros(v.Created), micros(v.Started),
 			micros(v.LastActivity), optionsText(v.Options), v.Instance, v.Address, int64(v.Placement), notes.failure, v.Remove,
 			v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait, notes.held, notes.notice, micros(v.KeepUntil),
-			notes.restart, notes.blocked, notes.pool, micros(v.LastUsed), v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
+			notes.restart, notes.blocked, notes.pool, micros(v.LastUsed), micros(v.LastOutput),
+			v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
 		})
 	if err == nil && n == 0 {
 		err = fmt.Errorf("store: create server: %w", hub.ErrExists)
@@ -196,7 +197,7 @@ func (r *serverRow) fields(v *hub.Server) []any {
 		timeOf{&v.Created}, timeOf{&v.Started}, timeOf{&v.LastActivity},
 		textOf{&r.options}, &v.Instance, &v.Address, &r.placement, textOf{&r.failure}, &v.Remove,
 		&v.Profile, timeOf{&v.Queued}, timeOf{&v.Admitted}, textOf{&r.wait}, textOf{&r.held}, textOf{&r.notice}, timeOf{&v.KeepUntil},
-		textOf{&r.restart}, timeOf{&v.LastUsed}, spanOf{&v.IdleAfter}, spanOf{&v.MaxAge},
+		textOf{&r.restart}, timeOf{&v.LastUsed}, timeOf{&v.LastOutput}, spanOf{&v.IdleAfter}, spanOf{&v.MaxAge},
 	}
 }
 

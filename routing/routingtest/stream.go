@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -269,4 +270,48 @@ func testActivity(t *testing.T, start StartProxy) {
 	go func() { _, _ = send.Write([]byte("x")); _ = send.Close() }()
 	do(t, req)
 	eventually(t, "what the client sends counts", active)
+	testUse(t, p)
+}
+
+// testUse tells what somebody does from what pages ask by themselves.
+func testUse(t *testing.T, p Proxy) {
+	t.Helper()
+	for _, c := range []struct {
+		method, path string
+		use          bool
+	}{
+		{http.MethodGet, "/user/a/lab", true},
+		{http.MethodGet, "/user/a/files/x.csv", true},
+		{http.MethodPost, "/user/a/api/sessions", true},
+		{http.MethodPut, "/user/a/api/contents/x.ipynb", true},
+		{http.MethodGet, "/user/a/proxy/8501/api/x", true}, // another program's
+		{http.MethodGet, "/user/a/api/kernels?1700000000", false},
+		{http.MethodGet, "/user/a/api/contents/?content=1", false},
+		{http.MethodGet, "/user/a/lab/api/settings", false},
+		{http.MethodGet, "/user/a/%61pi/status", false},
+		{http.MethodGet, "/user/a/tree?no_track_activity=1", false},
+		{http.MethodPost, "/user/a/api/sessions?fail", false},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, p.URL+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Activity()
+		do(t, req)
+		used, seen := false, false
+		look := func() bool {
+			for _, a := range p.Activity() {
+				used, seen = used || !a.Used.IsZero(), seen || !a.Last.IsZero()
+			}
+			return seen
+		}
+		if strings.Contains(c.path, "fail") {
+			look()
+		} else {
+			eventually(t, "the request is seen", look)
+		}
+		if used != c.use {
+			t.Errorf("%s %s counts as use: %v", c.method, c.path, used)
+		}
+	}
 }

@@ -212,8 +212,17 @@ func testWebSocketActivity(t *testing.T, start StartProxy) {
 			t.Fatal(err)
 		}
 	}
-	if got := p.Activity(); len(got) != 0 {
-		t.Errorf("output of the server counts as activity: %v", got)
+	if got := p.Activity(); len(got) != 1 || !got[0].Last.IsZero() || !got[0].Used.IsZero() || got[0].Output.IsZero() {
+		t.Errorf("output of the server counts as %+v", got)
+	}
+	go func() { // a pong comes back only while somebody reads
+		_, _, _ = conn.Read(t.Context())
+	}()
+	if err := conn.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Activity(); len(got) != 1 || got[0].Last.IsZero() || !got[0].Used.IsZero() {
+		t.Errorf("a ping of the client counts as %+v", got)
 	}
 	before := time.Now()
 	if err := conn.Write(t.Context(), websocket.MessageText, []byte("key")); err != nil {
@@ -224,7 +233,7 @@ func testWebSocketActivity(t *testing.T, start StartProxy) {
 		got = append(got, p.Activity()...)
 		return len(got) > 0
 	})
-	if got[0].Server != route.Server || got[0].Last.Before(before.Add(-time.Second)) {
+	if got[0].Server != route.Server || got[0].Last.Before(before.Add(-time.Second)) || got[0].Used.Before(before.Add(-time.Second)) {
 		t.Errorf("activity = %+v", got)
 	}
 }

@@ -26,6 +26,11 @@ func culling() []test {
 			got, err := f.store.ServerByID(f.ctx, s.ID)
 			f.must(err)
 			f.same("the last activity", got.LastActivity, noon.Add(time.Hour))
+			f.must(f.store.RecordActivity(f.ctx, []hub.ActivityUpdate{{ServerID: s.ID, Output: noon.Add(2 * time.Hour)}, {ServerID: s.ID}}))
+			got, err = f.store.ServerByID(f.ctx, s.ID)
+			f.must(err)
+			f.same("the last output", got.LastOutput, noon.Add(2*time.Hour))
+			f.same("the last activity", got.LastActivity, noon.Add(time.Hour))
 		}},
 		{"Only what may be past a rule is a candidate", func(f fixture) {
 			u := f.user("ada", "b", "a")

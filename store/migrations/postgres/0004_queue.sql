@@ -6,4 +6,4 @@ ALTER TABLE servers ADD COLUMN blocked BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE servers ADD COLUMN pool TEXT COLLATE "C" NOT NULL DEFAULT '';
 
 -- Every start counts what is active; most records of a large hub are not.
-CREATE INDEX servers_active ON servers (state, admitted, blocked) WHERE state <> 'stopped';
+CREATE INDEX servers_active ON servers (state, admitted, blocked, pool) WHERE state <> 'stopped';

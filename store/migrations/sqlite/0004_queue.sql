@@ -6,4 +6,4 @@ ALTER TABLE servers ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE servers ADD COLUMN pool TEXT NOT NULL DEFAULT '';
 
 -- Every start counts what is active; most records of a large hub are not.
-CREATE INDEX servers_active ON servers (state, admitted, blocked) WHERE state <> 'stopped';
+CREATE INDEX servers_active ON servers (state, admitted, blocked, pool) WHERE state <> 'stopped';
