@@ -26,6 +26,10 @@ type Config struct {
 	Login    *Login    `hcl:"login,block" doc:"Who may enter. Rules that allow add up; blocked_users wins over all."`
 
 	Authenticators []Authenticator `hcl:"authenticator,block"`
+
+	Profiles []Profile `hcl:"profile,block"`
+	// ProfileDefaults hold for all profiles; of two files, what the later one says wins.
+	ProfileDefaults []ProfileDefaults `hcl:"profile_defaults,block"`
 }
 
 // Log says what is logged.
@@ -133,6 +137,20 @@ type Authenticator struct {
 	Type string   `hcl:"type,label"` // "github", "oidc", "dummy"
 	ID   string   `hcl:"id,label"`   // names it in URLs
 	Body hcl.Body `hcl:",remain"`
+}
+
+// Profile is one kind of server that users may choose. What may stand in it is package profile's business.
+type Profile struct {
+	Name string   `hcl:"name,label"`
+	Body hcl.Body `hcl:",remain"`
+	// Text is the block as it stands in its file.
+	Text string
+}
+
+// ProfileDefaults are what all profiles begin with.
+type ProfileDefaults struct {
+	Body hcl.Body `hcl:",remain"`
+	Text string
 }
 
 // Default is the configuration without any file: a trial on this machine, below directory.

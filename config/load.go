@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
@@ -90,8 +91,8 @@ func (c *Config) decode(parser *hclparse.Parser, name string, env map[string]str
 	if diags.HasErrors() {
 		return sentence(diags)
 	}
-	before := c.Authenticators
-	c.Authenticators = nil
+	before, profiles, defaults := c.Authenticators, c.Profiles, c.ProfileDefaults
+	c.Authenticators, c.Profiles, c.ProfileDefaults = nil, nil, nil
 	if diags := gohcl.DecodeBody(file.Body, Context(env), c); diags.HasErrors() {
 		return sentence(diags)
 	}
@@ -103,7 +104,53 @@ func (c *Config) decode(parser *hclparse.Parser, name string, env map[string]str
 		before = append(before, a)
 	}
 	c.Authenticators = before
+	return c.mergeProfiles(file, profiles, defaults)
+}
+
+// mergeProfiles puts the profiles of one file after those of the files before. One of the same name takes the place of the earlier.
+func (c *Config) mergeProfiles(file *hcl.File, before []Profile, defaults []ProfileDefaults) error {
+	if err := oncePerFile(c.Profiles, c.ProfileDefaults); err != nil {
+		return err
+	}
+	for _, p := range c.Profiles {
+		p.Text = blockText(file, "profile "+quote(p.Name), p.Body)
+		if i := slices.IndexFunc(before, func(old Profile) bool { return old.Name == p.Name }); i >= 0 {
+			before = slices.Clone(before)
+			before[i] = p
+		} else {
+			before = append(slices.Clip(before), p)
+		}
+	}
+	for _, d := range c.ProfileDefaults {
+		d.Text = blockText(file, "profile_defaults", d.Body)
+		defaults = append(slices.Clip(defaults), d)
+	}
+	c.Profiles, c.ProfileDefaults = before, defaults
 	return nil
+}
+
+func oncePerFile(profiles []Profile, defaults []ProfileDefaults) error {
+	seen := map[string]bool{}
+	for _, p := range profiles {
+		if seen[p.Name] {
+			at := p.Body.MissingItemRange()
+			return fmt.Errorf("%s, line %d: two profiles have the name %q; give each its own", at.Filename, at.Start.Line, p.Name)
+		}
+		seen[p.Name] = true
+	}
+	if len(defaults) > 1 {
+		at := defaults[1].Body.MissingItemRange()
+		return fmt.Errorf("%s, line %d: there are two blocks profile_defaults in this file; write their content into one", at.Filename, at.Start.Line)
+	}
+	return nil
+}
+
+// blockText is a block as its file has it, so that expressions are shown as they were written, and what they read from elsewhere is not shown.
+func blockText(file *hcl.File, title string, body hcl.Body) string {
+	if b, ok := body.(*hclsyntax.Body); ok && b.SrcRange.CanSliceBytes(file.Bytes) {
+		return title + " " + strings.TrimSpace(string(b.SrcRange.SliceBytes(file.Bytes)))
+	}
+	return title + " {}"
 }
 
 // distinct refuses two authenticators with one ID in one file. In a later file, the same ID replaces the earlier one: that is how a file overrides.
@@ -154,6 +201,9 @@ func Context(env map[string]string) *hcl.EvalContext {
 		}}),
 	}}
 }
+
+// LoadContext is [Context] with the variables of an environment as os.Environ gives them.
+func LoadContext(environ []string) *hcl.EvalContext { return Context(environment(environ)) }
 
 // DecodeBody decodes an authenticator's block onto v, which holds the defaults.
 func (a Authenticator) DecodeBody(v any, environ []string) error {
