@@ -36,7 +36,7 @@ func parsedScheduler(t *testing.T, change func(*Options)) *Scheduler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.parsed.Store(&parsed)
+	(*s.templates.Load())[""].parsed.Store(&parsed)
 	return s
 }
 
@@ -118,7 +118,7 @@ func TestFillRefusesJobspecsItCannotServe(t *testing.T) {
 	}
 	for name, change := range spoil {
 		s := parsedScheduler(t, nil)
-		job, err := s.template(t.Context())
+		job, err := s.template(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,8 +30,8 @@ const (
 )
 
 const (
-	taskName  = "notebook"
-	portLabel = "http"
+	taskName  = scheduler.ServerTask
+	portLabel = scheduler.ServerPort
 )
 
 // fill sets everything that differs from server to server, all of it as typed values, so that nothing a user typed is parsed.
@@ -50,7 +50,9 @@ func (s *Scheduler) fill(job *api.Job, spec scheduler.Spec) error {
 	job.Meta = metadata(job.Meta, spec)
 	group.Count = new(1)
 
-	setResources(task, spec.Resources)
+	if err := (overlay{job, group, task, spec}).apply(); err != nil {
+		return err
+	}
 	setService(group, task, spec)
 	if spec.URLVariable != "" {
 		if task.Env == nil {
@@ -58,7 +60,7 @@ func (s *Scheduler) fill(job *api.Job, spec scheduler.Spec) error {
 		}
 		task.Env[spec.URLVariable] = "http://" + cmp.Or(s.opts.BindAddress, bindAddress(group, task)) + ":${NOMAD_ALLOC_PORT_" + portLabel + "}" + spec.URLPath
 	}
-	if s.opts.StopTimeout > 0 {
+	if s.opts.StopTimeout > 0 && spec.Workload.StopTimeout == 0 {
 		task.KillTimeout = new(s.opts.StopTimeout)
 	}
 	task.Templates = append(task.Templates, environmentTemplate(s.variablePath(spec.ID)))
@@ -78,7 +80,7 @@ func notebookTask(job *api.Job) (*api.TaskGroup, *api.Task, error) {
 		return fail("it has %d groups and needs one", len(job.TaskGroups))
 	}
 	group := job.TaskGroups[0]
-	if !hasPort(group) {
+	if !hasPort(group, portLabel) {
 		return fail("its group has no port labelled %q", portLabel)
 	}
 	if len(group.Tasks) == 1 {
@@ -91,10 +93,10 @@ func notebookTask(job *api.Job) (*api.TaskGroup, *api.Task, error) {
 	return group, group.Tasks[at], nil
 }
 
-func hasPort(group *api.TaskGroup) bool {
+func hasPort(group *api.TaskGroup, label string) bool {
 	for _, network := range group.Networks {
 		for _, port := range slices.Concat(network.DynamicPorts, network.ReservedPorts) {
-			if port.Label == portLabel {
+			if port.Label == label {
 				return true
 			}
 		}
@@ -131,27 +133,6 @@ func metadata(own map[string]string, spec scheduler.Spec) map[string]string {
 	meta[metaGeneration] = strconv.FormatInt(spec.Generation, 10)
 	meta[metaHome] = cmp.Or(spec.Home, spec.ID)
 	return meta
-}
-
-// setResources overrides the operator's defaults with what was asked, where something was.
-func setResources(task *api.Task, ask scheduler.Resources) {
-	if task.Resources == nil {
-		task.Resources = &api.Resources{}
-	}
-	r := task.Resources
-	if ask.CPU > 0 {
-		r.CPU, r.Cores = new(ask.CPU), nil // Nomad takes one of the two
-	}
-	if ask.MemoryMB > 0 {
-		r.MemoryMB = new(int(ask.MemoryMB))
-	}
-	if ask.MemoryMaxMB > 0 {
-		r.MemoryMaxMB = new(int(ask.MemoryMaxMB))
-	}
-	// Nomad refuses a default limit below what was asked for.
-	if r.MemoryMB != nil && r.MemoryMaxMB != nil && *r.MemoryMaxMB > 0 && *r.MemoryMaxMB < *r.MemoryMB {
-		r.MemoryMaxMB = new(*r.MemoryMB)
-	}
 }
 
 // setService names the registration and says whose it is. The metadata alone proves nothing (any job can copy it).

@@ -4,46 +4,143 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-// Check asks Nomad to parse the jobspec and to validate the job that a start would make of it. It needs no capability beyond
+// Check asks Nomad to parse each of the jobspecs and to validate the job that a start would make of it. It needs no capability beyond
 // those of a start, and changes nothing.
 func (s *Scheduler) Check(ctx context.Context) error {
-	job, err := s.compose(ctx, scheduler.Spec{
-		ID: "check", Generation: 1, Env: map[string]string{"CHECK": "1"},
-		URLVariable: "CHECK_URL", URLPath: "/", HealthPath: "/", Service: "check",
-	})
-	if err != nil {
+	for _, name := range slices.Sorted(maps.Keys(*s.templates.Load())) {
+		job, err := s.compose(ctx, scheduler.Spec{
+			ID: "check", Generation: 1, Env: map[string]string{"CHECK": "1"},
+			URLVariable: "CHECK_URL", URLPath: "/", HealthPath: "/", Service: "check",
+			Workload: scheduler.Workload{Template: name},
+		})
+		if err != nil {
+			return inJobspec(name, err)
+		}
+		if err := s.validate(ctx, job); err != nil {
+			return inJobspec(name, err)
+		}
+	}
+	return nil
+}
+
+// inJobspec says in which jobspec something is wrong, if it is not the default one.
+func inJobspec(name string, err error) error {
+	rejected, ok := errors.AsType[*scheduler.RejectedError](err)
+	if name == "" || !ok {
 		return err
 	}
-	return s.validate(ctx, job)
+	return &scheduler.RejectedError{Reason: fmt.Sprintf("In the jobspec %q: %s", name, rejected.Reason), Err: err}
 }
 
 // compose makes the job of a Spec.
 func (s *Scheduler) compose(ctx context.Context, spec scheduler.Spec) (*api.Job, error) {
-	job, err := s.template(ctx)
+	if err := s.checkPlace(spec.Workload.Placement); err != nil {
+		return nil, err
+	}
+	job, err := s.template(ctx, spec.Workload.Template)
 	if err != nil {
+		return nil, err
+	}
+	if spec, err = s.inMHz(ctx, job, spec); err != nil {
 		return nil, err
 	}
 	if err := s.fill(job, spec); err != nil {
 		return nil, err
 	}
+	stayUntilDeadline(job)
 	return job, nil
 }
 
-// template returns a fresh copy of the job that Nomad made of the jobspec. It is parsed once: options never change.
-func (s *Scheduler) template(ctx context.Context) (*api.Job, error) {
-	text := s.parsed.Load()
+// checkPlace refuses to run a server where nobody would look for it.
+func (s *Scheduler) checkPlace(p scheduler.Placement) error {
+	switch {
+	case p.Namespace != "" && p.Namespace != s.opts.Namespace:
+		return refuse("The profile's namespace %q is not %q, where the hub runs notebooks.", p.Namespace, s.opts.Namespace)
+	case p.Region != "" && p.Region != s.opts.Region:
+		return refuse("The profile's region %q is not the one where the hub runs notebooks.", p.Region)
+	}
+	return nil
+}
+
+// jobspec is one of the operator's, parsed when it is first needed.
+type jobspec struct {
+	text      string
+	variables map[string]string      // those that it declares
+	parsed    atomic.Pointer[[]byte] // as Nomad's JSON
+}
+
+// SetJobspecs replaces the jobspecs that profiles choose by name; the default one stays. Servers that run keep theirs. Jobspecs that are the
+// same as before are not parsed again.
+func (s *Scheduler) SetJobspecs(named map[string]string) error {
+	texts := maps.Clone(named)
+	if texts == nil {
+		texts = make(map[string]string)
+	}
+	if _, taken := texts[""]; taken {
+		return errors.New("nomad: a jobspec without a name is given")
+	}
+	texts[""] = s.opts.Jobspec
+	if name := undeclared(s.opts.Variables, texts); name != "" {
+		return fmt.Errorf("nomad: no jobspec declares a variable %q", name)
+	}
+	before := s.templates.Load()
+	templates := make(map[string]*jobspec, len(texts))
+	for name, text := range texts {
+		if strings.TrimSpace(text) == "" {
+			return fmt.Errorf("nomad: the jobspec %q is empty", name)
+		}
+		made := &jobspec{text: text, variables: maps.Clone(s.opts.Variables)}
+		maps.DeleteFunc(made.variables, func(variable, _ string) bool { return !declares(text, variable) })
+		if before != nil && (*before)[name] != nil && (*before)[name].text == text {
+			made = (*before)[name]
+		}
+		templates[name] = made
+	}
+	s.templates.Store(&templates)
+	return nil
+}
+
+// undeclared returns a variable that was given and that no jobspec has, because Nomad passes over such without a word.
+func undeclared(variables, jobspecs map[string]string) string {
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		known := false
+		for _, text := range jobspecs {
+			known = known || declares(text, name)
+		}
+		if !known {
+			return name
+		}
+	}
+	return ""
+}
+
+func declares(text, variable string) bool {
+	declaration, err := regexp.Compile(`(?m)^\s*variable\s+"?` + regexp.QuoteMeta(variable) + `"?\s*\{`)
+	return err == nil && declaration.MatchString(text)
+}
+
+// template returns a fresh copy of the job that Nomad made of the named jobspec. Each is parsed once.
+func (s *Scheduler) template(ctx context.Context, name string) (*api.Job, error) {
+	chosen := (*s.templates.Load())[name]
+	if chosen == nil {
+		return nil, refuse("There is no jobspec named %q. An operator must correct the profile.", name)
+	}
+	text := chosen.parsed.Load()
 	if text == nil {
-		job, err := s.parse(ctx)
+		job, err := s.parse(ctx, chosen)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +149,7 @@ func (s *Scheduler) template(ctx context.Context) (*api.Job, error) {
 			return nil, fmt.Errorf("nomad: encoding the parsed jobspec: %w", err)
 		}
 		text = &encoded
-		s.parsed.Store(text)
+		chosen.parsed.Store(text)
 	}
 	var job api.Job
 	if err := json.Unmarshal(*text, &job); err != nil {
@@ -62,9 +159,9 @@ func (s *Scheduler) template(ctx context.Context) (*api.Job, error) {
 }
 
 // parse sends jobspec and variables to Nomad, whose parser is the only one that knows what its jobspecs mean.
-func (s *Scheduler) parse(ctx context.Context) (*api.Job, error) {
+func (s *Scheduler) parse(ctx context.Context, from *jobspec) (*api.Job, error) {
 	endpoint := "/v1/jobs/parse"
-	request := api.JobsParseRequest{JobHCL: s.opts.Jobspec, Variables: variableFile(s.opts.Variables)}
+	request := api.JobsParseRequest{JobHCL: from.text, Variables: variableFile(from.variables)}
 	var job api.Job
 	_, err := s.client.Raw().Write(endpoint, &request, &job, s.write(ctx))
 	if err == nil {

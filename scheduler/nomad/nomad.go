@@ -20,9 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,6 +44,12 @@ type Options struct {
 	Jobspec string
 	// Variables are values of the jobspec's variables. Text is given as it is; lists and objects as JSON.
 	Variables map[string]string
+	// Jobspecs are further ones, by the names under which a Spec's Workload chooses them; see [Scheduler.SetJobspecs]. Each gets those of the
+	// Variables that it declares.
+	Jobspecs map[string]string
+	// MHzPerCore says what a processor core counts in Nomad, for a hub that may not read nodes. By default it is what a core of the slowest
+	// machine in a server's node pool has.
+	MHzPerCore int
 
 	// JobPrefix begins the ID of each job and separates several hubs in one namespace; by default "notebook-".
 	JobPrefix string
@@ -67,16 +71,20 @@ type Options struct {
 
 // Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec and what it knows of machines.
 type Scheduler struct {
-	client *api.Client
-	opts   Options
-	parsed atomic.Pointer[[]byte] // the jobspec as Nomad's JSON
-	signs  signs
-	drains drains
+	client    *api.Client
+	opts      Options
+	templates atomic.Pointer[map[string]*jobspec] // by name; the default one is ""
+	nodes     nodeCache
+	signs     signs
+	drains    drains
 }
 
 var (
 	_ scheduler.Scheduler = (*Scheduler)(nil)
 	_ scheduler.LogTailer = (*Scheduler)(nil)
+	_ scheduler.Planner   = (*Scheduler)(nil)
+	_ scheduler.Surveyor  = (*Scheduler)(nil)
+	_ scheduler.Advisor   = (*Scheduler)(nil)
 	_ scheduler.Fresh     = (*Scheduler)(nil)
 )
 
@@ -97,23 +105,14 @@ func New(opts Options) (*Scheduler, error) {
 		return nil, errors.New("nomad: no jobspec given")
 	case !prefixPattern.MatchString(opts.JobPrefix):
 		return nil, fmt.Errorf("nomad: the job prefix %q needs 1 to 40 letters, digits, hyphens and underscores", opts.JobPrefix)
-	case undeclared(opts) != "":
-		return nil, fmt.Errorf("nomad: the jobspec declares no variable %q", undeclared(opts))
 	case strings.ContainsAny(opts.BindAddress, "/ \t\n\"'@"):
 		return nil, fmt.Errorf("nomad: the bind address %q is no host", opts.BindAddress)
 	}
-	return &Scheduler{client: opts.Client, opts: opts}, nil
-}
-
-// undeclared returns a variable that was given and that the jobspec does not have, because Nomad passes over such without a word.
-func undeclared(opts Options) string {
-	for _, name := range slices.Sorted(maps.Keys(opts.Variables)) {
-		declaration, err := regexp.Compile(`(?m)^\s*variable\s+"?` + regexp.QuoteMeta(name) + `"?\s*\{`)
-		if err != nil || !declaration.MatchString(opts.Jobspec) {
-			return name
-		}
+	s := &Scheduler{client: opts.Client, opts: opts}
+	if err := s.SetJobspecs(opts.Jobspecs); err != nil {
+		return nil, err
 	}
-	return ""
+	return s, nil
 }
 
 func (s *Scheduler) jobID(id string) string { return s.opts.JobPrefix + id }

@@ -1,0 +1,96 @@
+package nomad
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// Advise implements scheduler.Advisor. What the cluster ignores it learns from the warnings of a dry run, which needs no right beyond those
+// of a start; which drivers there are it can tell only with the right to read nodes.
+func (s *Scheduler) Advise(ctx context.Context, spec scheduler.Spec) ([]string, error) {
+	job, answer, err := s.dryRun(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	_, task, err := notebookTask(job)
+	if err != nil {
+		return nil, err
+	}
+	advice := slices.Concat(adviseMemory(job, task, answer.Warnings), adviseDriver(task, spec.Resources))
+	nodes, err := s.recentNodes(ctx)
+	switch {
+	case isForbidden(err):
+		return advice, nil
+	case err != nil:
+		return nil, err
+	}
+	return append(advice, adviseNodes(job, poolOf(nodes, job))...), nil
+}
+
+// oversubscription is how Nomad's warning about an ignored memory_max begins.
+const oversubscription = "Memory oversubscription is not enabled"
+
+func adviseMemory(job *api.Job, task *api.Task, warnings string) (advice []string) {
+	for _, group := range job.TaskGroups {
+		for _, t := range group.Tasks {
+			r := t.Resources
+			if r == nil || value(r.MemoryMaxMB) <= value(r.MemoryMB) || !strings.Contains(warnings, oversubscription) {
+				continue
+			}
+			advice = append(advice, fmt.Sprintf(
+				"Memory oversubscription is off in Nomad's scheduler configuration: the task %s is held to the %s that are reserved for it and not to its limit of %s. "+
+					"Switch it on (nomad operator scheduler set-config -memory-oversubscription=true), or reserve as much as the limit.",
+				t.Name, megabytes(int64(value(r.MemoryMB))), megabytes(int64(value(r.MemoryMaxMB)))))
+		}
+	}
+	if task.Driver == driverRawExec && value(task.Resources.MemoryMB) > 0 {
+		advice = append(advice, "The driver raw_exec holds no server to its memory: what is asked for is only reserved.")
+	}
+	return advice
+}
+
+func adviseDriver(task *api.Task, ask scheduler.Resources) (advice []string) {
+	if task.Driver == driverRawExec {
+		account := "as " + task.User
+		if task.User == "" {
+			account = "with the rights of Nomad itself"
+		}
+		advice = append(advice, fmt.Sprintf(
+			"The driver raw_exec does not isolate: all servers run %s on the machine and can reach each other's files and processes. "+
+				"For users who do not trust each other choose docker, podman or exec.", account))
+	}
+	kind, _ := driverNamed(task.Driver)
+	switch {
+	case ask.CPULimit == 0 || ask.Cores > 0:
+	case !kind.container:
+		advice = append(advice, fmt.Sprintf(
+			"The driver %s holds no server to its processor limit of %g cores: it may use what is free. Ask for whole cores, or choose docker or podman.",
+			task.Driver, ask.CPULimit))
+	case ask.CPUGuarantee < ask.CPULimit && ask.CPU == 0:
+		advice = append(advice, fmt.Sprintf(
+			"Nomad's driver %s holds a container to the processor that is reserved for it. So %g cores are reserved for each server, and not the %g that are guaranteed. "+
+				"Leave the limit out to let servers share what is free.", task.Driver, ask.CPULimit, ask.CPUGuarantee))
+	}
+	return advice
+}
+
+// adviseNodes tells what no machine that takes work now has.
+func adviseNodes(job *api.Job, eligible []scheduler.Node) (advice []string) {
+	where := inPool(poolName(job))
+	ready := slices.DeleteFunc(slices.Clone(eligible), func(n scheduler.Node) bool { return !n.Ready })
+	if len(ready) == 0 {
+		return []string{"No machine" + where + " is ready to run servers."}
+	}
+	for _, driver := range demandOf(job).drivers {
+		if !slices.ContainsFunc(ready, func(n scheduler.Node) bool { return slices.Contains(n.Drivers, driver) }) {
+			advice = append(advice, fmt.Sprintf("No machine%s that is ready has the driver %s: install it there, or choose another one.", where, driver))
+		}
+	}
+	return advice
+}
