@@ -1,6 +1,6 @@
 // Package rootfs gathers files of this machine into a small root file system: programs with the shared libraries that they need, whole
 // folders, and files of our own. It becomes an image of a container engine that has no registry to pull from ([Set.WriteTar]), or the
-// chroot of Nomad's exec driver ([Set.Chroot]). Only tests and trials use it.
+// chroot of Nomad's exec driver ([Set.WriteDir]). Only tests and trials use it.
 package rootfs
 
 import (
@@ -22,7 +22,6 @@ import (
 // Set is a root file system in the making. Its zero value is empty and ready.
 type Set struct {
 	entries map[string]entry // by absolute path
-	dirs    []string         // folders of this machine that are taken whole
 }
 
 // entry is one file, folder or symbolic link.
@@ -128,7 +127,6 @@ func (s *Set) AddTree(root string, except ...string) error {
 	if err != nil {
 		return err
 	}
-	s.dirs = append(s.dirs, root)
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -189,20 +187,4 @@ func (s *Set) Key() string {
 
 func (s *Set) paths() []string {
 	return slices.SortedFunc(maps.Keys(s.entries), func(a, b string) int { return cmp.Compare(a, b) })
-}
-
-// Chroot is the set as chroot_env of a Nomad client: files and whole folders of this machine, each at its own path. What is our own is not in
-// it, since Nomad takes files of its machine only.
-func (s *Set) Chroot() map[string]string {
-	env := make(map[string]string)
-	for _, dir := range s.dirs {
-		env[dir] = dir
-	}
-	for path, e := range s.entries {
-		inside := slices.ContainsFunc(s.dirs, func(dir string) bool { return strings.HasPrefix(path, dir+"/") })
-		if e.source != "" && !inside {
-			env[path] = path
-		}
-	}
-	return env
 }

@@ -62,10 +62,6 @@ func TestTarHasWhatWasAdded(t *testing.T) {
 	if _, there := got[at+"/inside/unwanted/file"]; there {
 		t.Error("what nobody wants is there")
 	}
-	chroot := s.Chroot()
-	if chroot[dir+"/inside"] == "" || chroot[dir+"/outside"] == "" || chroot[dir+"/inside/deep/file"] != "" || chroot["/etc/greeting"] != "" {
-		t.Errorf("as a chroot: %q", chroot)
-	}
 }
 
 // unpack returns the content of files, the targets of links, and mode and owner of folders.
@@ -139,8 +135,8 @@ func TestProgramsRunInTheirSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.WriteFile("/etc/greeting", 0o644, "hello")
-	root := t.TempDir()
-	unpackTo := exec.CommandContext(t.Context(), "tar", "-x", "-C", root)
+	unpacked, written := t.TempDir(), t.TempDir()
+	unpackTo := exec.CommandContext(t.Context(), "tar", "-x", "-C", unpacked)
 	in, err := unpackTo.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -148,12 +144,14 @@ func TestProgramsRunInTheirSet(t *testing.T) {
 	if err := unpackTo.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.WriteTar(in), in.Close(), unpackTo.Wait()); err != nil {
+	if err := errors.Join(s.WriteTar(in), in.Close(), unpackTo.Wait(), s.WriteDir(written)); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "chroot", root, "/bin/sh", "-c", "ls /etc && cat /etc/greeting").CombinedOutput()
-	if string(out) != "greeting\nhello" || err != nil {
-		t.Errorf("inside, the programs say %q, %v", out, err)
+	for _, root := range []string{unpacked, written} {
+		out, err := exec.CommandContext(t.Context(), "chroot", root, "/bin/sh", "-c", "ls /etc && cat /etc/greeting").CombinedOutput()
+		if string(out) != "greeting\nhello" || err != nil {
+			t.Errorf("inside, the programs say %q, %v", out, err)
+		}
 	}
 	if err := s.AddPrograms("no-such-program"); err == nil {
 		t.Error("a program that is not there was added")

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +25,7 @@ type Nomad struct {
 	Client   *nomad.Client
 
 	nodeAddress string
+	drivers     []string // that the client must have before it counts as ready
 	ports       *portRange
 }
 
@@ -33,7 +35,7 @@ const cpuMHz = 40000
 
 // newNomad takes four ports: HTTP, RPC and gossip of the server, HTTP of the client.
 func newNomad(o Options, path string, ports []int, c *Consul, v *Vault) (*Nomad, error) {
-	n := &Nomad{Address: "http://" + hostPort(ports[0]), Token: uuid.NewString(), nodeAddress: "http://" + hostPort(ports[3])}
+	n := &Nomad{Address: "http://" + hostPort(ports[0]), Token: uuid.NewString(), nodeAddress: "http://" + hostPort(ports[3]), drivers: o.Drivers.names()}
 	var err error
 	if n.ports, err = takePortRange(); err != nil {
 		return nil, err
@@ -42,7 +44,7 @@ func newNomad(o Options, path string, ports []int, c *Consul, v *Vault) (*Nomad,
 	if err != nil {
 		return nil, err
 	}
-	client, err := writeJSON(o.Dir, "nomad-client.json", merged(common(c, v), clientConfig(o.Dir, ports, n.ports)))
+	client, err := writeJSON(o.Dir, "nomad-client.json", merged(common(c, v), clientConfig(o, ports, n.ports)))
 	if err != nil {
 		return nil, err
 	}
@@ -68,19 +70,23 @@ func serverConfig(dir string, ports []int) map[string]any {
 	}
 }
 
-func clientConfig(dir string, ports []int, tasks *portRange) map[string]any {
-	return map[string]any{
-		"data_dir": filepath.Join(dir, "nomad"),
+func clientConfig(o Options, ports []int, tasks *portRange) map[string]any {
+	config := map[string]any{
+		"data_dir": filepath.Join(o.Dir, "nomad"),
 		"ports":    map[string]any{"http": ports[3]},
-		"client": map[string]any{
+		"client": merged(o.Drivers.client(), map[string]any{
 			"enabled": true, "servers": []string{hostPort(ports[1])},
 			"network_interface": "lo", "cpu_total_compute": cpuMHz,
 			"min_dynamic_port": tasks.first, "max_dynamic_port": tasks.last,
 			// The cloud fingerprinters ask addresses outside of this machine, and one stops the agent when AWS_CA_BUNDLE is set.
 			"options": map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
-		},
-		"plugin": []any{map[string]any{"raw_exec": map[string]any{"config": map[string]any{"enabled": true}}}},
+		}),
+		"plugin": o.Drivers.plugins(),
 	}
+	if o.Drivers.PluginDir != "" {
+		config["plugin_dir"] = o.Drivers.PluginDir
+	}
+	return config
 }
 
 func common(c *Consul, v *Vault) map[string]any {
@@ -143,11 +149,15 @@ func (n *Nomad) nodeAnswers(ctx context.Context) error {
 		return err
 	}
 	for _, node := range nodes {
-		if node.Status == nomad.NodeStatusReady && node.Drivers["raw_exec"] != nil && node.Drivers["raw_exec"].Healthy {
+		if node.Status == nomad.NodeStatusReady && n.driversAreHealthy(node) {
 			return nil
 		}
 	}
-	return errors.New("the client is not ready yet")
+	return fmt.Errorf("the client is not ready yet, or not all of its drivers %v", n.drivers)
+}
+
+func (n *Nomad) driversAreHealthy(node *nomad.NodeListStub) bool {
+	return !slices.ContainsFunc(n.drivers, func(name string) bool { return node.Drivers[name] == nil || !node.Drivers[name].Healthy })
 }
 
 // bootstrap makes the management token that this Nomad was given. It fails where that was done before.

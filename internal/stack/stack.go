@@ -37,6 +37,8 @@ type Options struct {
 	// Postgres and Dex start those too.
 	Postgres bool
 	Dex      *DexOptions
+	// Drivers are those of the Nomad client beside raw_exec.
+	Drivers Drivers
 }
 
 // Ports are the loopback ports that people and jobs meet.
