@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/zclconf/go-cty/cty"
@@ -45,8 +46,9 @@ func (s *Set) imagesOf(p *profile) []scheduler.WarmImage {
 			}
 		}
 		put(&e, &s)
-		if (s.Driver == "docker" || s.Driver == "podman") && s.Image.name != "" {
-			all = append(all, scheduler.WarmImage{Driver: s.Driver, Image: s.Image.name, Pool: s.NodePool})
+		driver := cmp.Or(s.Driver, "docker") // a jobspec that takes an image and says no driver here is most often docker's
+		if (driver == "docker" || driver == "podman") && s.Image.name != "" {
+			all = append(all, scheduler.WarmImage{Driver: driver, Image: s.Image.name, Pool: s.NodePool})
 		}
 	}
 	look(func(*evaluator, *settings) {})
