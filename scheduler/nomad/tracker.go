@@ -190,11 +190,26 @@ func (t *tracker) allocEvent(a *api.Allocation) []scheduler.Event {
 		events = []scheduler.Event{newEvent(view, time.Unix(0, a.ModifyTime), "", nil)}
 	}
 	last := &events[len(events)-1]
+	if next := tracked.newest; next != alloc && tracked.generationOf(next).generation == view.generation {
+		// Nomad placed the server anew: this run of it ends, and the server does not.
+		if current.State == scheduler.Dead {
+			last.Message = placedAnew(current)
+		}
+		return events
+	}
 	last.Status = &current
 	if current.State == scheduler.Dead {
 		last.Message = current.Reason
 	}
 	return events
+}
+
+// placedAnew tells of the end of a run that another one of the same generation follows.
+func placedAnew(ended scheduler.Status) string {
+	if ended.Cause == scheduler.CauseDrained {
+		return "The server's machine" + named(ended.Node) + " was emptied. The server is started on another one."
+	}
+	return ended.Reason + " Nomad starts it again."
 }
 
 // tell returns an event for the placement, if it is new, and for each task event that was not told before.
