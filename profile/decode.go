@@ -1,7 +1,10 @@
 package profile
 
 import (
+	"maps"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -19,7 +22,7 @@ type Block struct {
 type Set struct {
 	profiles  []*profile
 	functions map[string]function.Function
-	templates map[string]string
+	templates templates
 }
 
 // profile is one, as expressions.
@@ -30,6 +33,7 @@ type profile struct {
 	heading layer
 	allow   *condition // nil: everybody
 	options []*option
+	files   templates
 	images  bool // whether any layer speaks of allowed_images
 }
 
@@ -64,7 +68,7 @@ type choice struct {
 // Decode reads profiles, in their order, and the blocks profile_defaults that hold for all of them, the last of which wins. What load gives,
 // the functions env and file, may be called while it runs and never later. An error has one line for each mistake, with file and line.
 func Decode(blocks []Block, defaults []hcl.Body, load *hcl.EvalContext) (*Set, error) {
-	d := &decoder{set: &Set{templates: map[string]string{}}, fallback: &profile{}}
+	d := &decoder{set: &Set{templates: templates{}}, fallback: &profile{}}
 	var bodies []*hclsyntax.Body
 	for _, b := range defaults {
 		bodies = append(bodies, b.(*hclsyntax.Body)) //nolint:forcetypeassert // the configuration is HCL's own syntax, never JSON
@@ -111,7 +115,7 @@ type decoder struct {
 }
 
 func (d *decoder) read(name string, body *hclsyntax.Body) {
-	p := &profile{name: name, where: body.SrcRange, allow: d.fallback.allow, images: d.fallback.images}
+	p := &profile{name: name, where: body.SrcRange, allow: d.fallback.allow, images: d.fallback.images, files: d.set.templates}
 	p.layers = slices.Clone(d.fallback.layers)
 	p.options = slices.Clone(d.fallback.options)
 	if !namePattern.MatchString(name) {
@@ -195,7 +199,33 @@ func (d *decoder) template(a attribute) {
 		d.add(a.expr.Range(), "The setting jobspec needs the name of a file as fixed text: it is read when the hub starts.")
 		return
 	}
-	d.set.templates[v.AsString()] = v.AsString()
+	d.set.addTemplate(v.AsString())
+}
+
+var templatePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// addTemplate gives a file a name that can be read: that of the file, unless another one has it.
+func (s *Set) addTemplate(file string) {
+	if s.templates.name(file) != "" {
+		return
+	}
+	name := filepath.Base(file)
+	if _, taken := s.templates[name]; taken || !templatePattern.MatchString(name) {
+		name = slug(file)
+	}
+	s.templates[name] = file
+}
+
+// templates are files by the name that jobs know each by.
+type templates map[string]string
+
+func (t templates) name(file string) string {
+	for name, f := range t {
+		if f == file {
+			return name
+		}
+	}
+	return ""
 }
 
 // checkLabels looks at the names of volumes, tasks and devices.
@@ -354,5 +384,5 @@ func (s *Set) Templates() map[string]string {
 	if s == nil {
 		return nil
 	}
-	return s.templates
+	return maps.Clone(s.templates)
 }

@@ -21,7 +21,7 @@ func (e *evaluator) finish(s settings, p *profile, w someone) Resolved {
 	}
 	maps.Copy(r.Env, s.Environment)
 	r.Workload = scheduler.Workload{
-		Template: s.Jobspec, Driver: s.Driver, Image: s.Image.name, Command: s.Command, Args: s.Args, User: s.User, WorkDir: s.WorkDir, Config: s.Config,
+		Template: p.files.name(s.Jobspec), Driver: s.Driver, Image: s.Image.name, Command: s.Command, Args: s.Args, User: s.User, WorkDir: s.WorkDir, Config: s.Config,
 		Placement: placement(s),
 		Network: scheduler.Network{
 			Mode: s.Network.Mode, Port: s.Network.Port, HostNetwork: s.Network.HostNetwork, DNS: s.Network.DNS, Ports: s.Network.Ports,
@@ -40,7 +40,23 @@ func (e *evaluator) finish(s settings, p *profile, w someone) Resolved {
 	e.volumes(s, p, w, &r)
 	e.tasks(s, p, &r)
 	e.checkPlacement(s, p)
+	if err := runnable(r); err != nil && len(e.problems) == 0 && e.invalid == nil {
+		e.add(p.where, "The profile %q cannot run. %v", p.name, err)
+	}
 	return r
+}
+
+// runnable says why no scheduler would run this, or nil.
+func runnable(r Resolved) error {
+	spec := scheduler.Spec{ID: "check", Generation: 1, Env: r.Env, Resources: r.Resources, Workload: r.Workload}
+	for _, c := range r.Volumes {
+		c.Mount.Source = cmp.Or(c.Mount.Source, "check")
+		if c.Mount.Kind == scheduler.MountSticky {
+			c.Mount.Source = ""
+		}
+		spec.Workload.Mounts = append(slices.Clip(spec.Workload.Mounts), c.Mount)
+	}
+	return spec.Validate()
 }
 
 // limits are what JupyterHub tells a server about what it may use.
@@ -247,12 +263,16 @@ func (v *volume) claim(where scheduler.Placement) Claim {
 	return c
 }
 
-// usualShare is the share if nothing is said: what the operator made is for everybody, the rest for one server.
+// usualShare is the share if nothing is said: what the operator made is for everybody, an allocation's
+// disk for its server, and the rest for all servers of the user.
 func (v *volume) usualShare() string {
-	if v.Source != "" {
+	switch {
+	case v.Source != "":
 		return string(ShareAll)
+	case v.Kind == string(scheduler.MountSticky):
+		return string(ShareServer)
 	}
-	return string(ShareServer)
+	return string(ShareUser)
 }
 
 func (e *evaluator) tasks(s settings, p *profile, r *Resolved) {

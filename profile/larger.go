@@ -8,9 +8,11 @@ import (
 )
 
 // Larger finds what has more memory than a run that ended for want of it, and the same volumes: the smallest such step, by another answer to one option of
-// the same profile if there is one, else another profile. It returns options for a start, and whether there is anything larger that the user may have.
-func (s *Set) Larger(u User, srv Server, small Resolved) (json.RawMessage, bool) {
-	if s.empty() || small.Profile == "" {
+// the same profile if there is one, else another profile. It takes the options of that run and returns those for a start, and whether there is anything
+// larger that the user may have.
+func (s *Set) Larger(u User, srv Server, options json.RawMessage) (json.RawMessage, bool) {
+	small, err := s.Resolve(u, srv, options)
+	if err != nil || small.Profile == "" {
 		return nil, false
 	}
 	asked, invalid := parseOptions(small.Options)

@@ -369,12 +369,12 @@ profile "hidden" {
 		{bob(), `{"profile":"slider","memory":48}`, ``},
 		{bob(), `{"profile":"elsewhere"}`, ``},
 	} {
-		got, ok := s.Larger(test.user, Server{}, mustResolve(t, s, test.user, test.have))
+		got, ok := s.Larger(test.user, Server{}, json.RawMessage(test.have))
 		if string(got) != test.want || ok != (test.want != "") {
 			t.Errorf("above %s is %s, %v; want %s", test.have, got, ok, test.want)
 		}
 	}
-	if _, ok := (*Set)(nil).Larger(bob(), Server{}, Resolved{}); ok {
+	if _, ok := (*Set)(nil).Larger(bob(), Server{}, nil); ok {
 		t.Error("without profiles there is something larger")
 	}
 }
@@ -396,13 +396,14 @@ func TestTemplates(t *testing.T) {
 	t.Parallel()
 	s := mustDecode(t, `
 profile "a" {
-  jobspec = "own.nomad.hcl"
+  jobspec = "/etc/hub/own.nomad.hcl"
   override {
     groups  = ["gpu"]
     jobspec = "gpu-${env("TAG")}.nomad.hcl"
   }
-}`)
-	if diff := cmp.Diff(map[string]string{"own.nomad.hcl": "own.nomad.hcl", "gpu-2026-11.nomad.hcl": "gpu-2026-11.nomad.hcl"}, s.Templates()); diff != "" {
+}
+profile "b" { jobspec = "other/own.nomad.hcl" }`)
+	if diff := cmp.Diff(map[string]string{"own.nomad.hcl": "/etc/hub/own.nomad.hcl", "gpu-2026-11.nomad.hcl": "gpu-2026-11.nomad.hcl", slug("other/own.nomad.hcl"): "other/own.nomad.hcl"}, s.Templates()); diff != "" {
 		t.Error(diff)
 	}
 	if got := mustResolve(t, s, ada(), "").Workload.Template; got != "gpu-2026-11.nomad.hcl" {

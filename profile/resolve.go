@@ -222,6 +222,9 @@ func (t *table) resolve(asked map[string]string) (Resolved, error) {
 			r.Options = t.canonical(answers)
 			return r, nil
 		}
+		if free := t.written(answers); free != "" {
+			e.refuse(free, "With this text the server could not run. Choose another one.")
+		}
 	}
 	if e.invalid != nil {
 		return Resolved{}, e.invalid
@@ -264,6 +267,17 @@ func (t *table) read(asked map[string]string) (map[string]answer, *InvalidError)
 		}
 	}
 	return answers, nil
+}
+
+// written is an option into which the person wrote a text of their own, or "".
+func (t *table) written(answers map[string]answer) string {
+	for _, o := range t.offers {
+		a, said := answers[o.field.Name]
+		if said && o.field.Kind == FieldText && a.text != "" && a.text != o.standing().text {
+			return o.field.Name
+		}
+	}
+	return ""
 }
 
 // effects are what the answers do, in the order of the options. What the user may not set has none.
