@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files; those of Nomad's own answers need a real Nomad")
 
 // parsedScheduler returns a scheduler that has the product's jobspec as a real Nomad parsed it.
-func parsedScheduler(t *testing.T, change func(*Options)) *Scheduler {
+func parsedScheduler(t testing.TB, change func(*Options)) *Scheduler {
 	t.Helper()
 	client, err := api.NewClient(&api.Config{Address: "http://127.0.0.1:1"})
 	if err != nil {
