@@ -92,6 +92,7 @@ type server struct {
 	proc     *process // nil until there is one
 	stopping bool     // somebody asked for its end
 	stop     escalation
+	looked   look // what it had used when somebody last asked
 }
 
 // New makes a Scheduler, adopting what runs already in Dir. It fails when another one uses Dir. Close it in the end.

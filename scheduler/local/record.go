@@ -42,6 +42,7 @@ func (r record) status() scheduler.Status {
 	status := scheduler.Status{
 		ID: r.ID, Generation: r.Generation, State: scheduler.Pending,
 		Address: r.Address, Placement: r.Placement, Reason: r.Reason,
+		Began: r.StartedAt.Round(0).UTC(), Ended: r.EndedAt.Round(0).UTC(),
 	}
 	switch r.Phase {
 	case phaseStarting:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nomadhub/nomadhub/scheduler"
 )
@@ -36,6 +37,7 @@ type world struct {
 	placed    uint64
 	watchers  []*fakeWatcher
 	deaf      bool
+	sign      time.Time
 	failStart error
 	failStop  error
 	failList  error
@@ -46,6 +48,8 @@ type fakeServer struct {
 	spec   scheduler.Spec
 	status scheduler.Status
 	log    []string
+	usage  scheduler.Usage
+	events []scheduler.Event // all that was told; bounded by maxEvents
 }
 
 // NewFake returns an empty Fake.

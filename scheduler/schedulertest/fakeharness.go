@@ -56,6 +56,7 @@ func (p *inProcess) start(spec scheduler.Spec) {
 	server.Config.Handler = handler(spec.URLPath, environ(spec, "http://"+address+spec.URLPath))
 	server.Start()
 	p.running[spec.ID] = server
+	p.fake.Print(spec.ID, "serving at http://"+address+spec.URLPath)
 	p.fake.Place(spec.ID, address)
 	p.fake.Run(spec.ID)
 }
@@ -79,6 +80,7 @@ func (p *inProcess) stop(spec scheduler.Spec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if server := p.running[spec.ID]; server != nil {
+		p.fake.Print(spec.ID, "stopping: terminated")
 		server.Close()
 		delete(p.running, spec.ID)
 	}

@@ -20,13 +20,16 @@ func (f *Fake) Place(id, address string) {
 
 // Run says that the server's process runs.
 func (f *Fake) Run(id string) {
-	f.change(id, "The server was started.", func(s *fakeServer) { s.status.State = scheduler.Running })
+	f.change(id, "The server was started.", func(s *fakeServer) {
+		s.status.State, s.status.Began = scheduler.Running, time.Now().Round(0).UTC()
+	})
 }
 
 // Kill ends a server with that reason, a sentence; it stays listed as dead.
 func (f *Fake) Kill(id, reason string) {
 	f.change(id, reason, func(s *fakeServer) {
 		s.status.State, s.status.Reason, s.status.Blocked, s.status.Lost = scheduler.Dead, reason, false, false
+		s.status.Ended = time.Now().Round(0).UTC()
 	})
 }
 
@@ -126,16 +129,23 @@ func (f *Fake) change(id, message string, change func(*fakeServer)) {
 
 // tell sends the server's status to every watcher. The caller holds mu.
 func (w *world) tell(s *fakeServer, message string) {
+	event := func() scheduler.Event {
+		status := s.status
+		return scheduler.Event{ID: status.ID, Generation: status.Generation, Time: time.Now(), Message: message, Status: &status}
+	}
+	if len(s.events) < maxEvents {
+		s.events = append(s.events, event())
+	}
 	if w.deaf {
 		return
 	}
 	for _, watcher := range w.watchers {
-		status := s.status
-		watcher.push(scheduler.Event{
-			ID: status.ID, Generation: status.Generation, Time: time.Now(), Message: message, Status: &status,
-		})
+		watcher.push(event())
 	}
 }
+
+// maxEvents bounds what is remembered of one server.
+const maxEvents = 100
 
 // watcherLimit bounds what one slow watcher may have waiting.
 const watcherLimit = 10_000
