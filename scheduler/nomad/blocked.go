@@ -210,7 +210,11 @@ func conditionList(conditions []string) string {
 	if len(conditions) == 0 {
 		return "."
 	}
-	return ": " + strings.NewReplacer("${", "", "}", "").Replace(strings.Join(conditions, ", ")) + "."
+	plainly := make([]string, 0, len(conditions))
+	for _, c := range conditions {
+		plainly = append(plainly, strings.TrimSpace(strings.NewReplacer("${", "", "}", "").Replace(c)))
+	}
+	return ": " + strings.Join(plainly, ", ") + "."
 }
 
 func value(n *int) int {

@@ -27,6 +27,10 @@ var pullFailures = []failure{
 		"The server's image$0 does not exist in its registry. Choose another one, or tell the administrator.",
 	},
 	{
+		regexp.MustCompile(`(?i)invalid (reference|repository|tag)|must be lowercase|could not parse|parsing (image|reference)`), scheduler.CauseImageMissing,
+		"The server's image$0 does not exist: that is no name of an image. Choose another one, or tell the administrator.",
+	},
+	{
 		regexp.MustCompile(`.`), scheduler.CauseImageRefused,
 		"The registry refused the server's image$0, or could not be reached. Try again later, or tell the administrator.",
 	},
@@ -34,8 +38,8 @@ var pullFailures = []failure{
 
 var pulls = regexp.MustCompile("(?i)(failed to |unable to |could ?n[o']t |error )?pull(ing)?\\b|\\bimage\\b.*(not found|no such)|no such image")
 
-// imageName finds the image in what Docker's and Podman's drivers say.
-var imageName = regexp.MustCompile("(?i)(?:pull(?:ing)?(?: docker)?(?: image)?:?|no such image:) *[`\"']?([A-Za-z0-9][A-Za-z0-9._:/@-]{0,200})")
+// imageName finds the image in what Docker's and Podman's drivers say: in quotes, or up to the next space.
+var imageName = regexp.MustCompile("(?i)(?:pull(?:ing)?(?: docker)?(?: image)?:?|no such image:) *(?:[`\"']([^`\"']{1,200})[`\"']|([A-Za-z0-9][A-Za-z0-9._:/@-]{0,200}))")
 
 // startFailures are looked through for all other text.
 var startFailures = []failure{
@@ -84,7 +88,7 @@ var startFailures = []failure{
 
 // notStarted tells why a task never ran and what to do.
 func notStarted(nomad string) why {
-	if pulls.MatchString(nomad) && !strings.Contains(nomad, "hook \"") {
+	if pulls.MatchString(nomad) && !strings.Contains(nomad, "hook \"") && !strings.Contains(nomad, "Docker daemon") {
 		return pullFailure(nomad)
 	}
 	for _, known := range startFailures {
@@ -101,7 +105,7 @@ func notStarted(nomad string) why {
 func pullFailure(nomad string) why {
 	image := ""
 	if parts := imageName.FindStringSubmatch(nomad); parts != nil {
-		image = " " + strings.TrimRight(parts[1], ".:,")
+		image = " " + oneLine(plain(parts[1]+strings.TrimRight(parts[2], ".:,")))
 	}
 	for _, known := range pullFailures {
 		if known.pattern.MatchString(nomad) {
@@ -137,13 +141,13 @@ func nomadSays(text string) string {
 }
 
 // noise is what programs wrap around what they have to say.
-var noise = regexp.MustCompile(`rpc error: code = \w+ desc = |\d+ errors? occurred:\s*\*?\s*|failed to setup alloc: |(?i:pre-?run|prestart) hook "[\w-]+" failed: |Error response from daemon: `)
+var noise = regexp.MustCompile(`rpc error: (?:code = \w+ desc = )?|\d+ errors? occurred:\s*\*?\s*|failed to setup alloc: |(?i:pre-?run|prestart|task) hook "[\w-]+" failed: |Error response from daemon: `)
 
 // credentials are what a URL may carry that nobody else shall see: a user with password, and the query, in which signatures are.
 var (
 	credentials = regexp.MustCompile(`(://)[^/@\s"']+@`)
 	queries     = regexp.MustCompile(`(://[^\s"'?]+)\?[^\s"']*`)
-	tokens      = regexp.MustCompile(`(?i)\b((?:x-\w+-token|authorization|password|token|secret)["']?\s*[:=]\s*(?:bearer\s+)?)[^\s,;"']+`)
+	tokens      = regexp.MustCompile(`(?i)\b((?:x-\w+-token|authorization|password|token|secret)["']?\s*[:=]\s*(?:bearer\s+)?["']?)[^\s,;"']+`)
 )
 
 // plain takes from an error's text what only programmers understand, and what nobody else may see.

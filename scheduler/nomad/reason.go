@@ -228,9 +228,7 @@ const maxSentence = 400
 
 // sentence makes one line of somebody else's text, with a capital and a full stop.
 func sentence(text string) string {
-	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, ""), func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
+	text = oneLine(text)
 	if text == "" {
 		return ""
 	}
@@ -244,6 +242,13 @@ func sentence(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	text = string(unicode.ToUpper(first)) + text[size:]
 	return strings.TrimRight(text, ".") + "."
+}
+
+// oneLine leaves nothing of a text that would break a line or cannot be shown.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, ""), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
 }
 
 func withDefault(text, otherwise string) string {
