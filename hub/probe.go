@@ -7,8 +7,11 @@ import (
 )
 
 const (
-	probeFirst   = 25 * time.Millisecond
-	probeMost    = time.Second
+	// The pause between two questions is a sixteenth of the time since the first, within these bounds: a server is noticed at most that much
+	// later than it answers, whether it needs a tenth of a second to boot or a minute.
+	probeLeast   = 15 * time.Millisecond
+	probeMost    = 500 * time.Millisecond
+	probeShare   = 16
 	probeTimeout = 5 * time.Second // of one question
 )
 
@@ -25,11 +28,12 @@ func newProbeClient() *http.Client {
 // answers asks url again and again, with growing pauses, until it answers below 500. It gives up when ctx ends, or when something is known to have happened
 // (wake), which the caller then looks at.
 func answers(ctx context.Context, c *http.Client, url string, wake <-chan struct{}) bool {
-	for pause := probeFirst; ; pause = min(pause*3/2, probeMost) {
+	begun := time.Now()
+	for {
 		if answersOnce(ctx, c, url) {
 			return true
 		}
-		t := time.NewTimer(pause)
+		t := time.NewTimer(min(max(time.Since(begun)/probeShare, probeLeast), probeMost))
 		select {
 		case <-ctx.Done():
 			t.Stop()
