@@ -267,6 +267,9 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 			return err
 		}
 		if s.Remove {
+			if err := h.releaseVolumes(ctx, tx, s.UserID, &s.Name); err != nil {
+				return err
+			}
 			return tx.DeleteServer(ctx, s.ID)
 		}
 		if s.State == Stopped {
@@ -281,6 +284,9 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 		return err
 	}
 	h.metrics.ended(h.now().Sub(begun))
+	if s.Remove {
+		h.volumes.nudge()
+	}
 	h.log.InfoContext(ctx, "server stopped", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
 	h.journals.touch(s.ID)
 	return nil

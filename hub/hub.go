@@ -91,6 +91,7 @@ type Hub struct {
 	journals journals
 	activity activityBuffer
 	control  controller
+	volumes  volumeWork
 	profiles atomic.Pointer[Profiles]
 }
 
@@ -132,6 +133,7 @@ func New(o Options) (*Hub, error) {
 	h.journals.init()
 	h.activity.init()
 	h.control.init(h)
+	h.volumes.init()
 	return h, nil
 }
 
@@ -147,6 +149,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.control.run(gctx) })
 	g.Go(func() error { return h.flushActivity(gctx) })
 	g.Go(func() error { return h.opts.Elect(gctx, "purge", h.purgeExpired) })
+	g.Go(func() error { return h.opts.Elect(gctx, "volumes", h.keepVolumes) })
 	err := g.Wait()
 	if h.opts.StopServers {
 		err = errors.Join(err, h.stopAll(context.WithoutCancel(ctx)))

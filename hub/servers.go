@@ -76,8 +76,12 @@ func (h *Hub) removeStopped(ctx context.Context, id string) (Server, error) {
 		if s, err = tx.ServerByID(ctx, id); err != nil || s.State != Stopped {
 			return err
 		}
+		if err := h.releaseVolumes(ctx, tx, s.UserID, &s.Name); err != nil {
+			return err
+		}
 		return tx.DeleteServer(ctx, id)
 	})
+	h.volumes.nudge()
 	if errors.Is(err, ErrNotFound) {
 		return Server{State: Stopped}, nil
 	}

@@ -51,6 +51,7 @@ func (h *Hub) DeleteUser(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	defer h.volumes.nudge()
 	return h.store.InTx(ctx, func(tx Store) error {
 		active, total, err := tx.Servers(ctx, ServerQuery{UserIDs: []string{u.ID}, States: []ServerState{Starting, Ready, Stopping}, Limit: 1})
 		if err != nil {
@@ -58,6 +59,9 @@ func (h *Hub) DeleteUser(ctx context.Context, name string) error {
 		}
 		if total > 0 {
 			return Errorf(Conflict, "The server %q of %s is still %s. Stop it, then delete the user.", active[0].Name, u.Name, active[0].State)
+		}
+		if err := h.releaseVolumes(ctx, tx, u.ID, nil); err != nil {
+			return err
 		}
 		return tx.DeleteUser(ctx, u.ID)
 	})
