@@ -95,6 +95,8 @@ func common(c *Consul, v *Vault) map[string]any {
 		"name": "loopback", "bind_addr": loopback, "disable_update_check": true,
 		"advertise": map[string]any{"http": loopback, "rpc": loopback, "serf": loopback},
 		"acl":       map[string]any{"enabled": true},
+		// Without it a client does not measure what tasks use.
+		"telemetry": map[string]any{"publish_allocation_metrics": true},
 		"consul": map[string]any{
 			"address": hostPort(c.port), "token": c.nomadToken,
 			"service_identity": identity("consul.io"), "task_identity": identity("consul.io"),

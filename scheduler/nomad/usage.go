@@ -38,21 +38,21 @@ func (s *Scheduler) Usage(ctx context.Context, id string) (scheduler.Usage, erro
 	return usageOf(alloc, stats)
 }
 
-var errNoUsage = errors.New("its machine has not measured it yet")
+// errNotMeasured is ErrUnavailable with a sentence: a Nomad client measures nothing unless its configuration says so, and what it would publish with it
+// goes nowhere unless a collector is named there, too.
+var errNotMeasured = fmt.Errorf("nomad: reading the usage: %w: %w", scheduler.ErrUnavailable, &scheduler.RejectedError{
+	Reason: "The server's machine has not measured what the server uses. If it stays so, an operator must set publish_allocation_metrics in the telemetry block of its Nomad client.",
+	Err:    errors.New("the client has no statistics of the task"),
+})
 
 func usageOf(alloc *allocView, stats *api.AllocResourceUsage) (scheduler.Usage, error) {
-	used, at := stats.ResourceUsage, stats.Timestamp
 	// The server's own task: what runs beside it has limits of its own.
-	if task := stats.Tasks[mainTask(alloc)]; task != nil && task.ResourceUsage != nil {
-		used, at = task.ResourceUsage, task.Timestamp
+	task := stats.Tasks[mainTask(alloc)]
+	if task == nil || task.ResourceUsage == nil {
+		return scheduler.Usage{}, errNotMeasured
 	}
-	if used == nil {
-		return scheduler.Usage{}, fmt.Errorf("nomad: reading the usage: %w: %w", scheduler.ErrUnavailable, errNoUsage)
-	}
-	usage := scheduler.Usage{Time: time.Unix(0, at).UTC(), MemoryLimit: alloc.memoryLimits[mainTask(alloc)] << 20}
-	if at == 0 {
-		usage.Time = time.Now().UTC()
-	}
+	used := task.ResourceUsage
+	usage := scheduler.Usage{Time: time.Unix(0, task.Timestamp).UTC(), MemoryLimit: alloc.memoryLimits[mainTask(alloc)] << 20}
 	if cpu := used.CpuStats; cpu != nil {
 		usage.CPU = cpu.Percent / 100 // Nomad's percent are of one core
 	}
