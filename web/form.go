@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -210,6 +211,17 @@ func amount(mb int64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(float64(mb)/1024, 'f', 1, 64), ".0") + " GB"
 }
 
+// warmText says how many machines have the image already.
+func warmText(w scheduler.Warmth) string {
+	switch {
+	case w.Nodes == 0:
+		return ""
+	case w.Nodes == w.Ready:
+		return "Its image is on every machine."
+	}
+	return fmt.Sprintf("Its image is on %d of %d machines; on another one the start takes longer.", w.Ready, w.Nodes)
+}
+
 // outlook says in words whether a profile would start now.
 func outlook(f scheduler.Forecast) (text, class string) {
 	switch f.Verdict {
@@ -254,8 +266,31 @@ func (h *Web) showForm(w http.ResponseWriter, r *http.Request, status int, s hub
 	}
 	v.Action = withNext(at, v.Next)
 	v.Profiles = h.viewProfiles(forms, chosen, at)
+	for i, form := range forms {
+		v.Profiles[i].Warm = warmText(h.hub.Warmth(r.Context(), form))
+	}
 	h.addForecasts(r, s, &v)
 	return h.show(w, status, "form", v)
 }
 
-func (h *Web) addForecasts(_ *http.Request, _ hub.Server, _ *formView) {}
+// forecastPatience is how long the form waits for what the cluster says; what comes later is shown when the page asks again.
+const forecastPatience = 700 * time.Millisecond
+
+// addForecasts says of each profile whether it would start now. A form without is still a form.
+func (h *Web) addForecasts(r *http.Request, s hub.Server, v *formView) {
+	ctx, cancel := context.WithTimeout(r.Context(), forecastPatience)
+	defer cancel()
+	told, err := h.hub.Forecasts(ctx, s.UserName, s.Name)
+	if err != nil {
+		h.log.WarnContext(r.Context(), "no forecasts for a form", "err", err)
+		return
+	}
+	if told == nil {
+		return
+	}
+	for i := range v.Profiles {
+		f, known := told[v.Profiles[i].Name]
+		v.Profiles[i].Forecast, v.Profiles[i].Outlook = outlook(f)
+		v.Live = v.Live || !known && ctx.Err() != nil
+	}
+}

@@ -1,12 +1,14 @@
 package web_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/profile"
@@ -123,4 +125,84 @@ func TestChoiceOfOther(t *testing.T) {
 	v.submit(form.form("start"), url.Values{"profile": {"gpu"}}).want(http.StatusBadRequest).says("There is no profile of that name for you.")
 	admin := b.loggedIn("admin")
 	admin.get("/hub/spawn/admin?profile=gpu").want(http.StatusOK).says("4 cores for you alone").says("1 × nvidia/gpu").says("64 GB of memory")
+}
+
+// TestRestartWithAnotherChoice opens the form while the server runs.
+func TestRestartWithAnotherChoice(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, withMenu)
+	b.runServers()
+	v := b.loggedIn("alice")
+	v.get("/hub/restart/alice").want(http.StatusFound).to("/hub/spawn/alice")
+	v.submit(v.get("/hub/spawn/alice").form("start"), url.Values{"small--size": {"3"}})
+	b.await("alice", "", hub.Ready)
+
+	form := v.get(v.get("/hub/home").want(http.StatusOK).href("restart")).want(http.StatusOK).says("Restart with another choice")
+	for _, fault := range faults(form) {
+		t.Error(fault)
+	}
+	if got := form.form("start").Get("small--size"); got != "3" {
+		t.Errorf("what runs is not what stands in the form: %q", got)
+	}
+	v.submit(form.form("start"), url.Values{"profile": {"gpu"}}).want(http.StatusBadRequest).says("There is no profile of that name for you.")
+	if s := b.await("alice", "", hub.Ready); s.Generation != 1 {
+		t.Fatalf("a refused choice ended the server: generation %d", s.Generation)
+	}
+	v.submit(form.form("start"), url.Values{"small--size": {"6"}}).want(http.StatusSeeOther).to("/hub/spawn-pending/alice")
+	b.awaitRun("alice", 2)
+	if s := b.await("alice", "", hub.Ready); !strings.Contains(string(s.Options), `"size":"6"`) {
+		t.Errorf("it runs with %s", s.Options)
+	}
+	stranger := b.loggedIn("bob")
+	stranger.get("/hub/restart/alice").want(http.StatusNotFound)
+	stranger.get("/hub/server/alice").want(http.StatusNotFound)
+	stranger.with("Sec-Fetch-Site", "cross-site").post("/hub/restart/alice", url.Values{"profile": {"small"}}).want(http.StatusForbidden)
+}
+
+// awaitRun waits until the user's default server is ready in that generation.
+func (b *bench) awaitRun(user string, generation int64) {
+	b.t.Helper()
+	s, err := b.hub.Server(b.t.Context(), user, "")
+	check(b.t, err)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	_, err = b.hub.AwaitServer(ctx, s.ID, func(s hub.Server) bool { return s.Generation == generation && s.State == hub.Ready })
+	check(b.t, err)
+}
+
+// TestDetails shows what runs, to its owner and to administrators.
+func TestDetails(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, withMenu)
+	b.runServers()
+	v := b.loggedIn("alice")
+	v.submit(v.get("/hub/spawn/alice").form("start"), nil)
+	b.await("alice", "", hub.Ready)
+	page := v.get(v.get("/hub/home").href("details")).want(http.StatusOK).says("My server").says("small").says("Its log")
+	for _, fault := range faults(page) {
+		t.Error(fault)
+	}
+	b.loggedIn("admin").get("/hub/server/alice").want(http.StatusOK).says("Server of alice")
+}
+
+// TestNotices shows what the owner of a running server should know, and lets them answer.
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, withMenu)
+	b.runServers()
+	v := b.loggedIn("alice")
+	v.submit(v.get("/hub/spawn/alice").form("start"), nil)
+	s := b.await("alice", "", hub.Ready)
+	b.fake.Drain(s.ID, time.Now().Add(time.Hour))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := b.hub.AwaitServer(ctx, s.ID, func(s hub.Server) bool { return s.Notice != nil }); err != nil {
+		t.Fatal(err)
+	}
+	home := v.get("/hub/home").want(http.StatusOK).says("Its machine is being emptied")
+	v.submit(home.form("move"), nil).want(http.StatusSeeOther).to("/hub/spawn-pending/alice")
+	b.awaitRun("alice", 2)
+	if s := b.await("alice", "", hub.Ready); s.Notice != nil {
+		t.Errorf("after the move it says %+v", s.Notice)
+	}
 }

@@ -15,6 +15,7 @@ type pendingView struct {
 	Server      serverView
 	Own         bool
 	Heading     string
+	Restart     bool   // it is stopped to be started again
 	ProgressURL string // the event stream, with the page token; "" if nothing happens
 	StartURL    string // where "try again" is sent
 }
@@ -35,6 +36,10 @@ func (h *Web) pending(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	case s.State == hub.Starting:
 		return h.showStarting(w, r, s)
+	case s.State == hub.Stopping && s.Restart != nil:
+		v := h.pendingChrome(w, r, s, "Stopping the server, to start it again")
+		v.Refresh, v.Restart = refreshSeconds, true
+		return h.show(w, http.StatusOK, "stopping", v)
 	case s.State == hub.Stopping:
 		v := h.pendingChrome(w, r, s, "Stopping the server")
 		v.Refresh = refreshSeconds
@@ -58,6 +63,13 @@ func (h *Web) showStarting(w http.ResponseWriter, r *http.Request, s hub.Server)
 	if !v.Own {
 		v.Heading = "Starting the server of " + s.UserName
 		v.Title = v.Heading
+	}
+	place, err := h.hub.QueuePlace(r.Context(), s)
+	if err != nil {
+		return err
+	}
+	if place != nil {
+		v.Server.Wait = &waitView{Reason: place.Wait.Reason, Position: placeText(place)}
 	}
 	v.Refresh = refreshSeconds
 	v.ProgressURL = h.urls.Progress(s.UserName, s.Name) + "?_xsrf=" + url.QueryEscape(v.XSRF)

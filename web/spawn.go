@@ -182,7 +182,7 @@ func parseForm(r *http.Request) error {
 
 // start starts a server and waits a moment, so that a failure that is there at once is shown at once.
 func (h *Web) start(w http.ResponseWriter, r *http.Request, user, name string, options json.RawMessage) error {
-	s, err := h.hub.StartServer(r.Context(), user, name, options)
+	s, err := h.hub.Start(r.Context(), hub.StartRequest{User: user, Server: name, Options: options, Queue: true})
 	if err != nil {
 		return err
 	}

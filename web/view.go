@@ -180,6 +180,14 @@ func viewWait(s hub.Server) *waitView {
 	return &waitView{Reason: s.Wait.Reason}
 }
 
+// placeText says where somebody stands.
+func placeText(p *hub.QueuePlace) string {
+	if p == nil || p.Position == 0 {
+		return ""
+	}
+	return fmt.Sprintf("You are number %d of %d.", p.Position, p.Of)
+}
+
 // own tells whether the principal is the user.
 func own(p hub.Principal, user string) bool { return p.User.Name == user }
 

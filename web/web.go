@@ -99,6 +99,7 @@ func (h *Web) Mount(r chi.Router) {
 		read(r, "/user-redirect", h.do(h.userRedirect))
 		read(r, "/user-redirect/*", h.do(h.userRedirect))
 		h.mountServers(r)
+		h.mountRunning(r)
 		h.mountTokens(r)
 		h.mountAdmin(r)
 	})

@@ -31,6 +31,12 @@
 
     const failed = (event) => {
       failure.querySelector("[data-message]").textContent = event.message;
+      const offer = failure.querySelector("[data-offer]");
+      offer.hidden = !event.offer;
+      if (event.offer) {
+        const link = offer.querySelector("a");
+        link.href = `${link.pathname}?${new URLSearchParams(event.offer)}`;
+      }
       const log = failure.querySelector("[data-log]");
       if (event.log && event.log.length > 0) {
         log.querySelector("pre").textContent = event.log.join("\n");
@@ -42,8 +48,18 @@
       document.title = "The server did not start · NomadHub";
     };
 
+    const wait = box.querySelector("[data-wait]");
+    const waits = (event) => {
+      wait.hidden = !event.waiting;
+      if (event.waiting) {
+        wait.querySelector("[data-reason]").textContent = event.waiting.reason;
+        wait.querySelector("[data-position]").textContent = event.position ? `You are number ${event.position} of ${event.of}.` : "";
+      }
+    };
+
     source.addEventListener("message", (m) => {
       const event = JSON.parse(m.data);
+      waits(event);
       if (typeof event.progress === "number") {
         bar.value = Math.max(bar.value, event.progress);
       }
@@ -101,6 +117,34 @@
         }
       } catch {
         again(); // the network is away for a moment
+      }
+    };
+    again();
+  };
+
+  // A form of which parts come later: only those parts are replaced, so that what the person chose meanwhile stays.
+  const complete = (box) => {
+    let tries = 10;
+    const again = () => tries-- > 0 && setTimeout(look, 1500);
+    const look = async () => {
+      try {
+        const answer = await fetch(location.href, { credentials: "same-origin" });
+        if (!answer.ok || answer.redirected) {
+          again();
+          return;
+        }
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        box.querySelectorAll("[data-part]").forEach((part) => {
+          const news = page.getElementById(part.id);
+          if (news && news.textContent.trim() !== "") {
+            part.replaceWith(news);
+          }
+        });
+        if (page.getElementById(box.id)?.hasAttribute("data-parts")) {
+          again();
+        }
+      } catch {
+        again();
       }
     };
     again();
@@ -192,6 +236,7 @@
   each("[data-progress]", follow);
   each("[data-again]", (part) => setTimeout(() => location.reload(), 1000 * Number(part.dataset.again)));
   each("[data-live]", refresh);
+  each("[data-parts]", complete);
   each("[data-copy]", copier);
   // A second click on a button must not send its form a second time.
   document.addEventListener("submit", (event) => {
