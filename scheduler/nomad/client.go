@@ -42,11 +42,10 @@ func (s *Scheduler) readJob(ctx context.Context, id string) (*api.Job, error) {
 // as it was read, or 0 if there was none. When the job changes meanwhile it fails with errConflict, because what runs then may
 // be another generation that shall run.
 func (s *Scheduler) awaitTerminal(ctx context.Context, id string, index uint64) error {
-	var wait uint64
-	for {
-		q := s.query(ctx)
-		q.WaitIndex, q.WaitTime = wait, blockingWait
-		allocs, meta, err := s.client.Jobs().Allocations(s.jobID(id), true, q)
+	told, release := s.news.follow(s.jobID(id))
+	defer release()
+	for times := 0; ; times++ {
+		allocs, _, err := s.client.Jobs().Allocations(s.jobID(id), true, s.query(ctx))
 		if err = translate(ctx, "waiting for the end of the server", err); errors.Is(err, scheduler.ErrNotFound) {
 			return nil
 		}
@@ -64,7 +63,9 @@ func (s *Scheduler) awaitTerminal(ctx context.Context, id string, index uint64) 
 		if indexOf(job) != index {
 			return errConflict
 		}
-		wait = nextIndex(wait, meta.LastIndex)
+		if err := s.news.await(ctx, told, times, index == 0); err != nil {
+			return translate(ctx, "waiting for the end of the server", err)
+		}
 	}
 }
 

@@ -77,6 +77,7 @@ type Scheduler struct {
 	nodes     nodeCache
 	signs     signs
 	drains    drains
+	news      news
 }
 
 var (

@@ -72,6 +72,8 @@ func (w *watch) connect(ctx context.Context) (connected, goOn bool) {
 	if err != nil {
 		return false, w.trouble(ctx, err)
 	}
+	w.s.news.watched(1)
+	defer w.s.news.watched(-1)
 	attended, cut := context.WithCancelCause(ctx)
 	follower := newFollower(index)
 	var group sync.WaitGroup
@@ -130,6 +132,7 @@ func (w *watch) list(ctx context.Context, nodes bool) (uint64, error) {
 func (w *watch) tell(ctx context.Context, next frame, nodes bool) (goOn bool) {
 	for i := range next.Events {
 		event := &next.Events[i]
+		w.s.news.tell(event.job())
 		if node := event.Payload.Node; node != nil {
 			if !w.tellNode(ctx, event) {
 				return false
