@@ -85,7 +85,7 @@ func runBare(ctx context.Context, args []string) error {
 	if err := json.Unmarshal(text, &b.template); err != nil {
 		return err
 	}
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	transport := &http.Transport{MaxIdleConnsPerHost: bareConns, MaxConnsPerHost: bareConns}
 	if b.client, err = nomad.NewClient(&nomad.Config{Address: *address, HttpClient: &http.Client{Transport: transport}}); err != nil {
 		return err
 	}
@@ -95,6 +95,9 @@ func runBare(ctx context.Context, args []string) error {
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
+
+// bareConns is how many connections the peer opens: Nomad takes a hundred from one address.
+const bareConns = 64
 
 type barePeer struct {
 	client   *nomad.Client

@@ -83,7 +83,7 @@ func (r *run) reportBurst(database string, in round, mine burstResult, theirs ba
 // aftermath is how long the hub's work after a burst still counts as the burst's.
 const aftermath = time.Second
 
-const burstPatience = 10 * time.Minute
+const burstPatience = 3 * time.Minute
 
 // burst starts n servers at once and stops them again.
 func (h *hubProcess) burst(ctx context.Context, c *cluster, n int) (burstResult, error) {

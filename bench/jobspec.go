@@ -43,6 +43,11 @@ func jobspec(driver string) string {
       replace    = false
       reconcile  = "keep_original"
     }
+    # Else Nomad's client asks Consul twice a second about each new server whether its rare check has passed.
+    migrate {
+      health_check     = "task_states"
+      min_healthy_time = "1s"
+    }
     network {
       port "http" {}
     }

@@ -64,6 +64,7 @@ type settings struct {
 	patience time.Duration
 	out      string
 	hub      string
+	database string
 	keep     bool
 }
 
@@ -78,6 +79,7 @@ func parseSettings(args []string) (settings, error) {
 	flags.DurationVar(&s.patience, "patience", 30*time.Second, "how long each repetition may wait until nobody else uses the machine")
 	flags.StringVar(&s.out, "out", "bench.jsonl", "file for the measurements, one JSON line each")
 	flags.StringVar(&s.hub, "hub", "../bin/nomadhub", "the hub's program")
+	flags.StringVar(&s.database, "database", "", "sqlite or postgres; default: both")
 	flags.BoolVar(&s.keep, "keep", false, "keep data and logs")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -168,6 +170,7 @@ func (r *run) operations(ctx context.Context) error {
 	}{
 		{"O13", r.startOne},
 		{"O12a", r.burstOnNomad},
+		{"O14", r.many},
 	} {
 		if !r.wants(o.name) {
 			continue

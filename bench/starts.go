@@ -16,10 +16,12 @@ import (
 	"github.com/nomadhub/nomadhub/internal/pgtest"
 )
 
-// databases are SQLite, and Postgres where there is one.
+// databases are SQLite, and Postgres where there is one; or the one that was asked for.
 func (r *run) databases(ctx context.Context, do func(ctx context.Context, name, dsn string) error) error {
-	if err := do(ctx, "sqlite", ""); err != nil {
-		return err
+	if r.database != "postgres" {
+		if err := do(ctx, "sqlite", ""); err != nil || r.database == "sqlite" {
+			return err
+		}
 	}
 	pg, err := pgtest.Start(ctx, pgtest.Options{Dir: filepath.Join(r.dir, "postgres"), Durable: true})
 	if errors.Is(err, pgtest.ErrNotInstalled) {

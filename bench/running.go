@@ -1,0 +1,346 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// many is O14 to O16: a hub with many servers that run.
+func (r *run) many(ctx context.Context) error {
+	for _, size := range r.sizes {
+		err := r.databases(ctx, func(ctx context.Context, database, dsn string) error { return r.manyOn(ctx, size, database, dsn) })
+		if err != nil {
+			return fmt.Errorf("%d servers: %w", size, err)
+		}
+	}
+	return nil
+}
+
+// field is a hub with servers that run, and where its measurements go.
+type field struct {
+	*run
+	*hubProcess
+	cluster  *cluster
+	size     int
+	database string
+}
+
+func (f *field) key(operation, name, unit string) key {
+	return key{Operation: operation, Name: name, Size: f.size, Database: f.database, Unit: unit}
+}
+
+func (r *run) manyOn(ctx context.Context, size int, database, dsn string) error {
+	dir, err := r.folder(fmt.Sprintf("o14-%s-%d", database, size))
+	if err != nil {
+		return err
+	}
+	c, err := startCluster(ctx, dir, r.self)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	if !c.hasMock(ctx) {
+		fmt.Fprintln(os.Stderr, "bench: O14 to O16 need a Nomad with mock_driver, which released builds do not have; left out")
+		return nil
+	}
+	h, err := newHub(ctx, hubOptions{name: "m" + database, binary: r.hub, dsn: dsn, jobspec: mock(), cluster: c, users: size, logLevel: "warn"})
+	if err != nil {
+		return err
+	}
+	f := &field{run: r, hubProcess: h, cluster: c, size: size, database: database}
+	if err := h.start(ctx); err != nil {
+		return err
+	}
+	defer h.close()
+	if err := f.withoutServers(ctx); err != nil {
+		return err
+	}
+	if err := f.fill(ctx); err != nil {
+		return err
+	}
+	return f.withServers(ctx)
+}
+
+// rest is how long the hub is left alone before its memory is read, and for how long it is watched doing nothing: some of its passes.
+const rest = 31 * time.Second
+
+// withoutServers measures a hub that has users and nothing that runs, after somebody looked at all of them.
+func (f *field) withoutServers(ctx context.Context) error {
+	return f.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
+		if number > 0 { // the hub does not change: one look is enough
+			return func(round) {}, nil
+		}
+		if err := f.listUsers(ctx); err != nil {
+			return nil, err
+		}
+		pause(ctx, 2*time.Second)
+		resident, _, err := memory(f.pid())
+		return func(in round) { f.add(f.key("O15", "resident_without_servers", "MiB"), ours, in, resident) }, err
+	})
+}
+
+// listUsers reads all pages of all users.
+func (f *field) listUsers(ctx context.Context) error {
+	const page = 200
+	for offset := 0; offset <= f.size; offset += page {
+		status, text, err := f.call(ctx, f.public, http.MethodGet, fmt.Sprintf("/users?limit=%d&offset=%d", page, offset), "")
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("list of users: %d %s", status, text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillStep is how many servers are asked for at once while the field is filled.
+const fillStep = 1000
+
+// fill starts all servers.
+func (f *field) fill(ctx context.Context) error {
+	for from := 0; from < f.size; from += fillStep {
+		to := min(from+fillStep, f.size)
+		err := inParallel(ctx, to-from, to-from, func(ctx context.Context, i int) error {
+			status, text, err := f.call(ctx, f.public, http.MethodPost, "/users/"+userName(from+i)+"/server", "")
+			if err == nil && status >= http.StatusBadRequest {
+				err = fmt.Errorf("start of %s: %d %s", userName(from+i), status, text)
+			}
+			return err
+		})
+		if err == nil {
+			err = f.awaitCount(ctx, hub.Ready, to, burstPatience)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "bench: %d servers run\n", to)
+	}
+	return nil
+}
+
+func (f *field) withServers(ctx context.Context) error {
+	return f.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
+		r, err := f.restart(ctx)
+		if err != nil {
+			return nil, err
+		}
+		still, err := f.idle(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return func(in round) {
+			r.report(f, in)
+			still.report(f, in)
+		}, nil
+	})
+}
+
+// idleHub is a hub at rest.
+type idleHub struct {
+	cpu      float64 // cores
+	resident float64
+	peak     float64
+	scrape   float64 // ms
+	scraped  float64 // KiB
+}
+
+func (i idleHub) report(f *field, in round) {
+	f.add(f.key("O16", "idle_cpu", "% of a core"), ours, in, 100*i.cpu)
+	f.add(f.key("O15", "resident", "MiB"), ours, in, i.resident)
+	f.add(f.key("O15", "resident_peak", "MiB"), ours, in, i.peak)
+	f.add(f.key("O16", "scrape", "ms"), ours, in, i.scrape)
+	f.add(f.key("O16", "scrape_size", "KiB"), ours, in, i.scraped)
+}
+
+// idle lists everything once, as an administrator does, and then leaves the hub alone.
+func (f *field) idle(ctx context.Context) (idleHub, error) {
+	var i idleHub
+	if err := f.listUsers(ctx); err != nil {
+		return i, err
+	}
+	pause(ctx, 3*time.Second)
+	before, err := cpuTime(f.pid())
+	if err != nil {
+		return i, err
+	}
+	began := time.Now()
+	pause(ctx, rest)
+	after, err := cpuTime(f.pid())
+	if err != nil {
+		return i, err
+	}
+	i.cpu = (after - before).Seconds() / time.Since(began).Seconds()
+	if i.resident, i.peak, err = memory(f.pid()); err != nil {
+		return i, err
+	}
+	began = time.Now()
+	text, err := f.read(ctx, f.metrics+"/metrics")
+	i.scrape, i.scraped = since(began), float64(len(text))/1024
+	return i, err
+}
+
+func (f *field) read(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := f.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = errors.New(res.Status)
+	}
+	return text, err
+}
+
+// restarted is how a hub came back after it was killed; times in milliseconds from its start.
+type restarted struct {
+	serversAPI, api, routes, caughtUp float64
+	peak                              float64
+}
+
+func (x restarted) report(f *field, in round) {
+	f.add(f.key("O14", "servers_api", "ms"), ours, in, x.serversAPI)
+	f.add(f.key("O14", "api", "ms"), ours, in, x.api)
+	f.add(f.key("O14", "routes", "ms"), ours, in, x.routes)
+	f.add(f.key("O14", "caught_up", "ms"), ours, in, x.caughtUp)
+	f.add(f.key("O15", "resident_peak_restart", "MiB"), ours, in, x.peak)
+}
+
+// changedMeanwhile is how many servers end while the hub is down, so that it has something to find out.
+const changedMeanwhile = 10
+
+// restart kills the hub, ends some servers behind its back, starts it again, and waits until it knows.
+func (f *field) restart(ctx context.Context) (restarted, error) {
+	var x restarted
+	ended := rand.Perm(f.size)[:min(changedMeanwhile, f.size/10)] //nolint:gosec // a sample
+	f.kill()
+	for _, i := range ended {
+		s, err := f.serverOf(ctx, userName(i))
+		if err != nil {
+			return x, err
+		}
+		if _, _, err := f.cluster.nomad.Jobs().Deregister("m"+f.database+"-"+s.ID, false, nil); err != nil {
+			return x, err
+		}
+	}
+	if !pause(ctx, 5*time.Second) { // until Nomad has ended them
+		return x, ctx.Err()
+	}
+	if err := f.launch(); err != nil {
+		return x, err
+	}
+	began := time.Now()
+	err := f.await(ctx, time.Minute, func(ctx context.Context) error { return f.asked(ctx, f.servers) })
+	x.serversAPI = since(began)
+	if err == nil {
+		err = f.await(ctx, time.Minute, func(ctx context.Context) error { return f.asked(ctx, f.public) })
+		x.api = since(began)
+	}
+	if err == nil {
+		err = f.await(ctx, time.Minute, func(ctx context.Context) error { return f.routed(ctx, f.size-len(ended)) })
+		x.routes = since(began)
+	}
+	if err == nil {
+		err = f.awaitCount(ctx, hub.Ready, f.size-len(ended), 5*time.Minute)
+		x.caughtUp = since(began)
+	}
+	if err != nil {
+		return x, err
+	}
+	if _, x.peak, err = memory(f.pid()); err != nil {
+		return x, err
+	}
+	return x, f.again(ctx, ended)
+}
+
+// asked is nil if the API answers who the token's owner is.
+func (f *field) asked(ctx context.Context, base string) error {
+	status, text, err := f.call(ctx, base, http.MethodGet, "/user", "")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%d %s", status, text)
+	}
+	return err
+}
+
+// routesMetric is how many routes the hub says that it has.
+const routesMetric = "nomadhub_routing_table_routes "
+
+// routed is nil if the hub has so many routes at least, and each of a sample leads to the right server.
+func (f *field) routed(ctx context.Context, least int) error {
+	text, err := f.read(ctx, f.metrics+"/metrics")
+	if err != nil {
+		return err
+	}
+	have := 0
+	for line := range strings.Lines(string(text)) {
+		if after, ok := strings.CutPrefix(line, routesMetric); ok {
+			if _, err := fmt.Sscan(after, &have); err != nil {
+				return err
+			}
+		}
+	}
+	if have < least {
+		return fmt.Errorf("%d of %d routes", have, least)
+	}
+	return f.sample(ctx, 20)
+}
+
+// sample asks some servers through the proxy. The stand-in says at which address it answered.
+func (f *field) sample(ctx context.Context, n int) error {
+	for range n {
+		user := userName(rand.IntN(f.size)) //nolint:gosec // a sample
+		s, err := f.serverOf(ctx, user)
+		if err != nil {
+			return err
+		}
+		if s.State != hub.Ready {
+			continue
+		}
+		text, err := f.read(ctx, f.public+"/user/"+user+"/api")
+		if err == nil && string(text) != s.Address {
+			err = fmt.Errorf("the server of %s is at %s, and the proxy led to %s", user, s.Address, text)
+		}
+		if now, again := f.serverOf(ctx, user); again == nil && now.Revision != s.Revision {
+			continue // one of those that ended
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again starts what was ended, for the next round.
+func (f *field) again(ctx context.Context, ended []int) error {
+	for _, i := range ended {
+		user := userName(i)
+		err := f.await(ctx, time.Minute, func(ctx context.Context) error {
+			s, err := f.serverOf(ctx, user)
+			if err == nil && s.State != hub.Stopped {
+				err = fmt.Errorf("the server of %s is %s", user, s.State)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if status, text, err := f.call(ctx, f.public, http.MethodPost, "/users/"+user+"/server", ""); err != nil || status >= http.StatusBadRequest {
+			return errors.Join(err, fmt.Errorf("start of %s: %d %s", user, status, text))
+		}
+	}
+	return f.awaitCount(ctx, hub.Ready, f.size, burstPatience)
+}
