@@ -76,6 +76,7 @@ func (a *API) Mount(r chi.Router) {
 		a.mountServers(r)
 		a.mountProgress(r)
 		a.mountTokens(r)
+		a.mountVolumes(r)
 	})
 }
 
