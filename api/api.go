@@ -33,6 +33,8 @@ type Options struct {
 	SlowSpawn, SlowStop time.Duration
 	// KeepAlive is how often a progress stream shows that it is alive; default 8 s.
 	KeepAlive time.Duration
+	// UsageInterval is how often usage is told to who watches it; default 2 s.
+	UsageInterval time.Duration
 	// Info is shown by /info.
 	Info Info
 }
@@ -44,6 +46,7 @@ type API struct {
 	sessions *httpd.Sessions
 	group    httpd.Group
 	opts     Options
+	watchers watchers
 }
 
 // New checks the options.
@@ -54,6 +57,7 @@ func New(o Options) (*API, error) {
 	const patience, keepAlive = 10 * time.Second, 8 * time.Second // JupyterHub's
 	o.SlowSpawn, o.SlowStop = cmp.Or(o.SlowSpawn, patience), cmp.Or(o.SlowStop, patience)
 	o.KeepAlive = cmp.Or(o.KeepAlive, keepAlive)
+	o.UsageInterval = cmp.Or(o.UsageInterval, usageInterval)
 	return &API{
 		hub: o.Hub, urls: o.Hub.URLs(), sessions: o.Sessions,
 		group: httpd.Group{Render: httpd.RenderJSON, Log: o.Logger}, opts: o,
@@ -75,6 +79,7 @@ func (a *API) Mount(r chi.Router) {
 		a.mountActivity(r)
 		a.mountServers(r)
 		a.mountProgress(r)
+		a.mountWatching(r)
 		a.mountTokens(r)
 		a.mountVolumes(r)
 	})
