@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,6 +29,10 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 		return nil
 	case register:
 		return h.register(ctx, w, o.server)
+	case block:
+		return h.block(ctx, w, o.server, p.reason)
+	case unblock:
+		return h.unblock(ctx, o.server)
 	case place:
 		return h.place(ctx, o)
 	case publish:
@@ -36,7 +42,7 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 	case await:
 		return h.markReady(ctx, w, o)
 	case fail:
-		return h.fail(ctx, o.server, p.reason)
+		return h.fail(ctx, o.server, Failure{Message: p.reason, Cause: p.cause})
 	case remove:
 		err := h.remove(ctx, o.server)
 		if err == nil && w.run.cut.IsZero() {
@@ -52,7 +58,9 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 	c, err := h.choiceOf(ctx, w, s)
 	if bad, ok := errors.AsType[*Error](err); ok && bad.Kind == Invalid {
-		return h.fail(ctx, s, "The server cannot be started as it was chosen, since the profiles have changed. "+bad.Message+" Choose again.")
+		return h.fail(ctx, s, Failure{
+			Message: "The server cannot be started as it was chosen, since the profiles have changed. " + bad.Message + " Choose again.",
+		})
 	}
 	if err != nil {
 		return err
@@ -60,7 +68,7 @@ func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 	mounts, err := h.mounts(ctx, s, c)
 	if rejected, ok := errors.AsType[*scheduler.RejectedError](err); ok {
 		h.log.WarnContext(ctx, "volumes of a server refused", "server_id", s.ID, "err", rejected.Err)
-		return h.fail(ctx, s, rejected.Reason)
+		return h.fail(ctx, s, Failure{Message: rejected.Reason, Cause: scheduler.CauseVolume})
 	}
 	if err != nil {
 		return err
@@ -73,12 +81,12 @@ func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 		w.run.secret = secret
 	}
 	failpoint("start.before-register")
-	sctx, cancel := context.WithTimeout(ctx, placeTimeLeft(s, h.now(), h.opts.Notebook.PlaceTimeout))
+	sctx, cancel := context.WithTimeout(ctx, placeTimeLeft(s, h.now(), c.StartTimeout))
 	defer cancel()
 	err = h.opts.Scheduler.Start(sctx, h.spec(s, c, mounts, w.run.secret))
 	if rejected, ok := errors.AsType[*scheduler.RejectedError](err); ok {
 		h.log.WarnContext(ctx, "scheduler refused a server", "server_id", s.ID, "err", rejected.Err)
-		return h.fail(ctx, s, rejected.Reason)
+		return h.fail(ctx, s, Failure{Message: rejected.Reason, Cause: scheduler.CauseMisconfigured})
 	}
 	if err != nil {
 		if sctx.Err() != nil {
@@ -132,13 +140,66 @@ func (h *Hub) spec(s Server, c choice, mounts []scheduler.Mount, secret string) 
 // place writes down where the server runs.
 func (h *Hub) place(ctx context.Context, o observation) error {
 	s := o.server
-	s.Instance, s.Address, s.Placement = o.status.Instance, o.status.Address, o.status.Placement
+	s.Instance, s.Address, s.Placement, s.Wait = o.status.Instance, o.status.Address, o.status.Placement, nil
+	if s.Held != nil && o.status.Node != "" {
+		held := *s.Held
+		held.Node = o.status.Node
+		s.Held = &held
+	}
 	s, err := h.store.UpdateServer(ctx, s)
 	if err != nil {
 		return err
 	}
 	h.journals.say(s, percentPlaced, "The server has a place and is being started.")
+	h.queue.poke() // the next one for its machines may go on
 	return nil
+}
+
+// block writes down that a start waits for room in the cluster.
+func (h *Hub) block(ctx context.Context, w *worker, s Server, reason string) error {
+	first := s.Wait == nil || !s.Wait.Blocked
+	next := Wait{Reason: reason, Since: h.now(), Blocked: true, Pool: s.Held.pool()}
+	if !first {
+		next.Since = s.Wait.Since
+	}
+	if c, err := h.choiceOf(ctx, w, s); err == nil {
+		next.Until = s.Queued.Add(c.QueueTimeout)
+		next.Resource, next.Pool = h.shortage(ctx, c, next.Pool)
+	}
+	s.Wait = &next
+	s, err := h.store.UpdateServer(ctx, s)
+	if err != nil {
+		return err
+	}
+	w.run.notedAt = h.now()
+	h.journals.say(s, 0, reason)
+	if first {
+		h.metrics.queue.blocked.Inc()
+		h.log.InfoContext(ctx, "cluster has no room for a server", "user", s.UserName, "server", s.Name, "server_id", s.ID, "pool", next.Pool, "reason", reason)
+		h.queue.poke() // it does not count as a start while it waits
+	}
+	return nil
+}
+
+// shortage is what the cluster is short of for the choice, as far as it can be asked.
+func (h *Hub) shortage(ctx context.Context, c choice, pool string) (resource, inPool string) {
+	if h.planner() == nil {
+		return "", pool
+	}
+	ctx, cancel := context.WithTimeout(ctx, planPatience)
+	defer cancel()
+	f, err := h.forecasts.of(ctx, c)
+	if err != nil {
+		return "", pool
+	}
+	return f.Resource, cmp.Or(f.Pool, pool)
+}
+
+// unblock writes down that there is room. From now on the server has its whole time to get its place.
+func (h *Hub) unblock(ctx context.Context, s Server) error {
+	s.Wait, s.Admitted = nil, h.now()
+	_, err := h.store.UpdateServer(ctx, s)
+	return err
 }
 
 func (h *Hub) publish(ctx context.Context, w *worker, s Server) error {
@@ -155,7 +216,7 @@ func (h *Hub) publish(ctx context.Context, w *worker, s Server) error {
 
 // probe asks the server until it answers, something else happens to it, or its time is over.
 func (h *Hub) probe(ctx context.Context, w *worker, o observation) error {
-	pctx, cancel := context.WithTimeout(ctx, o.placedAt.Add(h.opts.Notebook.AnswerTimeout).Sub(o.now))
+	pctx, cancel := context.WithTimeout(ctx, o.placedAt.Add(h.timeoutsOf(ctx, w, o.server).answer).Sub(o.now))
 	defer cancel()
 	url := "http://" + o.server.Address + h.urls.Server(o.server.UserName, o.server.Name) + "api"
 	if answers(pctx, h.opts.Probe, url, w.wake) {
@@ -192,13 +253,18 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 	h.log.InfoContext(ctx, "server ready", "user", s.UserName, "server", s.Name, "server_id", s.ID,
 		"generation", s.Generation, "instance", s.Instance, "took", h.now().Sub(s.Started))
 	h.journals.touch(s.ID)
+	h.queue.poke()
 	return nil
 }
 
 // fail gives a server up, and keeps what it said last while the scheduler still has it.
-func (h *Hub) fail(ctx context.Context, s Server, reason string) error {
+func (h *Hub) fail(ctx context.Context, s Server, f Failure) error {
 	before := s.State
-	s.State, s.Failure = Stopping, &Failure{Message: reason, Log: h.lastLines(ctx, s.ID), Time: h.now()}
+	f.Log, f.Time = h.lastLines(ctx, s.ID), h.now()
+	if f.Cause == scheduler.CauseOutOfMemory {
+		f.Offer = h.larger(ctx, s)
+	}
+	s.State, s.Failure, s.Wait = Stopping, &f, nil
 	s, err := h.store.UpdateServer(ctx, s)
 	if err != nil {
 		return err
@@ -207,9 +273,24 @@ func (h *Hub) fail(ctx context.Context, s Server, reason string) error {
 		h.metrics.failed(h.now().Sub(s.Started))
 	}
 	h.log.WarnContext(ctx, "server failed", "user", s.UserName, "server", s.Name, "server_id", s.ID,
-		"generation", s.Generation, "reason", reason)
+		"generation", s.Generation, "reason", f.Message, "cause", f.Cause)
 	h.journals.touch(s.ID)
 	return nil
+}
+
+// larger are the options of a start with more of everything and the same files; nil: there is none that the owner may have.
+func (h *Hub) larger(ctx context.Context, s Server) json.RawMessage {
+	profiles := h.profilesNow()
+	if profiles == nil {
+		return nil
+	}
+	u, err := h.store.UserByID(ctx, s.UserID)
+	if err != nil {
+		h.log.WarnContext(ctx, "no larger profile could be looked for", "server_id", s.ID, "err", err)
+		return nil
+	}
+	options, _ := profiles.Larger(profileUser(u), profileServer(s), s.Options)
+	return options
 }
 
 // maxLogLine bounds a line of a failed server's log, in bytes: it is kept in the database and shown on a page.
@@ -259,11 +340,11 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 	if err := h.opts.Scheduler.Stop(sctx, s.ID, s.Generation); err != nil {
 		return fmt.Errorf("stop server %s: %w", s.ID, err)
 	}
+	if s.State == Stopping && s.Restart != nil && !s.Remove {
+		return h.goOn(ctx, s)
+	}
 	err := h.store.InTx(ctx, func(tx Store) error {
-		if err := tx.DeleteTokensOfServer(ctx, s.ID); err != nil {
-			return err
-		}
-		if err := tx.DeleteClientsOfServer(ctx, s.ID); err != nil {
+		if err := dropCredentials(ctx, tx, s.ID); err != nil {
 			return err
 		}
 		if s.Remove {
@@ -276,7 +357,7 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 			return nil
 		}
 		next := s
-		next.State, next.Instance, next.Address, next.Placement = Stopped, "", "", 0
+		next.State, next.Instance, next.Address, next.Placement, next.Wait, next.Restart = Stopped, "", "", 0, nil, nil
 		_, err := tx.UpdateServer(ctx, next)
 		return err
 	})
@@ -289,7 +370,16 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 	}
 	h.log.InfoContext(ctx, "server stopped", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
 	h.journals.touch(s.ID)
+	h.queue.poke()
 	return nil
+}
+
+// dropCredentials deletes what the server could log in with.
+func dropCredentials(ctx context.Context, tx Store, id string) error {
+	if err := tx.DeleteTokensOfServer(ctx, id); err != nil {
+		return err
+	}
+	return tx.DeleteClientsOfServer(ctx, id)
 }
 
 // stopAll writes the wish to stop for every active server, and carries it out. For a hub that takes its servers with it.
@@ -302,7 +392,7 @@ func (h *Hub) stopAll(ctx context.Context) error {
 	}
 	var errs []error
 	for _, s := range active {
-		s.State = Stopping
+		s.State, s.Restart = Stopping, nil
 		if s, err = h.store.UpdateServer(ctx, s); err == nil {
 			err = h.remove(ctx, s)
 		}

@@ -30,6 +30,7 @@ type controller struct {
 	workers map[string]*worker
 	elected bool
 	stopped bool
+	settled map[string]mark // servers that run as they should and need no worker
 	ctx     context.Context //nolint:containedctx // the lifetime of workers, set by run
 	queued  []string        // owned before run began
 	group   sync.WaitGroup
@@ -54,14 +55,15 @@ type runMemory struct {
 	instance   string // the instance that published, answered and placedAt are about
 	published  bool
 	answered   bool
-	placedAt   time.Time
+	placedAt   time.Time // since when its boot may be going on
+	notedAt    time.Time // when what it waits for was last written down
 	choice     *choice   // what it runs; nil: not asked yet
 	secret     string    // the server's token, from its issue to the server's readiness
 	cut        time.Time // when handing the server over was cut short, which the scheduler may still carry out; zero: it was not
 }
 
 func (c *controller) init(h *Hub) {
-	c.h, c.workers, c.looking = h, map[string]*worker{}, make(chan struct{}, maxLooking)
+	c.h, c.workers, c.settled, c.looking = h, map[string]*worker{}, map[string]mark{}, make(chan struct{}, maxLooking)
 }
 
 // own has this replica work on a server whose intent it wrote. What it was doing by an older intent is cut short, since it may wait for what nobody wants any
@@ -153,6 +155,7 @@ func (c *controller) run(ctx context.Context) error {
 func (c *controller) lead(ctx context.Context) error {
 	c.setElected(true)
 	defer c.setElected(false)
+	c.awaitTable(ctx)
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
@@ -173,46 +176,10 @@ func (c *controller) setElected(elected bool) {
 	c.elected = elected
 }
 
-// sweep wakes the worker of every active server that is not as it should be, and of every stopped one that the scheduler still runs. It is two
-// lists, however many servers there are.
-func (c *controller) sweep(ctx context.Context) error {
-	lctx, cancel := context.WithTimeout(ctx, listPatience)
-	defer cancel()
-	running, err := c.h.opts.Scheduler.List(lctx)
-	if err != nil {
-		return err
-	}
-	status := make(map[string]scheduler.Status, len(running))
-	for _, st := range running {
-		status[st.ID] = st
-	}
-	active, _, err := c.h.store.Servers(ctx, ServerQuery{States: []ServerState{Starting, Ready, Stopping}})
-	if err != nil {
-		return err
-	}
-	c.h.metrics.observe(active)
-	for _, s := range active {
-		st, known := status[s.ID]
-		delete(status, s.ID)
-		if !known || !settled(s, st) || !c.hasWorker(s.ID) {
-			c.nudge(s.ID)
-		}
-	}
-	for id := range status {
-		c.nudge(id)
-	}
-	return nil
-}
-
-// settled tells whether a server runs as the row says, so that nothing need be done.
-func settled(s Server, st scheduler.Status) bool {
-	return s.State == Ready && st.State != scheduler.Dead && st.Generation == s.Generation && st.Instance == s.Instance
-}
-
-func (c *controller) hasWorker(id string) bool {
+func (c *controller) isElected() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.workers[id] != nil
+	return c.elected
 }
 
 // watch turns the scheduler's events into messages for the waiting, and wakes workers.
@@ -320,11 +287,24 @@ func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	p := planServer(o, timeouts{h.opts.Notebook.PlaceTimeout, h.opts.Notebook.AnswerTimeout})
+	p := planServer(o, h.timeoutsOf(ctx, w, o.server))
 	if err := h.act(ctx, w, o, p); err != nil {
 		return outcome{}, err
 	}
-	return outcome{plan: p, done: p.step == rest && o.server.State == Stopped}, nil
+	return outcome{plan: p, done: p.step == rest && h.control.leave(o)}, nil
+}
+
+// timeoutsOf are what bounds the server's start.
+func (h *Hub) timeoutsOf(ctx context.Context, w *worker, s Server) timeouts {
+	n := h.opts.Notebook
+	t := timeouts{n.PlaceTimeout, n.AnswerTimeout, n.QueueTimeout}
+	if s.State != Starting || s.waits() {
+		return t
+	}
+	if c, err := h.choiceOf(ctx, w, s); err == nil { // else it is told when the server is handed over
+		t = timeouts{c.StartTimeout, c.AnswerTimeout, c.QueueTimeout}
+	}
+	return t
 }
 
 // look reads the row and asks the scheduler. The error wraps ErrNotFound if there is no such row.
@@ -382,9 +362,14 @@ func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, er
 			w.run.registered = true
 		}
 		if st.Instance != w.run.instance {
-			w.run.instance, w.run.published, w.run.answered, w.run.placedAt = st.Instance, false, false, o.now
+			w.run.instance, w.run.answered, w.run.placedAt = st.Instance, false, o.now
+			w.run.published = h.control.shown(s.ID, st.Generation, st.Instance)
+		}
+		if st.Preparing {
+			w.run.placedAt = o.now // its boot has not begun
 		}
 	}
-	o.registered, o.published, o.answered, o.placedAt = w.run.registered, w.run.published, w.run.answered, w.run.placedAt
+	o.registered, o.published, o.answered = w.run.registered, w.run.published, w.run.answered
+	o.placedAt, o.notedAt = w.run.placedAt, w.run.notedAt
 	return o, nil
 }

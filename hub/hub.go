@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/nomadhub/nomadhub/hub/cull"
 	"github.com/nomadhub/nomadhub/routing"
 	"github.com/nomadhub/nomadhub/scheduler"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	Limits    Limits
 	// Profiles are what users may choose from; nil: servers are started as Notebook says, whatever their options. See [Hub.SetProfiles].
 	Profiles Profiles
+	// Culling are the rules about servers that nobody uses; nil: they run on. See [Hub.SetCulling].
+	Culling *cull.Rules
 
 	// ServiceName tells under which name discovery shall find a server; nil: it is not registered.
 	ServiceName func(serverID string) string
@@ -68,31 +71,33 @@ type Notebook struct {
 	QueueTimeout time.Duration
 	// LocalAccounts runs each server as the local account of its user's name, where the scheduler can.
 	LocalAccounts bool
+	// WarmImages has machines keep the images of the profiles, where the scheduler can.
+	WarmImages bool
 	// DefaultURL is where a server's root leads, such as "/lab"; default: the server decides.
 	DefaultURL string
 }
 
-// Limits bound what users may ask for. Zero means no limit.
-type Limits struct {
-	NamedServers     int  // per user; counts records, running or not
-	AllowNamed       bool // whether there are named servers at all
-	ConcurrentStarts int  // starts under way at once; default 100
-	ActiveServers    int
-}
-
 // Hub is the core: all use cases of the product. Its methods are safe for concurrent use.
 type Hub struct {
-	opts     Options
-	store    Store
-	urls     URLs
-	log      *slog.Logger
-	now      func() time.Time
-	metrics  metrics
-	journals journals
-	activity activityBuffer
-	control  controller
-	volumes  volumeWork
-	profiles atomic.Pointer[Profiles]
+	opts      Options
+	store     Store
+	urls      URLs
+	log       *slog.Logger
+	now       func() time.Time
+	metrics   metrics
+	journals  journals
+	activity  activityBuffer
+	control   controller
+	volumes   volumeWork
+	profiles  atomic.Pointer[Profiles]
+	limits    atomic.Pointer[Limits]
+	queue     startQueue
+	rows      rowWatch
+	forecasts forecasts
+	warmths   warmths
+	culling   atomic.Pointer[cull.Rules]
+	culls     cullMetrics
+	watch     activityWatch
 }
 
 // New checks the options. It does no I/O; Run does.
@@ -113,7 +118,7 @@ func New(o Options) (*Hub, error) {
 	o.Notebook.PlaceTimeout = cmp.Or(o.Notebook.PlaceTimeout, 2*time.Minute)
 	o.Notebook.AnswerTimeout = cmp.Or(o.Notebook.AnswerTimeout, time.Minute)
 	o.Notebook.QueueTimeout = cmp.Or(o.Notebook.QueueTimeout, time.Hour)
-	o.Limits.ConcurrentStarts = cmp.Or(o.Limits.ConcurrentStarts, 100)
+	o.Limits = o.Limits.withDefaults()
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -132,24 +137,31 @@ func New(o Options) (*Hub, error) {
 	}
 	h.journals.init()
 	h.activity.init()
+	h.watch.replica, h.culls = newID(), newCullMetrics(o.Registerer)
+	h.culling.Store(o.Culling)
+	h.limits.Store(&o.Limits)
 	h.control.init(h)
 	h.volumes.init()
+	h.queue.init(h)
+	h.rows.init(h)
+	h.forecasts.init(h)
 	return h, nil
 }
 
 // URLs returns the addresses of hub and servers.
 func (h *Hub) URLs() URLs { return h.urls }
 
-// Limits returns the limits in force.
-func (h *Hub) Limits() Limits { return h.opts.Limits }
-
 // Run looks after servers, activity and expiry until ctx ends. It returns when all that it started has ended.
 func (h *Hub) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.control.run(gctx) })
+	g.Go(func() error { return h.queue.run(gctx) })
+	g.Go(func() error { return h.rows.run(gctx) })
 	g.Go(func() error { return h.flushActivity(gctx) })
 	g.Go(func() error { return h.opts.Elect(gctx, "purge", h.purgeExpired) })
 	g.Go(func() error { return h.opts.Elect(gctx, "volumes", h.keepVolumes) })
+	g.Go(func() error { return h.opts.Elect(gctx, "cull", h.leadCulling) })
+	g.Go(func() error { return h.opts.Elect(gctx, "images", h.keepWarm) })
 	err := g.Wait()
 	if h.opts.StopServers {
 		err = errors.Join(err, h.stopAll(context.WithoutCancel(ctx)))

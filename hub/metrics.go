@@ -13,6 +13,7 @@ type metrics struct {
 	running prometheus.Gauge
 	states  *prometheus.GaugeVec
 	logins  *prometheus.CounterVec
+	queue   queueMetrics
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -30,6 +31,7 @@ func newMetrics(r prometheus.Registerer) metrics {
 		}, []string{"state"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nomadhub_logins_total", Help: "Logins by result."}, []string{"result"}),
 	}
+	m.queue = newQueueMetrics(r)
 	for _, status := range []string{"success", "failure"} {
 		m.starts.WithLabelValues(status)
 		m.stops.WithLabelValues(status)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -15,9 +16,10 @@ type observation struct {
 	// registered: this process has seen the scheduler accept or know the present generation. It tells a server that was never
 	// registered from one whose job somebody removed.
 	registered bool
-	published  bool // the binding of the present instance was published by this process
-	answered   bool // the present instance answered the probe
-	placedAt   time.Time
+	published  bool      // the binding of the present instance was published by this process, or its routes show it
+	answered   bool      // the present instance answered the probe
+	placedAt   time.Time // since when its boot may be going on
+	notedAt    time.Time // when this process last wrote down what it waits for
 	now        time.Time
 }
 
@@ -27,6 +29,8 @@ type step int
 const (
 	rest     step = iota // nothing to do until something changes or wait has passed
 	register             // hand the server to the scheduler
+	block                // write down that there is no room for it
+	unblock              // write down that there is room now
 	place                // write down where it runs
 	publish              // tell the routers where it runs
 	probe                // ask it whether it answers
@@ -38,12 +42,16 @@ const (
 // plan is a step and what it needs.
 type plan struct {
 	step   step
-	reason string        // for fail: a sentence
+	reason string // for fail and block: a sentence
+	cause  scheduler.Cause
 	wait   time.Duration // for rest: look again after this time; 0: only when something changes
 }
 
 // timeouts bound a start; see [Notebook].
-type timeouts struct{ place, answer time.Duration }
+type timeouts struct{ place, answer, queue time.Duration }
+
+// noteInterval is how often the reason is brought up to date for which a start waits: the cluster words it anew with each machine that comes or goes.
+const noteInterval = 10 * time.Second
 
 // planServer decides what to do next. It is pure.
 func planServer(o observation, t timeouts) plan {
@@ -63,40 +71,64 @@ func planServer(o observation, t timeouts) plan {
 }
 
 func planStart(o observation, t timeouts) plan {
+	if o.server.waits() {
+		return plan{} // the queue lets it through, or gives it up
+	}
 	current := o.status != nil && o.status.Generation == o.server.Generation
 	left := placeTimeLeft(o.server, o.now, t.place)
 	switch {
 	case o.status != nil && o.status.Generation > o.server.Generation && left > 0:
 		return plan{wait: left} // another replica is ahead of what was read here, unless the database is an old copy
 	case current && o.status.State == scheduler.Dead:
-		return plan{step: fail, reason: deadReason(*o.status)}
+		return failed(*o.status)
 	case !current && o.registered && (o.status == nil || o.status.Generation < o.server.Generation):
-		return plan{step: fail, reason: "The server's job was removed by somebody else. Start it again, or ask the administrator."}
+		return plan{step: fail, cause: scheduler.CauseOperator, reason: "The server's job was removed by somebody else. Start it again, or ask the administrator."}
 	case current && o.status.Address != "":
 		return planPlaced(o, t)
+	case current && o.status.Blocked:
+		return planBlocked(o, t)
+	case current && o.server.Wait != nil:
+		return plan{step: unblock}
 	}
 	switch {
 	case left <= 0:
-		return plan{step: fail, reason: unplacedReason(o, t)}
+		return plan{step: fail, cause: causeOf(o.status), reason: unplacedReason(o, t.place)}
 	case !current:
 		return plan{step: register}
 	}
 	return plan{wait: left}
 }
 
-// placeTimeLeft is how long a start may still wait for a place on a machine.
+// placeTimeLeft is how long a start that was let through may still wait for a place on a machine that has room.
 func placeTimeLeft(s Server, now time.Time, limit time.Duration) time.Duration {
-	return s.Started.Add(limit).Sub(now)
+	return s.Admitted.Add(limit).Sub(now)
+}
+
+// planBlocked waits for room, for as long as a start may be in the queue. The time for a place does not run meanwhile: it begins again with unblock.
+func planBlocked(o observation, t timeouts) plan {
+	left := o.server.Queued.Add(t.queue).Sub(o.now)
+	if left <= 0 {
+		return plan{step: fail, cause: cmp.Or(causeOf(o.status), scheduler.CauseExhausted), reason: unplacedReason(o, t.queue)}
+	}
+	reason := cmp.Or(o.status.Reason, "No machine has room for the server at this moment.")
+	w := o.server.Wait
+	if w != nil && w.Blocked && w.Reason == reason {
+		return plan{wait: left}
+	}
+	if soon := o.notedAt.Add(noteInterval).Sub(o.now); w != nil && w.Blocked && soon > 0 {
+		return plan{wait: min(left, soon)}
+	}
+	return plan{step: block, reason: reason}
 }
 
 func planPlaced(o observation, t timeouts) plan {
-	if o.server.Instance != o.status.Instance || o.server.Address != o.status.Address {
+	if o.server.Instance != o.status.Instance || o.server.Address != o.status.Address || o.server.Wait != nil {
 		return plan{step: place}
 	}
 	left := o.placedAt.Add(t.answer).Sub(o.now)
 	switch {
-	case left <= 0:
-		return plan{step: fail, reason: unansweredReason(o, t)}
+	case left <= 0 && !o.status.Preparing:
+		return plan{step: fail, cause: scheduler.CauseUnhealthy, reason: unansweredReason(o, t)}
 	case !o.published:
 		return plan{step: publish}
 	case !o.answered:
@@ -109,11 +141,11 @@ func planPlaced(o observation, t timeouts) plan {
 func planReady(o observation) plan {
 	switch {
 	case o.status == nil:
-		return plan{step: fail, reason: "The server's job was removed by somebody else. Start it again when you need it."}
+		return plan{step: fail, cause: scheduler.CauseOperator, reason: "The server's job was removed by somebody else. Start it again when you need it."}
 	case o.status.Generation != o.server.Generation:
 		return plan{} // another replica is ahead of what was read here
 	case o.status.State == scheduler.Dead:
-		return plan{step: fail, reason: deadReason(*o.status)}
+		return failed(*o.status)
 	case o.status.Address != "" && (o.server.Instance != o.status.Instance || o.server.Address != o.status.Address):
 		return plan{step: place}
 	case !o.published && o.server.Address != "":
@@ -134,16 +166,21 @@ func unansweredReason(o observation, t timeouts) string {
 		"The server was started but did not answer within %s. Its log may tell why; try again, or ask the administrator for more time.", t.answer)
 }
 
-func deadReason(s scheduler.Status) string {
-	if s.Reason != "" {
-		return s.Reason
-	}
-	return "The server ended by itself. Its log may tell why."
+// failed gives up a server that the scheduler says is dead.
+func failed(s scheduler.Status) plan {
+	return plan{step: fail, cause: s.Cause, reason: cmp.Or(s.Reason, "The server ended by itself. Its log may tell why.")}
 }
 
-func unplacedReason(o observation, t timeouts) string {
-	if o.status != nil && o.status.Reason != "" {
-		return fmt.Sprintf("No machine had room for the server within %s. %s", t.place, o.status.Reason)
+func causeOf(s *scheduler.Status) scheduler.Cause {
+	if s == nil {
+		return ""
 	}
-	return fmt.Sprintf("The server got no place on a machine within %s. Try again later, or ask the administrator.", t.place)
+	return s.Cause
+}
+
+func unplacedReason(o observation, limit time.Duration) string {
+	if o.status != nil && o.status.Reason != "" {
+		return fmt.Sprintf("No machine had room for the server within %s. %s", limit, o.status.Reason)
+	}
+	return fmt.Sprintf("The server got no place on a machine within %s. Try again later, or ask the administrator.", limit)
 }

@@ -2,14 +2,18 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"html"
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-// ProgressEvent is one step of a start, as told to the person who waits. Its JSON is JupyterHub's.
+// ProgressEvent is one step of a start, as told to the person who waits. Its JSON is JupyterHub's, with more beside it.
 type ProgressEvent struct {
 	Progress    int      `json:"progress"`
 	Message     string   `json:"message,omitempty"`
@@ -18,6 +22,14 @@ type ProgressEvent struct {
 	Failed      bool     `json:"failed,omitempty"`
 	URL         string   `json:"url,omitempty"`
 	Log         []string `json:"log,omitempty"` // on failure: the last lines that the server printed
+
+	// Position is the place in the queue while the start waits, from 1; Of is how many wait for the same. Waiting says for what.
+	Position int   `json:"position,omitempty"`
+	Of       int   `json:"of,omitempty"`
+	Waiting  *Wait `json:"waiting,omitempty"`
+	// Cause is why it failed, for programs; Offer are the user_options of a start that would not meet the same end.
+	Cause scheduler.Cause `json:"cause,omitempty"`
+	Offer json.RawMessage `json:"offer,omitempty"`
 }
 
 const (
@@ -136,13 +148,26 @@ func (h *Hub) Progress(ctx context.Context, userName, serverName string) (iter.S
 	return func(yield func(ProgressEvent) bool) { h.follow(ctx, s, yield) }, nil
 }
 
+// placeInterval is how often the place in the queue is told anew, if it has changed.
+const placeInterval = 2 * time.Second
+
+// follower tells one start to one watcher, who may be slow: what is not yet told stays in the journal, which is bounded, and nothing waits for the watcher.
+type follower struct {
+	h     *Hub
+	s     Server // as it was when its present start began to be followed
+	told  int    // events of the journal
+	place ProgressEvent
+	yield func(ProgressEvent) bool
+}
+
 func (h *Hub) follow(ctx context.Context, s Server, yield func(ProgressEvent) bool) {
-	tick := time.NewTicker(awaitInterval)
-	defer tick.Stop()
-	told := 0
+	defer h.rows.watch(s.ID)()
+	f := &follower{h: h, s: s, yield: yield}
 	if s.State == Starting && len(h.journals.since(s.ID, s.Generation, 0)) == 0 && !yield(ProgressEvent{Message: "The server is starting."}) {
 		return
 	}
+	tick := time.NewTicker(placeInterval)
+	defer tick.Stop()
 	for {
 		changed := h.journals.changed(s.ID)
 		now, err := h.store.ServerByID(ctx, s.ID)
@@ -150,27 +175,61 @@ func (h *Hub) follow(ctx context.Context, s Server, yield func(ProgressEvent) bo
 			now, err = Server{State: Stopped}, nil
 		}
 		if err == nil {
-			final, done := h.finalEvent(now, s.Generation)
-			if !done || s.State == Starting {
-				for _, e := range h.journals.since(s.ID, s.Generation, told) {
-					told++
-					if !yield(e) {
-						return
-					}
-				}
-			}
-			if done {
-				yield(final)
+			h.rows.saw(now)
+			if !f.tell(ctx, now) {
 				return
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		case <-tick.C:
+		waits := err != nil || now.Wait != nil
+		for again := false; !again; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+				again = true
+			case <-tick.C:
+				again = waits // a place moves though nothing is written
+			}
 		}
 	}
+}
+
+// tell passes on what is new, and tells whether there is more to come.
+func (f *follower) tell(ctx context.Context, now Server) bool {
+	if f.s.Restart != nil && now.Generation > f.s.Generation { // what was to come after the stop has begun
+		f.s, f.told = now, 0
+	}
+	final, done := f.h.finalEvent(now, f.s.Generation)
+	if !done || f.s.State == Starting {
+		for _, e := range f.h.journals.since(f.s.ID, f.s.Generation, f.told) {
+			f.told++
+			if !f.yield(e) {
+				return false
+			}
+		}
+	}
+	if done {
+		f.yield(final)
+		return false
+	}
+	return f.tellPlace(ctx, now)
+}
+
+// tellPlace tells where in the queue the start stands, if that is news.
+func (f *follower) tellPlace(ctx context.Context, now Server) bool {
+	place, err := f.h.QueuePlace(ctx, now)
+	if err != nil || place == nil {
+		return ctx.Err() == nil
+	}
+	e := ProgressEvent{Position: place.Position, Of: place.Of, Waiting: &place.Wait, Message: place.Wait.Reason}
+	if place.Position > 0 {
+		e.Message = fmt.Sprintf("Number %d of %d in the queue. %s", place.Position, place.Of, place.Wait.Reason)
+	}
+	if f.place.Message == e.Message {
+		return true
+	}
+	f.place = e
+	return f.yield(e)
 }
 
 // finalEvent is the last event of a start, once it is known.
@@ -185,7 +244,12 @@ func (h *Hub) finalEvent(s Server, generation int64) (ProgressEvent, bool) {
 	case s.Failure != nil && s.Generation == generation && s.State == Stopping:
 		return ProgressEvent{}, false // told when it may be started again
 	case s.Failure != nil && s.Generation == generation && s.State == Stopped:
-		return ProgressEvent{Progress: 100, Failed: true, Message: "Spawn failed: " + s.Failure.Message, Log: s.Failure.Log}, true
+		return ProgressEvent{
+			Progress: 100, Failed: true, Message: "Spawn failed: " + s.Failure.Message, Log: s.Failure.Log,
+			Cause: s.Failure.Cause, Offer: s.Failure.Offer,
+		}, true
+	case s.Restart != nil && s.Generation == generation && s.State == Stopping:
+		return ProgressEvent{}, false // it starts again
 	case s.State == Stopping || s.State == Stopped || s.Generation != generation:
 		return ProgressEvent{Progress: 100, Failed: true, Message: "Spawn cancelled: the server was stopped."}, true
 	}

@@ -47,10 +47,10 @@ func (h *Hub) StopServer(ctx context.Context, userName, serverName string, remov
 			}
 			s = now // it was started in the same instant
 		}
-		if s.State == Stopped || s.State == Stopping && (s.Remove || !remove) {
+		if s.State == Stopped || s.State == Stopping && s.Restart == nil && (s.Remove || !remove) {
 			return s, nil
 		}
-		s.State, s.Remove = Stopping, s.Remove || remove
+		s.State, s.Remove, s.Restart, s.Wait = Stopping, s.Remove || remove, nil, nil
 		next, err := h.store.UpdateServer(ctx, s)
 		if errors.Is(err, ErrStale) {
 			if s, err = h.store.ServerByID(ctx, s.ID); err != nil {
@@ -88,14 +88,13 @@ func (h *Hub) removeStopped(ctx context.Context, id string) (Server, error) {
 	return s, err
 }
 
-// awaitInterval is how often a waiter looks at the row when another replica works on it.
+// awaitInterval is how often a waiter looks at what nobody tells of.
 const awaitInterval = 500 * time.Millisecond
 
 // AwaitServer waits until done says so of the server, or ctx ends, and returns the server as it was last seen. A server that is removed meanwhile is
 // reported as stopped.
 func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool) (Server, error) {
-	tick := time.NewTicker(awaitInterval)
-	defer tick.Stop()
+	defer h.rows.watch(id)()
 	var last Server
 	for {
 		changed := h.journals.changed(id)
@@ -107,6 +106,7 @@ func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool
 		if err != nil {
 			return last, err
 		}
+		h.rows.saw(s)
 		if last = s; done(s) {
 			return s, nil
 		}
@@ -114,7 +114,6 @@ func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool
 		case <-ctx.Done():
 			return last, ctx.Err()
 		case <-changed:
-		case <-tick.C:
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
 	"time"
 )
 
@@ -33,7 +32,7 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 	if err := checkOptions(r.Options); err != nil {
 		return Server{}, err
 	}
-	if r.Server != "" && !h.opts.Limits.AllowNamed {
+	if r.Server != "" && !h.Limits().AllowNamed {
 		return Server{}, Errorf(Invalid, "Named servers are not switched on at this hub.")
 	}
 	u, s, err := h.userAndServer(ctx, r.User, r.Server)
@@ -51,7 +50,7 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 		return Server{}, err
 	}
 	failpoint("start.before-row")
-	next, err := h.intend(ctx, wanted)
+	next, err := h.intend(ctx, wanted, r.Queue)
 	if errors.Is(err, ErrStale) || errors.Is(err, ErrExists) { // somebody else asked at the same instant; what they asked for counts
 		return h.joinStart(ctx, u, r.Server)
 	}
@@ -61,6 +60,10 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 	failpoint("start.after-row")
 	h.log.InfoContext(ctx, "server start asked for", "user", u.Name, "server", next.Name, "server_id", next.ID, "generation", next.Generation, "profile", next.Profile)
 	h.journals.begin(next)
+	if next.Admitted.IsZero() {
+		h.journals.say(next, 0, next.Wait.Reason)
+		return next, nil
+	}
 	h.control.own(next.ID)
 	return next, nil
 }
@@ -135,69 +138,16 @@ func (h *Hub) nextRun(u User, s Server, options json.RawMessage) (intent, error)
 	return i, nil
 }
 
-// intend writes the row of a start. ErrStale or ErrExists if somebody else wrote it meanwhile.
-func (h *Hub) intend(ctx context.Context, i intent) (Server, error) {
-	var written Server
-	err := h.store.InTx(ctx, func(tx Store) error {
-		if i.isNew && i.server.Name != "" {
-			if err := h.checkNamed(ctx, tx, i.user); err != nil {
-				return err
-			}
-		}
-		if err := h.checkRoom(ctx, tx); err != nil {
-			return err
-		}
-		var err error
-		written, err = i.write(ctx, tx, i.server.Queued)
-		return err
-	})
-	return written, err
-}
-
-// write stores the row; admitted zero has it wait.
-func (i intent) write(ctx context.Context, tx Store, admitted time.Time) (Server, error) {
+// write stores the row. What holds it back, if anything does, keeps it waiting.
+func (i intent) write(ctx context.Context, tx Store, h hold) (Server, error) {
 	next := i.server
-	next.Admitted = admitted
+	if h.barrier == noBarrier {
+		next.Admitted = next.Queued
+	} else {
+		next.Wait = h.wait(next.Queued, next.Queued.Add(i.choice.QueueTimeout))
+	}
 	if !i.isNew {
 		return tx.UpdateServer(ctx, next)
 	}
 	return next, tx.CreateServer(ctx, next)
-}
-
-func (h *Hub) checkNamed(ctx context.Context, tx Store, u User) error {
-	limit := h.opts.Limits.NamedServers
-	if limit == 0 {
-		return nil
-	}
-	have, _, err := tx.Servers(ctx, ServerQuery{UserIDs: []string{u.ID}})
-	if err != nil {
-		return err
-	}
-	named := 0
-	for _, s := range have {
-		if s.Name != "" {
-			named++
-		}
-	}
-	if named >= limit {
-		return Errorf(Invalid, "%s has %d named servers, and no more are allowed. Remove one first.", u.Name, named)
-	}
-	return nil
-}
-
-// checkRoom holds back starts over the hub's limits. JupyterHub tells clients when to come back only for the first of the two.
-func (h *Hub) checkRoom(ctx context.Context, tx Store) error {
-	count, err := tx.CountServers(ctx)
-	if err != nil {
-		return err
-	}
-	if count[Starting] >= h.opts.Limits.ConcurrentStarts {
-		e := Errorf(TooMany, "Too many servers are starting at this moment. Try again in a minute.")
-		e.RetryAfter = 30*time.Second + rand.N(30*time.Second) //nolint:gosec // spreads clients; not a secret
-		return e
-	}
-	if limit := h.opts.Limits.ActiveServers; limit > 0 && count[Starting]+count[Ready]+count[Stopping] >= limit {
-		return Errorf(TooMany, "The hub runs as many servers as it may. Try again when somebody has stopped theirs.")
-	}
-	return nil
 }

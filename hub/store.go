@@ -14,6 +14,7 @@ type Store interface {
 	SessionStore
 	TokenStore
 	ServerStore
+	QueueStore
 	OAuthStore
 	LeaseStore
 	UsageStore

@@ -25,6 +25,8 @@ type dialect struct {
 	now string
 	// lockSchema, if any, is run in a transaction that migrates and keeps others that migrate waiting until its end.
 	lockSchema string
+	// lockNamed, if any, is run in a transaction that must be alone of its kind, whose number is $1; "": every transaction is alone.
+	lockNamed string
 	// hasTable counts the tables of the given name.
 	hasTable string
 	// isolation is what a transaction needs to behave as if it were alone.

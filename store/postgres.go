@@ -36,6 +36,7 @@ func dialectPostgres() dialect {
 		now:      "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		// Any number will do, as long as all versions of NomadHub use the same.
 		lockSchema: "SELECT pg_advisory_xact_lock(7813425690113371)",
+		lockNamed:  "SELECT pg_advisory_xact_lock($1)",
 		hasTable:   "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = $1",
 		isolation:  sql.LevelSerializable,
 		classify:   classifyPostgres,

@@ -1,0 +1,195 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nomadhub/nomadhub/routing"
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+const (
+	// tablePatience is how long a hub that was just started waits for the routes before it looks for those that are missing.
+	tablePatience = 10 * time.Second
+	// Routes that are missing after a start are told again, the first of them at once and the others at this distance.
+	repairBurst    = 200
+	repairMost     = 400 // in one sweep
+	repairInterval = 25 * time.Millisecond
+	// repairAgain is how long a binding that was published may be without a route before it is published again.
+	repairAgain = 5 * time.Minute
+)
+
+// mark says which run of a server needs nobody's work: it runs, and its binding is published.
+type mark struct {
+	generation int64
+	instance   string
+	since      time.Time
+}
+
+func (m mark) is(generation int64, instance string) bool {
+	return m.generation == generation && m.instance == instance && instance != ""
+}
+
+// leave tells whether the worker of a server that rests can go, and remembers that the server needs none. So thousands that run cost no goroutine.
+func (c *controller) leave(o observation) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case o.server.State == Ready && o.status != nil && settled(o.server, *o.status) && o.published:
+		if !c.settled[o.server.ID].is(o.server.Generation, o.server.Instance) {
+			c.settled[o.server.ID] = mark{o.server.Generation, o.server.Instance, o.now}
+		}
+		return true
+	case o.server.State == Stopped, o.server.waits():
+		delete(c.settled, o.server.ID)
+		return true
+	}
+	delete(c.settled, o.server.ID)
+	return false
+}
+
+// shown tells whether the binding of a run is known to be published: by this process, or because the routes show it.
+func (c *controller) shown(id string, generation int64, instance string) bool {
+	c.mu.Lock()
+	m := c.settled[id]
+	c.mu.Unlock()
+	return m.is(generation, instance) || c.routed(id, generation, instance)
+}
+
+// routed tells whether the routes of this process show the run.
+func (c *controller) routed(id string, generation int64, instance string) bool {
+	t, ok := c.h.opts.Routes.(interface{ Table() *routing.Table })
+	if !ok {
+		return false
+	}
+	r, found := t.Table().Server(id)
+	return found && r.Generation == generation && r.Instance == instance
+}
+
+// forgotten tells whether the binding of a server that runs should be published again: nobody shows it, and if this process published it, that is long ago.
+func (c *controller) forgotten(s Server) bool {
+	if c.routed(s.ID, s.Generation, s.Instance) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.settled[s.ID]; m.is(s.Generation, s.Instance) && c.h.now().Sub(m.since) < repairAgain {
+		return false
+	}
+	delete(c.settled, s.ID)
+	return true
+}
+
+// awaitTable waits a while for the first routes, so that a hub that starts with thousands of servers does not tell Consul what it knows.
+func (c *controller) awaitTable(ctx context.Context) {
+	if r, ok := c.h.opts.Routes.(interface {
+		WaitReady(ctx context.Context) error
+	}); ok {
+		ctx, cancel := context.WithTimeout(ctx, tablePatience)
+		defer cancel()
+		if err := r.WaitReady(ctx); err != nil {
+			c.h.log.DebugContext(ctx, "looking after servers without knowing their routes", "err", err)
+		}
+	}
+}
+
+// sweep wakes the worker of every active server that is not as it should be, and of every stopped one that the scheduler still runs. It is two
+// lists, however many servers there are.
+func (c *controller) sweep(ctx context.Context) error {
+	lctx, cancel := context.WithTimeout(ctx, listPatience)
+	defer cancel()
+	running, err := c.h.opts.Scheduler.List(lctx)
+	if err != nil {
+		return err
+	}
+	status := make(map[string]scheduler.Status, len(running))
+	for _, st := range running {
+		status[st.ID] = st
+	}
+	active, _, err := c.h.store.Servers(ctx, ServerQuery{States: []ServerState{Starting, Ready, Stopping}})
+	if err != nil {
+		return err
+	}
+	c.h.metrics.observe(active)
+	var unshown []string
+	waiting := 0
+	for _, s := range active {
+		st, known := status[s.ID]
+		delete(status, s.ID)
+		switch {
+		case s.waits():
+			waiting++
+			c.h.expire(ctx, s)
+		case !known || !settled(s, st):
+			c.nudge(s.ID)
+		case c.forgotten(s):
+			unshown = append(unshown, s.ID)
+		}
+	}
+	for id := range status {
+		c.nudge(id)
+	}
+	if waiting > 0 {
+		c.h.queue.seen()
+	}
+	c.repair(ctx, unshown)
+	c.prune(active)
+	return nil
+}
+
+// settled tells whether a server runs as the row says, so that nothing need be done.
+func settled(s Server, st scheduler.Status) bool {
+	return s.State == Ready && st.State != scheduler.Dead && st.Generation == s.Generation && st.Instance == s.Instance
+}
+
+// repair has the bindings published again that nobody knows of, not all at once.
+func (c *controller) repair(ctx context.Context, ids []string) {
+	for i, id := range ids[:min(len(ids), repairMost)] {
+		c.nudge(id)
+		if i >= repairBurst && !sleep(ctx, repairInterval, nil) {
+			return
+		}
+	}
+}
+
+// prune forgets the marks of servers that are no longer active.
+func (c *controller) prune(active []Server) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.settled) <= len(active) {
+		return
+	}
+	is := make(map[string]bool, len(active))
+	for _, s := range active {
+		is[s.ID] = true
+	}
+	for id := range c.settled {
+		if !is[id] {
+			delete(c.settled, id)
+		}
+	}
+}
+
+// expire gives up a start that has waited in the hub's queue for as long as it may.
+func (h *Hub) expire(ctx context.Context, s Server) {
+	if s.Wait == nil || s.Wait.Until.IsZero() || h.now().Before(s.Wait.Until) {
+		return
+	}
+	f := Failure{
+		Message: "The server was not started within " + s.Wait.Until.Sub(s.Queued).Round(time.Second).String() + ". " + s.Wait.Reason + " Try again later.",
+		Cause:   scheduler.CauseExhausted,
+	}
+	if err := h.fail(ctx, s, f); err != nil && !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound) {
+		h.log.WarnContext(ctx, "a start that waited too long could not be given up, will be tried again", "server_id", s.ID, "err", err)
+		return
+	}
+	h.control.own(s.ID)
+}
+
+// seen notes that starts wait, whoever put them there.
+func (q *startQueue) seen() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.some = true
+}
