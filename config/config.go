@@ -137,6 +137,8 @@ type Authenticator struct {
 	Type string   `hcl:"type,label"` // "github", "oidc", "dummy"
 	ID   string   `hcl:"id,label"`   // names it in URLs
 	Body hcl.Body `hcl:",remain"`
+	// Text is the block as it stands in its file.
+	Text string
 }
 
 // Profile is one kind of server that users may choose. What may stand in it is package profile's business.

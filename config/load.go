@@ -101,6 +101,7 @@ func (c *Config) decode(parser *hclparse.Parser, name string, env map[string]str
 	}
 	for _, a := range c.Authenticators {
 		before = slices.DeleteFunc(before, func(old Authenticator) bool { return old.ID == a.ID })
+		a.Text = blockText(file, fmt.Sprintf("authenticator %s %s", quote(a.Type), quote(a.ID)), a.Body)
 		before = append(before, a)
 	}
 	c.Authenticators = before

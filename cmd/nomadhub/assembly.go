@@ -31,6 +31,7 @@ import (
 // assembly is a hub under construction.
 type assembly struct {
 	program
+	loaded    loaded
 	registry  *prometheus.Registry
 	secrets   secret.Store
 	keys      *secret.Ring
@@ -74,6 +75,10 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		return err
 	}
 	a.watchers = watchers
+	if a.reload != nil {
+		a.reload.prepare(a.loaded, a.log, a.registry, a.liveParts()...)
+		a.watchers = append(a.watchers, a.reload.run)
+	}
 	sessions := &httpd.Sessions{Accounts: a.hub, Keys: a.keys, URLs: urls}
 	pages := web.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Authenticators: ways, Version: version, HomeFirst: true}
 	if a.link != nil {
@@ -150,6 +155,7 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 			AllowNamed: c.Limits.NamedServers, NamedServers: c.Limits.NamedPerUser,
 			ConcurrentStarts: c.Limits.ConcurrentStarts, ActiveServers: c.Limits.ActiveServers,
 		},
+		Profiles:        profilesOf(a.loaded),
 		ServiceName:     a.routes.serviceName,
 		SessionLifetime: c.Login.SessionLifetime.Value(),
 		StopServers:     c.Nomad == nil && c.Local.StopServers,

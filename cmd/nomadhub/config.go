@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"strings"
 
 	"github.com/nomadhub/nomadhub/config"
 )
@@ -12,9 +14,9 @@ import (
 // defaultDirectory is where a hub keeps its files unless told otherwise.
 const defaultDirectory = "/var/lib/nomadhub"
 
-func runConfig(_ context.Context, args []string, std streams) error {
+func runConfig(ctx context.Context, args []string, std streams) error {
 	if len(args) > 0 && args[0] == "check" {
-		return checkConfig(args[1:], std)
+		return checkConfig(ctx, args[1:], std)
 	}
 	fs := newFlags("config", std)
 	format := fs.String("format", "hcl", "hcl: as a file to begin with; markdown: as tables to read")
@@ -50,12 +52,28 @@ const referenceHead = `# Every option with its default: a file to begin with. Wh
 
 `
 
+// referenceProfiles stands for all that a profile can say, which has a page of its own.
+const referenceProfiles = `
+# Kinds of servers that users may choose from. docs/reference/profiles.md has all that may stand in them.
+#profile_defaults {
+#  mem_guarantee = "512M"
+#  mem_limit     = "2G"
+#}
+
+#profile "small" {
+#  display_name = "Small"
+#}
+`
+
 func writeReference(w io.Writer) error {
 	all, authenticators := reference()
 	if _, err := io.WriteString(w, referenceHead); err != nil {
 		return err
 	}
 	if err := all.WriteHCL(w); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, referenceProfiles); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(w, "\n# Ways to log in. There may be several, also of one type; the second label names each in addresses.\n"); err != nil {
@@ -95,12 +113,25 @@ There may be several blocks, also of one type. The second label names each in ad
 name again. Their options are set in files only.
 `
 
+const tablesProfiles = `
+## Kinds of servers
+
+Blocks ` + "`profile \"NAME\" { … }` and `profile_defaults { … }`" + ` say what users may choose from; [profiles](profiles.md) has all that may stand in them. A later file
+replaces a profile by using its name again. Without any profile, every server is started as ` + "`nomad`, `local` and `notebook`" + ` say.
+
+While the hub runs, it reads its files again when one of them changes, and on SIGHUP. Profiles and ` + "`log.level`" + ` are live at once; the log names what
+waits for a restart. A configuration that is not good is refused with its line in the log, and the one before stays in force.
+`
+
 func writeTables(w io.Writer) error {
 	all, authenticators := reference()
 	if _, err := io.WriteString(w, tablesHead); err != nil {
 		return err
 	}
 	if err := all.WriteMarkdown(w, 2); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, tablesProfiles); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(w, tablesAuthenticators); err != nil {
@@ -115,10 +146,11 @@ func writeTables(w io.Writer) error {
 	return nil
 }
 
-func checkConfig(args []string, std streams) error {
+func checkConfig(ctx context.Context, args []string, std streams) error {
 	var files paths
 	fs := newFlags("config check", std)
 	fs.Var(&files, "config", "configuration file or directory; may be repeated")
+	offline := fs.Bool("offline", false, "do not ask the cluster whether the profiles can be placed")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -132,8 +164,23 @@ func checkConfig(args []string, std streams) error {
 	if err := printConfig(std.out, cfg, std.environ); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(std.err, "The configuration is good.")
-	return err
+	if _, err := fmt.Fprintln(std.err, "The configuration is good."); err != nil || *offline || cfg.Nomad == nil {
+		return err
+	}
+	return checkPlaces(ctx, cfg, std)
+}
+
+// checkPlaces asks the configured cluster about the profiles.
+func checkPlaces(ctx context.Context, cfg config.Config, std streams) error {
+	set, named, err := decodeProfiles(cfg, std.environ)
+	if err != nil {
+		return err
+	}
+	sched, err := openNomad(*cfg.Nomad, named, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return checkCluster(ctx, std.err, cfg, set, sched)
 }
 
 // printConfig writes what is in force, without secrets.
@@ -149,7 +196,32 @@ func printConfig(w io.Writer, cfg config.Config, environ []string) error {
 		}
 		blocks = append(blocks, config.DescribeAuthenticator(block.Type, block.ID, options))
 	}
-	return writeAll(w, blocks)
+	if err := writeAll(w, blocks); err != nil {
+		return err
+	}
+	return printProfiles(w, cfg)
+}
+
+// printProfiles writes profiles as they stand in their files: their values depend on who starts a server, and what they read from elsewhere is not shown.
+func printProfiles(w io.Writer, cfg config.Config) error {
+	var texts []string
+	for _, d := range cfg.ProfileDefaults {
+		texts = append(texts, d.Text)
+	}
+	if len(texts) > 1 { // of several files, whose order cannot be told in one
+		for i := range texts[:len(texts)-1] {
+			texts[i] = "# Before the next block of this name:\n# " + strings.ReplaceAll(texts[i], "\n", "\n# ")
+		}
+	}
+	for _, p := range cfg.Profiles {
+		texts = append(texts, p.Text)
+	}
+	for _, text := range texts {
+		if _, err := fmt.Fprintf(w, "\n%s\n", text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadConfig reads a configuration and refuses one that cannot be right, or that would let in whom nobody meant to.
@@ -158,5 +230,10 @@ func loadConfig(base config.Config, files []string, environ []string) (config.Co
 	if err != nil {
 		return cfg, err
 	}
-	return cfg, errors.Join(cfg.Validate(), checkAdmission(cfg, environ))
+	return cfg, errors.Join(cfg.Validate(), checkAdmission(cfg, environ), checkProfiles(cfg, environ))
+}
+
+func checkProfiles(cfg config.Config, environ []string) error {
+	_, _, err := decodeProfiles(cfg, environ)
+	return err
 }

@@ -30,33 +30,36 @@ func runDev(ctx context.Context, args []string, std streams) error {
 	if err != nil {
 		return err
 	}
-	base := config.Default(directory)
-	if base.Local.Command, err = devCommand(*notebook); err != nil {
-		return err
-	}
-	cfg, err := config.Load(base, files, std.environ)
+	command, err := devCommand(*notebook)
 	if err != nil {
 		return err
 	}
-	if *listen != "" {
-		cfg.Listen.Public = *listen
-	}
-	cfg.Local.StopServers = cfg.Local.StopServers || *stopServers
-	for _, addr := range []string{cfg.Listen.Public, cfg.Listen.Servers, cfg.Listen.Metrics} {
-		if !config.Loopback(addr) {
-			return fmt.Errorf("nomadhub dev listens on this machine only, and %s can be reached from others; use nomadhub serve", addr)
+	load := func() (loaded, error) {
+		base := config.Default(directory)
+		base.Local.Command = command
+		cfg, err := config.Load(base, files, std.environ)
+		if err != nil {
+			return loaded{}, err
 		}
+		if *listen != "" {
+			cfg.Listen.Public = *listen
+		}
+		cfg.Local.StopServers = cfg.Local.StopServers || *stopServers
+		return checkDev(cfg, std.environ)
 	}
-	if err := errors.Join(cfg.Validate(), checkAuthenticators(cfg, std.environ)); err != nil {
+	reload := newReloader(files, load)
+	now, err := load()
+	if err != nil {
 		return err
 	}
 	way, err := link.New(link.Options{Name: *admin})
 	if err != nil {
 		return err
 	}
+	log, level := newLeveledLogger(std.err, *now.Log)
 	return run(ctx, program{
-		config: cfg, environ: std.environ, log: newLogger(std.err, *cfg.Log), link: way,
-		ready: func(public string) { printWelcome(std, public, cfg.BaseURL, way, directory) },
+		config: now.Config, environ: std.environ, log: log, level: level, link: way, reload: reload,
+		ready: func(public string) { printWelcome(std, public, now.BaseURL, way, directory) },
 	})
 }
 
@@ -71,6 +74,19 @@ NomadHub is ready at %[1]s%[2]s
   Files are kept in %[5]s. Ctrl-C stops the hub; the next start prints a new link.
 
 `, public, base, expires.Format("15:04"), code, directory)
+}
+
+// checkDev refuses what others could reach.
+func checkDev(cfg config.Config, environ []string) (loaded, error) {
+	for _, addr := range []string{cfg.Listen.Public, cfg.Listen.Servers, cfg.Listen.Metrics} {
+		if !config.Loopback(addr) {
+			return loaded{}, fmt.Errorf("nomadhub dev listens on this machine only, and %s can be reached from others; use nomadhub serve", addr)
+		}
+	}
+	if err := errors.Join(cfg.Validate(), checkAuthenticators(cfg, environ)); err != nil {
+		return loaded{}, err
+	}
+	return withProfiles(cfg, environ)
 }
 
 func devDirectory(dir string) (string, error) {

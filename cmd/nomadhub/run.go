@@ -20,6 +20,8 @@ type program struct {
 	config  config.Config
 	environ []string
 	log     *slog.Logger
+	level   *slog.LevelVar         // of log; nil: it is not changed
+	reload  *reloader              // reads the configuration again; nil: nothing does
 	link    *link.Authenticator    // the one-time link; nil: there is none
 	ready   func(publicURL string) // called once it serves
 }
@@ -61,7 +63,11 @@ func (p program) serve(ctx context.Context, registry *prometheus.Registry, state
 		return err
 	}
 	defer db.Close()
-	sched, release, err := openScheduler(cfg, p.environ, p.log)
+	now, err := withProfiles(cfg, p.environ)
+	if err != nil {
+		return err
+	}
+	sched, release, err := openScheduler(cfg, now.jobspecs, p.environ, p.log)
 	if err != nil {
 		return err
 	}
@@ -80,7 +86,7 @@ func (p program) serve(ctx context.Context, registry *prometheus.Registry, state
 	if err != nil {
 		return err
 	}
-	parts := &assembly{program: p, registry: registry, secrets: secrets, keys: keys, store: db, scheduler: sched, routes: routes}
+	parts := &assembly{program: p, loaded: now, registry: registry, secrets: secrets, keys: keys, store: db, scheduler: sched, routes: routes}
 	if err := parts.assemble(bound); err != nil {
 		return err
 	}

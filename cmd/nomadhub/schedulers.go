@@ -22,8 +22,8 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler/nomad"
 )
 
-// openScheduler opens what runs users' servers, and returns how to let go of it.
-func openScheduler(cfg config.Config, environ []string, log *slog.Logger) (scheduler.Scheduler, func() error, error) {
+// openScheduler opens what runs users' servers, and returns how to let go of it. The named jobspecs are those that profiles begin with.
+func openScheduler(cfg config.Config, named map[string]string, environ []string, log *slog.Logger) (scheduler.Scheduler, func() error, error) {
 	if cfg.Nomad == nil {
 		s, err := openLocal(*cfg.Local, environ, log)
 		if err != nil {
@@ -31,7 +31,7 @@ func openScheduler(cfg config.Config, environ []string, log *slog.Logger) (sched
 		}
 		return s, s.Close, nil
 	}
-	s, err := openNomad(*cfg.Nomad, log)
+	s, err := openNomad(*cfg.Nomad, named, log)
 	return s, func() error { return nil }, err
 }
 
@@ -59,7 +59,7 @@ func openLocal(c config.Local, environ []string, log *slog.Logger) (*local.Sched
 	return local.New(o)
 }
 
-func openNomad(c config.Nomad, log *slog.Logger) (*nomad.Scheduler, error) {
+func openNomad(c config.Nomad, named map[string]string, log *slog.Logger) (*nomad.Scheduler, error) {
 	client, err := nomadClient(c)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func openNomad(c config.Nomad, log *slog.Logger) (*nomad.Scheduler, error) {
 		return nil, err
 	}
 	return nomad.New(nomad.Options{
-		Client: client, Namespace: c.Namespace, Region: c.Region, Jobspec: jobspec, Variables: c.Variables,
+		Client: client, Namespace: c.Namespace, Region: c.Region, Jobspec: jobspec, Jobspecs: named, Variables: c.Variables,
 		JobPrefix: c.JobPrefix, Logger: log,
 	})
 }

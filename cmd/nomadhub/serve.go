@@ -13,9 +13,18 @@ func runServe(ctx context.Context, args []string, std streams) error {
 	if err := parse(fs, args); err != nil {
 		return err
 	}
-	cfg, err := loadConfig(config.Default(defaultDirectory), files, std.environ)
+	load := func() (loaded, error) {
+		cfg, err := loadConfig(config.Default(defaultDirectory), files, std.environ)
+		if err != nil {
+			return loaded{}, err
+		}
+		return withProfiles(cfg, std.environ)
+	}
+	reload := newReloader(files, load)
+	now, err := load()
 	if err != nil {
 		return err
 	}
-	return run(ctx, program{config: cfg, environ: std.environ, log: newLogger(std.err, *cfg.Log)})
+	log, level := newLeveledLogger(std.err, *now.Log)
+	return run(ctx, program{config: now.Config, environ: std.environ, log: log, level: level, reload: reload})
 }

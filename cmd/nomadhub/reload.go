@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nomadhub/nomadhub/config"
+	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/profile"
+)
+
+// reloadInterval is how often the configuration's files are looked at. One look is one stat for each file.
+const reloadInterval = time.Second
+
+// livePart is a part of the hub that takes a new configuration while it runs.
+type livePart struct {
+	name string
+	// covers tells which options the part takes over, by their names in [config.Differences].
+	covers func(option string) bool
+	// apply hands the configuration over. An error means that the part goes on with the one before.
+	apply func(context.Context, loaded) error
+}
+
+// loaded is a configuration that was found good, with what belongs to it in other files.
+type loaded struct {
+	config.Config
+	profiles *profile.Set
+	jobspecs map[string]string // of profiles, by name
+}
+
+// withProfiles reads what the profiles of a configuration stand for.
+func withProfiles(cfg config.Config, environ []string) (loaded, error) {
+	set, jobspecs, err := decodeProfiles(cfg, environ)
+	return loaded{cfg, set, jobspecs}, err
+}
+
+// reloader reads the configuration again when a file changes or the process gets SIGHUP, and hands it to the parts that can take it.
+//
+//	file changed ─► settled? ─► read and check everything ─► bad: log its line, keep the old one
+//	SIGHUP ─────────────────────►                          └► good: hand over; name what needs a restart
+type reloader struct {
+	paths  []string
+	load   func() (loaded, error)
+	hangup chan os.Signal
+	every  time.Duration
+
+	log     *slog.Logger
+	valid   prometheus.Gauge
+	pending prometheus.Gauge
+	reloads *prometheus.CounterVec
+
+	parts   []livePart
+	started config.Config // what the hub began with
+	current config.Config // what was read last and was good
+	held    string        // what its files held then
+	// jobspecs are files that belong to it beside its own, with what they held.
+	jobspecs map[string]string
+}
+
+// newReloader begins to catch SIGHUP at once, so that one which comes while the hub starts does not end it. The function load reads the whole
+// configuration and refuses a bad one.
+func newReloader(paths []string, load func() (loaded, error)) *reloader {
+	r := &reloader{paths: paths, load: load, hangup: make(chan os.Signal, 1), every: reloadInterval}
+	r.held = config.Fingerprint(paths)
+	signal.Notify(r.hangup, syscall.SIGHUP)
+	return r
+}
+
+// prepare says with what the hub started and who takes changes.
+func (r *reloader) prepare(now loaded, log *slog.Logger, registerer prometheus.Registerer, parts ...livePart) {
+	r.started, r.log, r.parts = now.Config, log, parts
+	r.keep(now)
+	r.valid = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "nomadhub_config_valid", Help: "1 if the configuration that was read last is in force, 0 if it was refused.",
+	})
+	r.pending = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "nomadhub_config_restart_needed", Help: "How many changed options wait for a restart.",
+	})
+	r.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "nomadhub_config_reloads_total", Help: "How often the configuration was read again while the hub ran.",
+	}, []string{"result"})
+	for _, result := range []string{"applied", "refused", "unchanged"} {
+		r.reloads.WithLabelValues(result)
+	}
+	r.valid.Set(1)
+	registerer.MustRegister(r.valid, r.pending, r.reloads)
+}
+
+// run watches until ctx ends.
+func (r *reloader) run(ctx context.Context) error {
+	defer signal.Stop(r.hangup)
+	ticker := time.NewTicker(r.every)
+	defer ticker.Stop()
+	seen := ""        // so that what was written since the start is noticed
+	settling := false // files changed at the last look, and may still be written
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.hangup:
+			r.reread(ctx, "signal")
+			continue
+		case <-ticker.C:
+		}
+		now := config.Glance(r.paths, slices.Sorted(maps.Keys(r.jobspecs)))
+		if now == seen && settling && r.stale() {
+			r.reread(ctx, "file")
+		}
+		seen, settling = now, now != seen
+	}
+}
+
+// stale tells whether a file holds something else than what was read.
+func (r *reloader) stale() bool {
+	for file, text := range r.jobspecs {
+		if now, err := os.ReadFile(file); err != nil || string(now) != text {
+			return true
+		}
+	}
+	return config.Fingerprint(r.paths) != r.held
+}
+
+// reread notes what the files hold before they are read, so that one which is written meanwhile is read once more.
+func (r *reloader) reread(ctx context.Context, why string) {
+	r.held = config.Fingerprint(r.paths)
+	r.reload(ctx, why)
+}
+
+// keep remembers what is in force.
+func (r *reloader) keep(now loaded) {
+	r.current, r.jobspecs = now.Config, map[string]string{}
+	for name, file := range now.profiles.Templates() {
+		r.jobspecs[file] = now.jobspecs[name]
+	}
+}
+
+// reload reads everything and puts it in force, or says why not.
+func (r *reloader) reload(ctx context.Context, why string) {
+	next, err := r.load()
+	if err != nil {
+		r.refuse(ctx, why, err)
+		return
+	}
+	changed := config.Differences(r.current, next.Config)
+	for _, part := range r.parts {
+		if err := part.apply(ctx, next); err != nil {
+			r.refuse(ctx, why, fmt.Errorf("%s: %w", part.name, err))
+			return
+		}
+	}
+	r.keep(next)
+	r.log.InfoContext(ctx, "configuration read again", "why", why, "changed", changed)
+	waiting := r.waiting(next.Config)
+	if len(waiting) > 0 {
+		r.log.WarnContext(ctx, "changed options take effect after a restart of the hub", "options", waiting)
+	}
+	result := "applied"
+	if len(changed) == 0 {
+		result = "unchanged"
+	}
+	r.valid.Set(1)
+	r.pending.Set(float64(len(waiting)))
+	r.reloads.WithLabelValues(result).Inc()
+}
+
+// refuse keeps what is in force.
+func (r *reloader) refuse(ctx context.Context, why string, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		r.log.ErrorContext(ctx, "new configuration refused; the one before stays in force", "why", why, "err", line)
+	}
+	r.valid.Set(0)
+	r.reloads.WithLabelValues("refused").Inc()
+}
+
+// waiting are the options that differ from what the hub started with and that nobody takes while it runs.
+func (r *reloader) waiting(next config.Config) []string {
+	var names []string
+	for _, option := range config.Differences(r.started, next) {
+		live := false
+		for _, part := range r.parts {
+			live = live || part.covers(option)
+		}
+		if !live {
+			names = append(names, option)
+		}
+	}
+	return names
+}
+
+// covering tells whether an option is one of these, or in one of these blocks.
+func covering(names ...string) func(string) bool {
+	return func(option string) bool {
+		for _, name := range names {
+			if option == name || strings.HasPrefix(option, name+".") {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// profilesOf are the profiles as the hub takes them: none at all if there is none.
+func profilesOf(l loaded) hub.Profiles {
+	if len(l.profiles.Names()) == 0 {
+		return nil
+	}
+	return l.profiles
+}
+
+// jobspecTaker is a scheduler that begins some servers with jobspecs of their own.
+type jobspecTaker interface {
+	SetJobspecs(named map[string]string) error
+}
+
+// liveParts are what takes a new configuration without a restart.
+func (a *assembly) liveParts() []livePart {
+	return []livePart{
+		{"log", covering("log.level"), func(_ context.Context, l loaded) error {
+			if a.level != nil {
+				setLevel(a.level, *l.Log)
+			}
+			return nil
+		}},
+		{"profiles", covering("profile", "profile_defaults"), func(_ context.Context, l loaded) error {
+			if s, ok := a.scheduler.(jobspecTaker); ok { // before the profiles that name them
+				if err := s.SetJobspecs(l.jobspecs); err != nil {
+					return err
+				}
+			}
+			a.hub.SetProfiles(profilesOf(l))
+			return nil
+		}},
+	}
+}
