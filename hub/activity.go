@@ -12,24 +12,46 @@ const activityInterval = time.Second
 // activityBuffer coalesces activity, so that the database sees one statement a second however many servers report.
 type activityBuffer struct {
 	mu      sync.Mutex
-	servers map[string]time.Time // by server ID
+	servers map[string]seen      // by server ID
 	users   map[string]time.Time // by user ID
 	tokens  map[int64]time.Time  // by token ID
 }
 
+// seen is when a server last was active, was used, and sent something.
+type seen struct{ at, used, output time.Time }
+
 func (b *activityBuffer) init() {
-	b.servers, b.users, b.tokens = map[string]time.Time{}, map[string]time.Time{}, map[int64]time.Time{}
+	b.servers, b.users, b.tokens = map[string]seen{}, map[string]time.Time{}, map[int64]time.Time{}
 }
 
 func (b *activityBuffer) record(userID, serverID string, t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if serverID != "" && t.After(b.servers[serverID]) {
-		b.servers[serverID] = t
+	if serverID != "" {
+		b.note(serverID, seen{at: t})
 	}
 	if userID != "" && t.After(b.users[userID]) {
 		b.users[userID] = t
 	}
+}
+
+// saw records what a proxy saw, or what was not written before.
+func (b *activityBuffer) saw(serverID string, s seen) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.note(serverID, s)
+}
+
+func (b *activityBuffer) note(serverID string, s seen) {
+	old := b.servers[serverID]
+	b.servers[serverID] = seen{latest(old.at, s.at), latest(old.used, s.used), latest(old.output, s.output)}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func (b *activityBuffer) token(id int64, t time.Time) {
@@ -43,7 +65,7 @@ func (b *activityBuffer) take() (updates []ActivityUpdate, tokens map[int64]time
 	defer b.mu.Unlock()
 	updates = make([]ActivityUpdate, 0, len(b.servers)+len(b.users))
 	for id, t := range b.servers {
-		updates = append(updates, ActivityUpdate{ServerID: id, Time: t})
+		updates = append(updates, ActivityUpdate{ServerID: id, Time: t.at, Used: t.used, Output: t.output})
 	}
 	for id, t := range b.users {
 		updates = append(updates, ActivityUpdate{UserID: id, Time: t})
@@ -108,25 +130,33 @@ func (h *Hub) flushActivity(ctx context.Context) error {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), activityInterval)
 			defer cancel()
 			h.writeActivity(last)
+			h.unwatch(last)
 			return nil
 		case <-tick.C:
-			h.writeActivity(ctx)
+			h.watched(ctx, h.writeActivity(ctx))
 		}
 	}
 }
 
-func (h *Hub) writeActivity(ctx context.Context) {
+// writeActivity tells whether all that was seen until its call is written.
+func (h *Hub) writeActivity(ctx context.Context) bool {
 	for _, a := range h.opts.Routes.TakeActivity() {
-		h.activity.record("", a.Server, a.Last)
+		h.activity.saw(a.Server, seen{a.Last, a.Used, a.Output})
 	}
+	written := true
 	updates, tokens := h.activity.take()
 	if len(updates) > 0 {
 		if err := h.store.RecordActivity(ctx, updates); err != nil {
 			if ctx.Err() == nil {
 				h.log.WarnContext(ctx, "activity not written, will be with the next report", "err", err, "updates", len(updates))
 			}
+			written = false
 			for _, u := range updates {
-				h.activity.record(u.UserID, u.ServerID, u.Time)
+				if u.ServerID != "" {
+					h.activity.saw(u.ServerID, seen{u.Time, u.Used, u.Output})
+					continue
+				}
+				h.activity.record(u.UserID, "", u.Time)
 			}
 		}
 	}
@@ -135,4 +165,5 @@ func (h *Hub) writeActivity(ctx context.Context) {
 			h.log.WarnContext(ctx, "use of tokens not written", "err", err, "tokens", len(tokens))
 		}
 	}
+	return written
 }
