@@ -129,6 +129,8 @@ func asked(m *api.AllocationMetric, dimension string) string {
 		return fmt.Sprintf("%d MHz of processor", cpu)
 	case resource == "cpu" && cores > 0:
 		return plural(cores, "whole processor core")
+	case resource == "cpu" && dimension != "cpu":
+		return "whole processor cores"
 	case resource == "disk" && disk > 0:
 		return megabytes(int64(disk)) + " of disk"
 	case resource == "cpu":

@@ -11,6 +11,7 @@ var (
 	Update        = update
 	CompareGolden = compareGolden
 	Parse         = parseDefault
+	FullWorkload  = fullWorkload
 )
 
 func parseDefault(s *Scheduler, ctx context.Context) (*api.Job, error) { //nolint:revive // as a method value

@@ -141,7 +141,7 @@ func nomadSays(text string) string {
 }
 
 // noise is what programs wrap around what they have to say.
-var noise = regexp.MustCompile(`rpc error: (?:code = \w+ desc = )?|\d+ errors? occurred:\s*\*?\s*|failed to setup alloc: |(?i:pre-?run|prestart|task) hook "[\w-]+" failed: |Error response from daemon: `)
+var noise = regexp.MustCompile(`rpc error: (?:code = \w+ desc = )?|\d+ errors? occurred:\s*\*?\s*|failed to setup alloc: |(?i:pre-?run|prestart|task) hook "[\w-]+" failed: |Error response from daemon: | --- args=\[.*\]`)
 
 // credentials are what a URL may carry that nobody else shall see: a user with password, and the query, in which signatures are.
 var (

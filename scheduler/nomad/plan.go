@@ -51,6 +51,10 @@ func (s *Scheduler) dryRun(ctx context.Context, spec scheduler.Spec) (*api.Job, 
 	case ctx.Err() != nil:
 	case code == http.StatusBadRequest:
 		return nil, nil, misconfigured(body(err), err)
+	case code == http.StatusForbidden:
+		if rejected := s.whyForbidden(ctx, job, err); rejected != nil {
+			return nil, nil, rejected
+		}
 	case code == http.StatusInternalServerError:
 		// As when a job is registered: the validation tells a job that Nomad will never take from Nomad's own trouble.
 		if rejected := s.validate(ctx, job); rejected != nil {

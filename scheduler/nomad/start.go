@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,6 +155,8 @@ func (s *Scheduler) register(ctx context.Context, job *api.Job, index uint64) er
 		return translated
 	case code == http.StatusBadRequest:
 		return misconfigured(body(err), err)
+	case code == http.StatusForbidden:
+		return cmp.Or(s.whyForbidden(ctx, job, err), translated)
 	case code == http.StatusInternalServerError:
 		// Nomad answers 500 to jobs that it will never take and to its own troubles alike. Its validation tells which.
 		if rejected := s.validate(ctx, job); rejected != nil {
@@ -174,4 +177,18 @@ func (s *Scheduler) markEnding(ctx context.Context, job *api.Job, ending string)
 	stopped := *job
 	stopped.Meta, stopped.Stop = meta, new(true)
 	return s.register(ctx, &stopped, *job.JobModifyIndex)
+}
+
+// whyForbidden tells a token that may not mount what the job mounts from one that Nomad does not take at all, which may be just being
+// replaced. It returns nil where that cannot be told.
+func (s *Scheduler) whyForbidden(ctx context.Context, job *api.Job, err error) error {
+	for _, group := range job.TaskGroups {
+		if len(group.Volumes) > 0 && s.validate(ctx, job) == nil {
+			return &scheduler.RejectedError{
+				Reason: "Nomad's policy does not let the hub mount a volume that the server asks for. An operator must add the volume to the policy of the hub's token.",
+				Err:    err,
+			}
+		}
+	}
+	return nil
 }
