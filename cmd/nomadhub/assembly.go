@@ -151,10 +151,7 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 			Resources:    scheduler.Resources{CPU: c.Notebook.CPU, MemoryMB: c.Notebook.Memory, MemoryMaxMB: c.Notebook.MemoryMax},
 			PlaceTimeout: c.Notebook.PlaceTimeout.Value(), AnswerTimeout: c.Notebook.AnswerTimeout.Value(),
 		},
-		Limits: hub.Limits{
-			AllowNamed: c.Limits.NamedServers, NamedServers: c.Limits.NamedPerUser,
-			ConcurrentStarts: c.Limits.ConcurrentStarts, ActiveServers: c.Limits.ActiveServers,
-		},
+		Limits:          hubLimits(*c.Limits),
 		Profiles:        profilesOf(a.loaded),
 		ServiceName:     a.routes.serviceName,
 		SessionLifetime: c.Login.SessionLifetime.Value(),

@@ -217,6 +217,12 @@ func profilesOf(l loaded) hub.Profiles {
 	return l.profiles
 }
 
+func hubLimits(c config.Limits) hub.Limits {
+	return hub.Limits{
+		AllowNamed: c.NamedServers, NamedServers: c.NamedPerUser, ConcurrentStarts: c.ConcurrentStarts, ActiveServers: c.ActiveServers,
+	}
+}
+
 // jobspecTaker is a scheduler that begins some servers with jobspecs of their own.
 type jobspecTaker interface {
 	SetJobspecs(named map[string]string) error
@@ -229,6 +235,10 @@ func (a *assembly) liveParts() []livePart {
 			if a.level != nil {
 				setLevel(a.level, *l.Log)
 			}
+			return nil
+		}},
+		{"limits", covering("limits"), func(_ context.Context, l loaded) error {
+			a.hub.SetLimits(hubLimits(*l.Limits))
 			return nil
 		}},
 		{"profiles", covering("profile", "profile_defaults"), func(_ context.Context, l loaded) error {
