@@ -75,13 +75,14 @@ type Vault struct {
 
 // Nomad says how servers run as jobs. NOMAD_ADDR and the other standard variables hold where an option is empty.
 type Nomad struct {
-	Address   string            `hcl:"address,optional" doc:"Address of Nomad, or unix:///path of the task API; default: NOMAD_ADDR."`
-	TokenFile string            `hcl:"token_file,optional" doc:"File with a token or workload identity, read again when it changes; default: NOMAD_TOKEN."`
-	Region    string            `hcl:"region,optional" doc:"Region; default: the agent's."`
-	Namespace string            `hcl:"namespace,optional" doc:"Namespace of users' jobs."`
-	Jobspec   string            `hcl:"jobspec,optional" doc:"File with the job of one server; default: the one that comes with the hub."`
-	Variables map[string]string `hcl:"variables,optional" doc:"Values for the jobspec's variables."`
-	JobPrefix string            `hcl:"job_prefix,optional" doc:"Beginning of the jobs' IDs; the server's ID follows."`
+	Address    string            `hcl:"address,optional" doc:"Address of Nomad, or unix:///path of the task API; default: NOMAD_ADDR."`
+	TokenFile  string            `hcl:"token_file,optional" doc:"File with a token or workload identity, read again when it changes; default: NOMAD_TOKEN."`
+	Region     string            `hcl:"region,optional" doc:"Region; default: the agent's."`
+	Namespace  string            `hcl:"namespace,optional" doc:"Namespace of users' jobs."`
+	Jobspec    string            `hcl:"jobspec,optional" doc:"File with the job of one server; default: the one that comes with the hub."`
+	Variables  map[string]string `hcl:"variables,optional" doc:"Values for the jobspec's variables."`
+	WarmImages bool              `hcl:"warm_images,optional" doc:"Whether machines keep the images of the profiles, so that no start waits for a pull. Takes a small container on each machine for each image."`
+	JobPrefix  string            `hcl:"job_prefix,optional" doc:"Beginning of the jobs' IDs; the server's ID follows."`
 }
 
 // Consul says how routes are found. CONSUL_HTTP_ADDR and the other standard variables hold where an option is empty.

@@ -150,6 +150,7 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 			Env: c.Notebook.Env, DefaultURL: c.Notebook.DefaultURL, LocalAccounts: c.Nomad == nil && c.Local.Accounts,
 			Resources:    scheduler.Resources{CPU: c.Notebook.CPU, MemoryMB: c.Notebook.Memory, MemoryMaxMB: c.Notebook.MemoryMax},
 			PlaceTimeout: c.Notebook.PlaceTimeout.Value(), AnswerTimeout: c.Notebook.AnswerTimeout.Value(),
+			WarmImages: c.Nomad != nil && c.Nomad.WarmImages,
 		},
 		Limits:          hubLimits(*c.Limits),
 		Profiles:        profilesOf(a.loaded),

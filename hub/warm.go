@@ -1,0 +1,85 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nomadhub/nomadhub/profile"
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+const (
+	warmInterval = 30 * time.Second // how often the machines are told anew which images to keep: the profiles may have changed
+	warmthAge    = 15 * time.Second // how long an answer about them is told
+	warmPatience = 20 * time.Second
+)
+
+// keepWarm has the machines keep the images of the profiles in force, or none if that is not wanted.
+func (h *Hub) keepWarm(ctx context.Context) error {
+	warmer, ok := h.opts.Scheduler.(scheduler.Warmer)
+	if !ok {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	tick := time.NewTicker(warmInterval)
+	defer tick.Stop()
+	for {
+		if err := h.warmOnce(ctx, warmer); err != nil && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "images could not be kept on machines, will be tried again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *Hub) warmOnce(ctx context.Context, warmer scheduler.Warmer) error {
+	ctx, cancel := context.WithTimeout(ctx, warmPatience)
+	defer cancel()
+	return warmer.Warm(ctx, h.warmImages())
+}
+
+// warmImages are those that the profiles in force start from.
+func (h *Hub) warmImages() []scheduler.WarmImage {
+	known, ok := h.profilesNow().(interface{ Images() []scheduler.WarmImage })
+	if !ok || !h.opts.Notebook.WarmImages {
+		return nil
+	}
+	return known.Images()
+}
+
+// warmths is what the cluster last said of the images that its machines keep.
+type warmths struct {
+	mu    sync.Mutex
+	asked time.Time
+	told  []scheduler.Warmth
+}
+
+// Warmth tells on how many machines the image of a form is kept; the zero value if nobody knows, or if images are not kept.
+func (h *Hub) Warmth(ctx context.Context, form profile.Form) scheduler.Warmth {
+	warmer, ok := h.opts.Scheduler.(scheduler.Warmer)
+	if !ok || !h.opts.Notebook.WarmImages || form.Image == "" {
+		return scheduler.Warmth{}
+	}
+	h.warmths.mu.Lock()
+	defer h.warmths.mu.Unlock()
+	if h.now().Sub(h.warmths.asked) > warmthAge {
+		told, err := warmer.Warmth(ctx)
+		if err != nil {
+			h.log.DebugContext(ctx, "nobody knows which images are kept", "err", err)
+			return scheduler.Warmth{}
+		}
+		h.warmths.asked, h.warmths.told = h.now(), told
+	}
+	at := slices.IndexFunc(h.warmths.told, func(w scheduler.Warmth) bool {
+		return w.Image == form.Image && (w.Pool == form.Pool || form.Pool == "")
+	})
+	if at < 0 {
+		return scheduler.Warmth{}
+	}
+	return h.warmths.told[at]
+}
