@@ -41,6 +41,7 @@ type world struct {
 	failStart error
 	failStop  error
 	failList  error
+	plans     planner
 	volumes   fakeVolumes
 }
 
