@@ -43,6 +43,8 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 		return h.markReady(ctx, w, o)
 	case fail:
 		return h.fail(ctx, o.server, Failure{Message: p.reason, Cause: p.cause})
+	case note:
+		return h.note(ctx, o)
 	case remove:
 		err := h.remove(ctx, o.server)
 		if err == nil && w.run.cut.IsZero() {

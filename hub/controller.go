@@ -187,8 +187,10 @@ func (c *controller) watch(ctx context.Context) {
 	for e, err := range c.h.opts.Scheduler.Watch(ctx) {
 		switch {
 		case err != nil:
+			c.h.metrics.stream.disturbances.Inc()
 			c.h.log.WarnContext(ctx, "event stream of the scheduler is disturbed", "err", err)
 		case e.Resync:
+			c.h.metrics.stream.resyncs.Inc()
 			c.wakeAll()
 		default:
 			c.h.tell(e)

@@ -130,7 +130,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		opts: o, store: o.Store, urls: o.URLs, log: o.Logger, now: o.Now,
-		metrics: newMetrics(o.Registerer),
+		metrics: newMetrics(o.Registerer, o.Scheduler),
 	}
 	if o.Profiles != nil {
 		h.profiles.Store(&o.Profiles)

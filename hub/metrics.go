@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nomadhub/nomadhub/scheduler"
 )
 
 // metrics keep JupyterHub's names where its dashboards read them.
@@ -14,9 +16,10 @@ type metrics struct {
 	states  *prometheus.GaugeVec
 	logins  *prometheus.CounterVec
 	queue   queueMetrics
+	stream  streamMetrics
 }
 
-func newMetrics(r prometheus.Registerer) metrics {
+func newMetrics(r prometheus.Registerer, s scheduler.Scheduler) metrics {
 	m := metrics{
 		starts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "jupyterhub_server_spawn_duration_seconds", Help: "Time from the request of a server to its readiness or failure.",
@@ -32,6 +35,7 @@ func newMetrics(r prometheus.Registerer) metrics {
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nomadhub_logins_total", Help: "Logins by result."}, []string{"result"}),
 	}
 	m.queue = newQueueMetrics(r)
+	m.stream = newStreamMetrics(r, s)
 	for _, status := range []string{"success", "failure"} {
 		m.starts.WithLabelValues(status)
 		m.stops.WithLabelValues(status)

@@ -60,3 +60,21 @@ func TestNoticesAboutMachines(t *testing.T) {
 		}
 	}
 }
+
+// TestSweepSeesNotices: a server whose owner was not told is not as it should be, so that the sweep mends what missed events left.
+func TestSweepSeesNotices(t *testing.T) {
+	t.Parallel()
+	s := Server{State: Ready, Generation: 2, Instance: "i"}
+	st := scheduler.Status{Generation: 2, Instance: "i", State: scheduler.Running}
+	if !settled(s, st) {
+		t.Error("a server that is well is not settled")
+	}
+	st.Lost = true
+	if settled(s, st) {
+		t.Error("a server whose machine was lost is settled without a notice")
+	}
+	s.Notice = machineNotice(st, time.Time{})
+	if !settled(s, st) {
+		t.Error("a server whose owner was told is not settled")
+	}
+}

@@ -35,6 +35,7 @@ const (
 	publish              // tell the routers where it runs
 	probe                // ask it whether it answers
 	await                // wait for the route, then mark it ready
+	note                 // write down what its owner should know of its machine
 	fail                 // give it up: reason says why
 	remove               // end it, and all that was made for it
 )
@@ -150,6 +151,8 @@ func planReady(o observation) plan {
 		return plan{step: place}
 	case !o.published && o.server.Address != "":
 		return plan{step: publish}
+	case noticeDue(o.server, *o.status):
+		return plan{step: note}
 	}
 	return plan{}
 }

@@ -140,7 +140,7 @@ func (c *controller) sweep(ctx context.Context) error {
 
 // settled tells whether a server runs as the row says, so that nothing need be done.
 func settled(s Server, st scheduler.Status) bool {
-	return s.State == Ready && st.State != scheduler.Dead && st.Generation == s.Generation && st.Instance == s.Instance
+	return s.State == Ready && st.State != scheduler.Dead && st.Generation == s.Generation && st.Instance == s.Instance && !noticeDue(s, st)
 }
 
 // repair has the bindings published again that nobody knows of, not all at once.
