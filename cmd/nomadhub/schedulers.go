@@ -94,7 +94,7 @@ func nomadClient(c config.Nomad) (*api.Client, error) {
 	conf.Address = cmp.Or(c.Address, conf.Address)
 	conf.Region, conf.Namespace = cmp.Or(c.Region, conf.Region), c.Namespace
 	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: nomadHeaderTimeout,
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: nomadRequests, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: nomadHeaderTimeout,
 		TLSHandshakeTimeout: 10 * time.Second, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, // ConfigureTLS fills it in
 	}
 	client := &http.Client{Transport: transport}
@@ -108,9 +108,10 @@ func nomadClient(c config.Nomad) (*api.Client, error) {
 	} else if err := api.ConfigureTLS(client, conf.TLSConfig); err != nil {
 		return nil, fmt.Errorf("TLS to Nomad: %w", err)
 	}
+	client.Transport = newBounded(transport, nomadRequests)
 	if c.TokenFile != "" {
 		conf.SecretID = ""
-		client.Transport = &tokenFile{next: transport, path: c.TokenFile}
+		client.Transport = &tokenFile{next: client.Transport, path: c.TokenFile}
 	}
 	conf.HttpClient = client
 	return api.NewClient(conf)
