@@ -95,7 +95,7 @@ func (o *offer) samples() []string {
 
 func (c Case) sameAs(other Case) bool {
 	return c.Profile == other.Profile && (c.Err == nil) == (other.Err == nil) && (c.Err == nil || c.Err.Error() == other.Err.Error()) &&
-		reflect.DeepEqual(c.Workload, other.Workload) && reflect.DeepEqual(c.Resources, other.Resources) && reflect.DeepEqual(c.Resolved.Volumes, other.Resolved.Volumes)
+		reflect.DeepEqual(c.Workload, other.Workload) && reflect.DeepEqual(c.Resources, other.Resources) && reflect.DeepEqual(c.Volumes, other.Volumes)
 }
 
 // groups are those that the profile's rules name.

@@ -78,9 +78,7 @@ func Decode(blocks []Block, defaults []hcl.Body, load *hcl.EvalContext) (*Set, e
 		bodies = append(bodies, b.Body.(*hclsyntax.Body)) //nolint:forcetypeassert // as above
 	}
 	d.set.functions = functions()
-	for name, f := range d.loadTime(bodies, load) {
-		d.set.functions[name] = f
-	}
+	maps.Copy(d.set.functions, d.loadTime(bodies, load))
 	for _, b := range bodies {
 		unmarkConditions(b)
 	}

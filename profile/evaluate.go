@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 
@@ -186,7 +187,7 @@ func (e *evaluator) assign(f reflect.Value, to target, val cty.Value) {
 	if !e.checkText(to, val) {
 		return
 	}
-	if p, ok := f.Addr().Interface().(*image); ok {
+	if p, ok := reflect.TypeAssert[*image](f.Addr()); ok {
 		e.assignImage(p, to, val)
 		return
 	}
@@ -197,10 +198,9 @@ func (e *evaluator) assign(f reflect.Value, to target, val cty.Value) {
 	}
 	err := put(f, to, plain)
 	switch {
-	case err == nil:
-	case err == errUnknown: //nolint:errorlint // never wrapped
+	case errors.Is(err, errUnknown):
 		e.uncertain = true
-	default:
+	case err != nil:
 		e.reject(to, val, err.Error())
 	}
 }

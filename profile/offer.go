@@ -295,7 +295,7 @@ func imageAlternatives(globs []string) string {
 }
 
 // allows tells whether an image that a person named may run.
-func (s settings) allows(name string) bool {
+func (s *settings) allows(name string) bool {
 	pattern, err := compile(imageAlternatives(s.AllowedImages))
 	return err == nil && len(s.AllowedImages) > 0 && imagePattern.MatchString(name) && pattern.MatchString(name)
 }

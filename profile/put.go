@@ -7,6 +7,7 @@ import (
 	"path"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,7 +180,7 @@ func check(s, is string) error {
 	switch {
 	case strings.ContainsRune(s, 0):
 		return errors.New("has a character that cannot be used")
-	case isChoice && !contains(strings.Fields(options), s):
+	case isChoice && !slices.Contains(strings.Fields(options), s):
 		return wrong(listed(strings.Fields(options)))
 	case is == "path" && (!path.IsAbs(s) || path.Clean(s) != s || strings.IndexFunc(s, unicode.IsControl) >= 0):
 		return wrong("a path that begins with a slash and has no .., . or empty parts")
@@ -199,15 +200,6 @@ func check(s, is string) error {
 
 func compile(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A(?:` + pattern + `)\z`)
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }
 
 // listed is "a, b or c".

@@ -130,7 +130,7 @@ func (p *planning) spec(c profile.Case) scheduler.Spec {
 	}
 	s.Workload.Tasks = slices.Clone(s.Workload.Tasks)
 	mounted := map[string]bool{}
-	for _, v := range c.Resolved.Volumes {
+	for _, v := range c.Volumes {
 		if v.Existing != "" || v.Mount.Kind == scheduler.MountSticky {
 			mounted[v.Name] = true
 			s.Workload.Mounts = append(slices.Clip(s.Workload.Mounts), v.Mount)

@@ -178,7 +178,9 @@ func TestWhatAPartRefusesIsRefused(t *testing.T) {
 	r.fail = errors.New("no jobspec declares it")
 	r.mu.Unlock()
 	r.write(t, entrance+`profile "a" {}`)
-	eventually(t, "it is refused", func() bool { return r.count("refused") == 1 && strings.Contains(r.said(), "profiles: no jobspec declares it") })
+	eventually(t, "it is refused", func() bool {
+		return r.count("refused") == 1 && strings.Contains(r.said(), "profiles: no jobspec declares it")
+	})
 }
 
 func TestAFileThatIsOnlyTouchedIsNotRead(t *testing.T) {
