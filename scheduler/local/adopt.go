@@ -90,7 +90,7 @@ func (s *Scheduler) bury(srv *server, end exit) error {
 		s.sweep(srv)
 	}
 	end.portTaken = !end.rebooted && saysPortTaken(s.folder(srv.rec.ID), srv.rec.Address)
-	srv.rec.Phase, srv.rec.Reason, srv.rec.EndedAt = phaseDead, end.sentence(), time.Now().UTC()
+	srv.rec.Phase, srv.rec.Reason, srv.rec.Cause, srv.rec.EndedAt = phaseDead, end.sentence(), end.cause(), time.Now().UTC()
 	close(srv.ended)
 	s.enlist(srv)
 	s.log.Info("server ended while the hub was away", "server_id", srv.rec.ID, "generation", srv.rec.Generation, "reason", srv.rec.Reason)

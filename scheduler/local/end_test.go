@@ -120,7 +120,7 @@ func TestEscalation(t *testing.T) {
 	}
 	for i, step := range steps {
 		now = now.Add(step.after)
-		if got, again := e.next(now, 10*time.Second, 5*time.Second); got != step.want || !again.After(now) {
+		if got, again := e.next(now, manners{unix.SIGINT, 10 * time.Second, 5 * time.Second}); got != step.want || !again.After(now) {
 			t.Errorf("step %d: got signal %d, look again at %v", i, got, again)
 		}
 	}

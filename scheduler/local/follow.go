@@ -54,7 +54,7 @@ func (s *Scheduler) finish(srv *server, end exit) {
 	}
 	reason := end.sentence()
 	err := s.update(srv, reason, func(srv *server) {
-		srv.rec.Phase, srv.rec.Reason, srv.rec.EndedAt = phaseDead, reason, time.Now().UTC()
+		srv.rec.Phase, srv.rec.Reason, srv.rec.Cause, srv.rec.EndedAt = phaseDead, reason, end.cause(), time.Now().UTC()
 	})
 	if err != nil { // harmless: a restarted hub finds out again that the process is gone
 		s.log.Warn("record of an ended server could not be written", "server_id", srv.rec.ID, "err", err)

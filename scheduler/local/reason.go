@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nomadhub/nomadhub/scheduler"
 )
 
 // exit is how a server ended, as far as it is known.
@@ -56,6 +58,19 @@ func (e exit) sentence() string {
 	default:
 		return fmt.Sprintf("The server ended with exit code %d.", e.code)
 	}
+}
+
+// cause says it to programs. What killed a process by SIGKILL nobody tells.
+func (e exit) cause() scheduler.Cause {
+	switch {
+	case e.rebooted:
+		return scheduler.CauseNodeLost
+	case e.forced, e.asked:
+		return scheduler.CauseStopped
+	case e.portTaken:
+		return scheduler.CausePort
+	}
+	return scheduler.CauseExited
 }
 
 // saysPortTaken tells whether the last lines of the log blame the server's own port, in the words of Python, of Jupyter or of

@@ -25,8 +25,12 @@ type record struct {
 	Address    string            `json:"address"`
 	Placement  uint64            `json:"placement"`
 	Reason     string            `json:"reason,omitempty"`
+	Cause      scheduler.Cause   `json:"cause,omitempty"`
 	StartedAt  time.Time         `json:"started_at"`
 	EndedAt    time.Time         `json:"ended_at,omitzero"`
+	// How the server is asked to end, where its profile says so.
+	StopSignal  string        `json:"stop_signal,omitempty"`
+	StopTimeout time.Duration `json:"stop_timeout,omitempty"` // nanoseconds
 }
 
 // phase is how far a server's process has come, as far as the record knows.
@@ -41,7 +45,7 @@ const (
 func (r record) status() scheduler.Status {
 	status := scheduler.Status{
 		ID: r.ID, Generation: r.Generation, State: scheduler.Pending,
-		Address: r.Address, Placement: r.Placement, Reason: r.Reason,
+		Address: r.Address, Placement: r.Placement, Reason: r.Reason, Cause: r.Cause,
 		Began: r.StartedAt.Round(0).UTC(), Ended: r.EndedAt.Round(0).UTC(),
 	}
 	switch r.Phase {

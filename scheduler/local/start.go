@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,6 +31,9 @@ func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
 		return err
 	}
 	if err := spec.Validate(); err != nil {
+		return err
+	}
+	if err := checkWorkload(spec); err != nil {
 		return err
 	}
 	unlock, err := s.starting.lock(ctx, spec.ID)
@@ -90,6 +94,7 @@ func (s *Scheduler) enter(spec scheduler.Spec) (*server, error) {
 		ID: spec.ID, Generation: spec.Generation, Labels: maps.Clone(spec.Labels),
 		Phase: phaseStarting, Marker: fmt.Sprintf("%s.%d.%s", spec.ID, spec.Generation, rand.Text()), BootID: s.bootID,
 		Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Placement: s.lastPlacement, StartedAt: time.Now().UTC(),
+		StopSignal: spec.Workload.StopSignal, StopTimeout: spec.Workload.StopTimeout,
 	}}
 	folder := s.folder(spec.ID)
 	if err := removeFolder(folder); err != nil { // what a crash or a full disk may have left
@@ -115,11 +120,12 @@ func (s *Scheduler) command(spec scheduler.Spec) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := lookPath(s.opts.Command[0], s.opts.Env["PATH"])
+	args := s.program(spec.Workload)
+	program, err := lookPath(args[0], s.opts.Env["PATH"])
 	if err != nil {
 		return nil, &scheduler.RejectedError{
 			Reason: fmt.Sprintf("The server's program %q was not found on the hub's machine. The operator can install it or correct the command.",
-				s.opts.Command[0]),
+				args[0]),
 			Err: err,
 		}
 	}
@@ -132,7 +138,7 @@ func (s *Scheduler) command(spec scheduler.Spec) (*exec.Cmd, error) {
 	maps.Copy(env, spec.Env)
 	maps.Copy(env, spec.Secrets)
 	cmd := &exec.Cmd{
-		Path: program, Args: s.opts.Command, Dir: home,
+		Path: program, Args: args, Dir: cmp.Or(spec.Workload.WorkDir, home),
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: acct.credential},
 	}
 	for name, value := range env {

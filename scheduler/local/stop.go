@@ -11,7 +11,8 @@ import (
 // killEvery is how often a server that was killed and has not ended is killed again: it may have made new processes.
 const killEvery = time.Second
 
-// Stop implements [scheduler.Scheduler]. It sends SIGINT, then SIGTERM, then SIGKILL, with the graces of [Options] between them. A
+// Stop implements [scheduler.Scheduler]. It sends SIGINT, then SIGTERM, then SIGKILL, with the graces of [Options] between them; a Spec may
+// name another first signal and its grace. A
 // repeated Stop goes on where the last one was.
 func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error {
 	if err := s.check(ctx); err != nil {
@@ -47,17 +48,17 @@ type escalation struct {
 }
 
 // next returns the signal to send now, or 0, and when to look again. It is called with the time only, so it can be tried without waiting.
-func (e *escalation) next(now time.Time, interrupt, terminate time.Duration) (unix.Signal, time.Time) {
+func (e *escalation) next(now time.Time, m manners) (unix.Signal, time.Time) {
 	if now.Before(e.due) {
 		return 0, e.due
 	}
 	e.sent++
 	switch e.sent {
 	case 1:
-		e.due = now.Add(interrupt)
-		return unix.SIGINT, e.due
+		e.due = now.Add(m.patience)
+		return m.first, e.due
 	case 2:
-		e.due = now.Add(terminate)
+		e.due = now.Add(m.terminate)
 		return unix.SIGTERM, e.due
 	default:
 		e.due = now.Add(killEvery)
@@ -78,7 +79,7 @@ func (s *Scheduler) bringDown(ctx context.Context, srv *server) error {
 		}
 		s.mu.Lock()
 		srv.stopping = true
-		sig, again := srv.stop.next(time.Now(), s.opts.InterruptGrace, s.opts.TerminateGrace)
+		sig, again := srv.stop.next(time.Now(), s.manners(srv.rec))
 		s.mu.Unlock()
 		if err := srv.signal(sig); err != nil {
 			s.log.Warn("signal to server failed", "server_id", srv.rec.ID, "signal", unix.SignalName(sig), "err", err)
