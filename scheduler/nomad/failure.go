@@ -36,7 +36,7 @@ var pullFailures = []failure{
 	},
 }
 
-var pulls = regexp.MustCompile("(?i)(failed to |unable to |could ?n[o']t |error )?pull(ing)?\\b|\\bimage\\b.*(not found|no such)|no such image")
+var pulls = regexp.MustCompile(`(?i)\bpull(ing)?\b|\bimage\b.*(not found|no such)|no such image`)
 
 // imageName finds the image in what Docker's and Podman's drivers say: in quotes, or up to the next space.
 var imageName = regexp.MustCompile("(?i)(?:pull(?:ing)?(?: docker)?(?: image)?:?|no such image:) *(?:[`\"']([^`\"']{1,200})[`\"']|([A-Za-z0-9][A-Za-z0-9._:/@-]{0,200}))")

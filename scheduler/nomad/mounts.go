@@ -23,6 +23,7 @@ func (o overlay) mounts() error {
 			o.request(m)
 		case scheduler.MountSticky:
 			o.disk().Sticky, o.disk().Migrate = new(true), new(true)
+		case scheduler.MountDocker: // is the task's own
 		}
 		paths[m.Name] = m.Path
 	}

@@ -206,17 +206,17 @@ func orNothing(text string) *string {
 
 // slowest prefers machines that take work now.
 func slowest(nodes []scheduler.Node) int {
-	ready, any := 0, 0
+	ready, all := 0, 0
 	for _, n := range nodes {
 		if n.MHzPerCore == 0 {
 			continue
 		}
-		if any == 0 || n.MHzPerCore < any {
-			any = n.MHzPerCore
+		if all == 0 || n.MHzPerCore < all {
+			all = n.MHzPerCore
 		}
 		if n.Ready && (ready == 0 || n.MHzPerCore < ready) {
 			ready = n.MHzPerCore
 		}
 	}
-	return cmp.Or(ready, any)
+	return cmp.Or(ready, all)
 }
