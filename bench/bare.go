@@ -96,8 +96,8 @@ func runBare(ctx context.Context, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// bareConns is how many connections the peer opens: Nomad takes a hundred from one address.
-const bareConns = 64
+// bareConns is how many connections the peer opens: Nomad takes a hundred from one address, and the hub keeps its own meanwhile.
+const bareConns = 32
 
 type barePeer struct {
 	client   *nomad.Client

@@ -32,7 +32,7 @@ func (r *run) burstOnNomad(ctx context.Context) error {
 			fmt.Fprintln(os.Stderr, "bench: O12a needs a Nomad with mock_driver, which released builds do not have; left out")
 			return nil
 		}
-		h, err := newHub(ctx, hubOptions{name: "b" + database, binary: r.hub, dsn: dsn, jobspec: mock(), cluster: c, users: r.burst + 1, logLevel: "info"})
+		h, err := newHub(ctx, hubOptions{name: "b" + database, binary: r.hub, dsn: dsn, jobspec: mock(), cluster: c, users: r.burst + 1, logLevel: "info", profiles: r.profiles})
 		if err != nil {
 			return err
 		}
@@ -98,6 +98,7 @@ func (h *hubProcess) burst(ctx context.Context, c *cluster, n int) (burstResult,
 	if err != nil {
 		return b, err
 	}
+	h.profile(ctx, "burst")
 	began := time.Now()
 	asked := h.askAll(ctx, http.MethodPost, n)
 	if err := h.awaitCount(ctx, hub.Ready, n, burstPatience); err != nil {

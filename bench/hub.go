@@ -31,6 +31,7 @@ type hubProcess struct {
 	token                    string // of an administrator
 	store                    *store.Store
 	client                   *http.Client
+	profiles                 string
 }
 
 // hubOptions say how the hub is set up.
@@ -42,13 +43,14 @@ type hubOptions struct {
 	cluster  *cluster
 	users    int
 	logLevel string
+	profiles string // folder for profiles; "": none are taken
 }
 
 const adminName = "bench"
 
 // newHub prepares database, configuration and users; start starts it.
 func newHub(ctx context.Context, o hubOptions) (*hubProcess, error) {
-	h := &hubProcess{binary: o.binary, dir: filepath.Join(o.cluster.dir, o.name), dsn: o.dsn}
+	h := &hubProcess{binary: o.binary, dir: filepath.Join(o.cluster.dir, o.name), dsn: o.dsn, profiles: o.profiles}
 	if err := os.MkdirAll(h.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -195,4 +197,42 @@ func (h *hubProcess) awaitCount(ctx context.Context, state hub.ServerState, want
 		}
 		return err
 	})
+}
+
+// profiled is for how long a profile is taken.
+const profiled = 10 * time.Second
+
+// profile has the hub profile itself from now on, where that was asked for, and goes on meanwhile. The profile itself costs some percent.
+func (h *hubProcess) profile(ctx context.Context, what string) {
+	if h.profiles == "" {
+		return
+	}
+	go func() {
+		url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%.0f", h.metrics, profiled.Seconds())
+		text, err := read(ctx, h.client, url)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(h.profiles, filepath.Base(h.dir)+"-"+what+".pprof"), text, 0o600)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench: no profile:", err)
+		}
+	}()
+}
+
+// read gets a page.
+func read(ctx context.Context, client *http.Client, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = errors.New(res.Status)
+	}
+	return text, err
 }

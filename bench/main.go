@@ -65,6 +65,7 @@ type settings struct {
 	out      string
 	hub      string
 	database string
+	profiles string
 	keep     bool
 }
 
@@ -80,6 +81,7 @@ func parseSettings(args []string) (settings, error) {
 	flags.StringVar(&s.out, "out", "bench.jsonl", "file for the measurements, one JSON line each")
 	flags.StringVar(&s.hub, "hub", "../bin/nomadhub", "the hub's program")
 	flags.StringVar(&s.database, "database", "", "sqlite or postgres; default: both")
+	flags.StringVar(&s.profiles, "profiles", "", "folder for profiles of the hub; taking them costs some percent, so not for a result")
 	flags.BoolVar(&s.keep, "keep", false, "keep data and logs")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -95,9 +97,11 @@ func parseSettings(args []string) (settings, error) {
 		s.sizes = append(s.sizes, n)
 	}
 	slices.Sort(s.sizes)
-	path, err := filepath.Abs(s.hub)
-	s.hub = path
-	return s, err
+	var err1, err2 error
+	if s.hub, err1 = filepath.Abs(s.hub); s.profiles != "" {
+		s.profiles, err2 = filepath.Abs(s.profiles)
+	}
+	return s, errors.Join(err1, err2)
 }
 
 func (s settings) wants(operation string) bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -52,7 +51,7 @@ func (r *run) manyOn(ctx context.Context, size int, database, dsn string) error 
 		fmt.Fprintln(os.Stderr, "bench: O14 to O16 need a Nomad with mock_driver, which released builds do not have; left out")
 		return nil
 	}
-	h, err := newHub(ctx, hubOptions{name: "m" + database, binary: r.hub, dsn: dsn, jobspec: mock(), cluster: c, users: size, logLevel: "warn"})
+	h, err := newHub(ctx, hubOptions{name: "m" + database, binary: r.hub, dsn: dsn, jobspec: mock(), cluster: c, users: size, logLevel: "info", profiles: r.profiles})
 	if err != nil {
 		return err
 	}
@@ -173,6 +172,7 @@ func (f *field) idle(ctx context.Context) (idleHub, error) {
 	if err != nil {
 		return i, err
 	}
+	f.profile(ctx, "idle")
 	began := time.Now()
 	pause(ctx, rest)
 	after, err := cpuTime(f.pid())
@@ -184,26 +184,9 @@ func (f *field) idle(ctx context.Context) (idleHub, error) {
 		return i, err
 	}
 	began = time.Now()
-	text, err := f.read(ctx, f.metrics+"/metrics")
+	text, err := read(ctx, f.client, f.metrics+"/metrics")
 	i.scrape, i.scraped = since(began), float64(len(text))/1024
 	return i, err
-}
-
-func (f *field) read(ctx context.Context, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := f.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = errors.New(res.Status)
-	}
-	return text, err
 }
 
 // restarted is how a hub came back after it was killed; times in milliseconds from its start.
@@ -244,6 +227,7 @@ func (f *field) restart(ctx context.Context) (restarted, error) {
 		return x, err
 	}
 	began := time.Now()
+	f.profile(ctx, "restart")
 	err := f.await(ctx, time.Minute, func(ctx context.Context) error { return f.asked(ctx, f.servers) })
 	x.serversAPI = since(began)
 	if err == nil {
@@ -281,7 +265,7 @@ const routesMetric = "nomadhub_routing_table_routes "
 
 // routed is nil if the hub has so many routes at least, and each of a sample leads to the right server.
 func (f *field) routed(ctx context.Context, least int) error {
-	text, err := f.read(ctx, f.metrics+"/metrics")
+	text, err := read(ctx, f.client, f.metrics+"/metrics")
 	if err != nil {
 		return err
 	}
@@ -310,7 +294,7 @@ func (f *field) sample(ctx context.Context, n int) error {
 		if s.State != hub.Ready {
 			continue
 		}
-		text, err := f.read(ctx, f.public+"/user/"+user+"/api")
+		text, err := read(ctx, f.client, f.public+"/user/"+user+"/api")
 		if err == nil && string(text) != s.Address {
 			err = fmt.Errorf("the server of %s is at %s, and the proxy led to %s", user, s.Address, text)
 		}

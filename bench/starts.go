@@ -56,7 +56,7 @@ func (r *run) startOne(ctx context.Context) error {
 			return err
 		}
 		defer c.stop()
-		h, err := newHub(ctx, hubOptions{name: "s" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String()), cluster: c, users: r.starts + 1, logLevel: "info"})
+		h, err := newHub(ctx, hubOptions{name: "s" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String()), cluster: c, users: r.starts + 1, logLevel: "info", profiles: r.profiles})
 		if err != nil {
 			return err
 		}
