@@ -15,6 +15,9 @@ type Admission struct {
 	AdminUsers    []string // may enter, and are administrators
 }
 
+// SetAdmission puts other rules in force. Somebody who is blocked now is out at once; who is only no longer allowed stays until their session ends.
+func (h *Hub) SetAdmission(a Admission) { h.admission.Store(&a) }
+
 // Opens tells whether any rule lets anybody in.
 func (a Admission) Opens() bool {
 	return a.AllowAll || len(a.AllowedUsers)+len(a.AllowedGroups)+len(a.AdminUsers) > 0

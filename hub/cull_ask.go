@@ -71,7 +71,7 @@ var errNoJupyter = errors.New("the server does not speak Jupyter's API")
 
 // askJupyter asks with a token that opens this server only, and only for as long as that takes.
 func (h *Hub) askJupyter(ctx context.Context, s Server) cull.Answer {
-	if h.opts.Admission.blocks(s.UserName) { // the server would refuse whatever is asked in their name
+	if h.admission.Load().blocks(s.UserName) { // the server would refuse whatever is asked in their name
 		return cull.Answer{Outcome: cull.Unable}
 	}
 	secret, done, err := h.issueAskToken(ctx, s)

@@ -89,6 +89,7 @@ type Hub struct {
 	activity  activityBuffer
 	control   controller
 	volumes   volumeWork
+	admission atomic.Pointer[Admission]
 	profiles  atomic.Pointer[Profiles]
 	limits    atomic.Pointer[Limits]
 	queue     startQueue
@@ -139,6 +140,7 @@ func New(o Options) (*Hub, error) {
 	h.activity.init()
 	h.watch.replica, h.culls = newID(), newCullMetrics(o.Registerer)
 	h.culling.Store(o.Culling)
+	h.admission.Store(&o.Admission)
 	h.limits.Store(&o.Limits)
 	h.control.init(h)
 	h.volumes.init()

@@ -91,8 +91,9 @@ func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOpt
 		}
 		user.Name = name
 	}
-	v := h.opts.Admission.decide(user.Name, id, o.Operator)
-	if !v.allowed || h.opts.Admission.blocks(name) {
+	rules := h.admission.Load()
+	v := rules.decide(user.Name, id, o.Operator)
+	if !v.allowed || rules.blocks(name) {
 		return User{}, Errorf(Forbidden, "You are known as %q, but you may not use this hub. Ask its administrator to let you in.", user.Name)
 	}
 	if !known {

@@ -167,3 +167,23 @@ func TestTokenScopesAreBounded(t *testing.T) {
 		t.Errorf("the same scope again and again is kept as %d, %v", len(token.Scopes), err)
 	}
 }
+
+func TestNewRulesHoldAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *hub.Options) { o.Admission = hub.Admission{AllowedUsers: []string{"alice"}} })
+	if _, err := b.tryLogin("7", "bob"); hub.KindOf(err) != hub.Forbidden {
+		t.Fatalf("bob, whom nobody let in: %v", err)
+	}
+	b.hub.SetAdmission(hub.Admission{AllowedUsers: []string{"bob"}})
+	session, _, err := b.hub.Login(t.Context(), auth.Identity{Provider: "test", Subject: "7", Name: "bob"}, hub.Browser{}, hub.LoginOptions{})
+	if err != nil {
+		t.Fatalf("bob, who is let in now: %v", err)
+	}
+	if _, err := b.hub.SessionPrincipal(t.Context(), session.ID); err != nil {
+		t.Fatalf("bob's session: %v", err)
+	}
+	b.hub.SetAdmission(hub.Admission{AllowedUsers: []string{"bob"}, BlockedUsers: []string{"bob"}})
+	if _, err := b.hub.SessionPrincipal(t.Context(), session.ID); err == nil {
+		t.Error("bob is blocked, and his session goes on")
+	}
+}

@@ -64,7 +64,7 @@ func (h *Hub) SessionPrincipal(ctx context.Context, sessionID string) (Principal
 	if err != nil {
 		return Principal{}, err
 	}
-	if h.opts.Admission.blocks(u.Name) {
+	if h.admission.Load().blocks(u.Name) {
 		return Principal{}, ErrNoSession
 	}
 	if h.now().Sub(s.LastSeen) > seenPrecision {
@@ -94,7 +94,7 @@ func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, err
 	if err != nil {
 		return Principal{}, err
 	}
-	if h.opts.Admission.blocks(u.Name) {
+	if h.admission.Load().blocks(u.Name) {
 		return Principal{}, Errorf(Forbidden, "The owner of this token may not use the hub.")
 	}
 	scopes, err := h.TokenScopes(ctx, t, u)
