@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -33,7 +32,7 @@ func (menu) Forms(u profile.User, _ profile.Server) []profile.Form {
 	}}
 	if slices.Contains(u.Groups, "gpu") || u.Admin {
 		forms = append(forms, profile.Form{
-			Name: "gpu", DisplayName: "GPU", Resources: scheduler.Resources{Cores: 4, MemoryMB: 65536, Devices: []scheduler.Device{{Name: "nvidia/gpu", Count: 1}}},
+			Name: "gpu", DisplayName: "GPU", Icon: "chip", Resources: scheduler.Resources{Cores: 4, MemoryMB: 65536, Devices: []scheduler.Device{{Name: "nvidia/gpu", Count: 1}}},
 		})
 	}
 	return forms
@@ -65,7 +64,11 @@ func (m menu) Resolve(u profile.User, s profile.Server, options json.RawMessage)
 	kept, err := json.Marshal(map[string]string{
 		"profile": name, "size": first("size", "2"), "flavour": first("flavour", "r"), "debug": first("debug", "false"), "branch": first("branch", "main"),
 	})
-	return profile.Resolved{Profile: name, Options: kept}, err
+	resolved := profile.Resolved{Profile: name, Options: kept}
+	if name == "gpu" {
+		resolved.Resources = scheduler.Resources{Cores: 4, MemoryMB: 65536}
+	}
+	return resolved, err
 }
 
 func (menu) Larger(profile.User, profile.Server, json.RawMessage) (json.RawMessage, bool) {
@@ -162,12 +165,7 @@ func TestRestartWithAnotherChoice(t *testing.T) {
 // awaitRun waits until the user's default server is ready in that generation.
 func (b *bench) awaitRun(user string, generation int64) {
 	b.t.Helper()
-	s, err := b.hub.Server(b.t.Context(), user, "")
-	check(b.t, err)
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
-	defer cancel()
-	_, err = b.hub.AwaitServer(ctx, s.ID, func(s hub.Server) bool { return s.Generation == generation && s.State == hub.Ready })
-	check(b.t, err)
+	b.awaitThat(user, func(s hub.Server) bool { return s.Generation == generation && s.State == hub.Ready })
 }
 
 // TestDetails shows what runs, to its owner and to administrators.
@@ -194,11 +192,7 @@ func TestNotices(t *testing.T) {
 	v.submit(v.get("/hub/spawn/alice").form("start"), nil)
 	s := b.await("alice", "", hub.Ready)
 	b.fake.Drain(s.ID, time.Now().Add(time.Hour))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if _, err := b.hub.AwaitServer(ctx, s.ID, func(s hub.Server) bool { return s.Notice != nil }); err != nil {
-		t.Fatal(err)
-	}
+	b.awaitThat("alice", func(s hub.Server) bool { return s.Notice != nil })
 	home := v.get("/hub/home").want(http.StatusOK).says("Its machine is being emptied")
 	v.submit(home.form("move"), nil).want(http.StatusSeeOther).to("/hub/spawn-pending/alice")
 	b.awaitRun("alice", 2)

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/url"
@@ -19,6 +20,8 @@ type story struct {
 	as   string // who is logged in; "": nobody
 	path string
 	act  func(p *browser.Page) // what is done on the page before it is looked at
+	// menu: on a hub where people choose profiles.
+	menu bool
 	// noisy: the page itself is an error for the browser, which says so on its console.
 	noisy bool
 }
@@ -72,6 +75,60 @@ func stage(t *testing.T) *bench {
 	check(t, err)
 	b.addTokens("rita")
 	return b
+}
+
+// choosing makes a hub with profiles, whose users stand in every state that a page can show of them.
+func choosing(t *testing.T) *bench {
+	t.Helper()
+	b := newBench(t, withMenu)
+	notebooks := newNotebooks(t)
+	b.fake.PlanWith(func(s scheduler.Spec) (scheduler.Forecast, error) {
+		if s.Resources.Cores > 0 {
+			return scheduler.Forecast{Verdict: scheduler.FitsLater, Reason: "Waits: 64 GB of memory asked, none of 3 nodes of the pool gpu has it free.", Pool: "gpu"}, nil
+		}
+		return scheduler.Forecast{Verdict: scheduler.FitsNow}, nil
+	})
+	b.fake.OnStart = func(s scheduler.Spec) {
+		go func() {
+			switch s.Labels["user"] {
+			case "fay":
+				b.fake.KillFor(s.ID, scheduler.CauseOutOfMemory, "The server was ended because it used more than its 2 GB of memory. Start it with more memory.")
+			case "stan":
+				b.fake.Block(s.ID, "Waiting for a machine: 64 GB of memory asked, none of 3 nodes of the pool gpu has it free.")
+			default:
+				b.fake.Place(s.ID, notebooks.open())
+				b.fake.Run(s.ID)
+				b.fake.Print(s.ID, "[I 2026-11-22 10:00:01.000 ServerApp] Serving notebooks from local directory: /home/jovyan", "[I 2026-11-22 10:00:02.000 ServerApp] Jupyter Server is running")
+				b.fake.Use(s.ID, scheduler.Usage{CPU: 0.75, MemoryBytes: 700 << 20, MemoryLimit: 2 << 30, Devices: []scheduler.DeviceUsage{
+					{Name: "nvidia/gpu/T4", Values: map[string]string{"memory": "120 MiB", "utilization": "12 %"}},
+				}})
+			}
+		}()
+	}
+	for _, name := range []string{"admin", "ada", "fay", "rita", "stan"} {
+		b.loggedIn(name)
+	}
+	for _, name := range []string{"fay", "rita", "stan"} {
+		b.start(name, "")
+	}
+	b.await("fay", "", hub.Stopped)
+	rita := b.await("rita", "", hub.Ready)
+	b.fake.Drain(rita.ID, time.Now().Add(90*time.Minute))
+	b.awaitThat("stan", func(s hub.Server) bool { return s.Wait != nil })
+	b.awaitThat("rita", func(s hub.Server) bool { return s.Notice != nil })
+	return b
+}
+
+// awaitThat waits until something is true of the user's default server.
+func (b *bench) awaitThat(user string, done func(hub.Server) bool) {
+	b.t.Helper()
+	s, err := b.hub.Server(b.t.Context(), user, "")
+	check(b.t, err)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	if s, err = b.hub.AwaitServer(ctx, s.ID, done); err != nil {
+		b.t.Fatalf("%s: %v; it is %+v", user, err, s)
+	}
 }
 
 func (b *bench) addUsers(names ...string) {
@@ -138,6 +195,14 @@ func stories() []story {
 		{name: "consent", as: "admin", path: "/hub/api/oauth2/authorize?client_id=jupyterhub-user-rita&response_type=code&state=x&redirect_uri=" +
 			url.QueryEscape("/user/rita/oauth_callback")},
 		{name: "delete", as: "admin", path: "/hub/admin/users/zoe/delete"},
+		{name: "choice", menu: true, as: "admin", path: "/hub/spawn/admin?profile=gpu"},
+		{name: "choice-options", menu: true, as: "ada", path: "/hub/spawn/ada?size=4&flavour=py"},
+		{name: "home-choice", menu: true, as: "ada", path: "/hub/home"},
+		{name: "home-notice", menu: true, as: "rita", path: "/hub/home"},
+		{name: "restart", menu: true, as: "rita", path: "/hub/restart/rita"},
+		{name: "details", menu: true, as: "rita", path: "/hub/server/rita", act: func(p *browser.Page) { p.WaitText("Jupyter Server is running"); p.WaitText("0.75 cores") }},
+		{name: "waiting", menu: true, as: "stan", path: "/hub/spawn-pending/stan", act: func(p *browser.Page) { p.WaitText("64 GB of memory asked") }},
+		{name: "out-of-memory", menu: true, as: "fay", path: "/hub/spawn-pending/fay", noisy: true},
 	}
 }
 
@@ -148,11 +213,11 @@ func TestEveryPageInABrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser")
 	}
-	b := stage(t)
+	stages := map[bool]*bench{false: stage(t), true: choosing(t)}
 	chromium := browser.New(t)
 	for _, s := range stories() {
 		t.Run(s.name, func(t *testing.T) {
-			p := chromium.Page(t)
+			b, p := stages[s.menu], chromium.Page(t)
 			if s.as != "" {
 				p.Open(b.site.URL + "/hub/login")
 				p.Fill("#username_input", s.as)

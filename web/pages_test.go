@@ -16,9 +16,9 @@ import (
 // in the page itself, nothing from elsewhere.
 func TestEveryPageIsSound(t *testing.T) {
 	t.Parallel()
-	b := stage(t)
+	stages := map[bool]*bench{false: stage(t), true: choosing(t)}
 	for _, s := range stories() {
-		v := b.visit()
+		v := stages[s.menu].visit()
 		if s.as != "" {
 			v.login(s.as, "")
 		}

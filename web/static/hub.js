@@ -71,7 +71,9 @@
         failed(event);
         return;
       }
-      if (event.message) {
+      if (event.waiting) {
+        latest.textContent = "You need not stay: the start goes on without this page.";
+      } else if (event.message) {
         tell(event.message);
       }
       if (event.ready) {
@@ -212,12 +214,12 @@
     const trouble = box.querySelector("[data-trouble]");
     source.addEventListener("message", (m) => {
       const use = JSON.parse(m.data);
-      box.querySelector("[data-cpu]").textContent = `${use.cpu.toFixed(2)} cores`;
-      const limit = use.memory_limit;
-      box.querySelector("[data-memory]").textContent = amount(use.memory) + (limit ? ` of ${amount(limit)}` : "");
+      box.querySelector("[data-cpu]").textContent = `${use.cpu_cores.toFixed(2)} cores`;
+      const limit = use.memory_limit_bytes;
+      box.querySelector("[data-memory]").textContent = amount(use.memory_bytes) + (limit ? ` of ${amount(limit)}` : "");
       const bar = box.querySelector("progress");
       bar.hidden = !limit;
-      bar.value = limit ? (100 * use.memory) / limit : 0;
+      bar.value = limit ? (100 * use.memory_bytes) / limit : 0;
       const devices = box.querySelector("[data-devices]");
       devices.hidden = !use.devices?.length;
       if (use.devices?.length) {
