@@ -159,6 +159,7 @@ func (h *Hub) place(ctx context.Context, o observation) error {
 
 // block writes down that a start waits for room in the cluster.
 func (h *Hub) block(ctx context.Context, w *worker, s Server, reason string) error {
+	reason = cmp.Or(h.volumeNote(ctx, s), reason)
 	first := s.Wait == nil || !s.Wait.Blocked
 	next := Wait{Reason: reason, Since: h.now(), Blocked: true, Pool: s.Held.pool()}
 	if !first {
@@ -263,6 +264,7 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 func (h *Hub) fail(ctx context.Context, s Server, f Failure) error {
 	before := s.State
 	f.Log, f.Time = h.lastLines(ctx, s.ID), h.now()
+	f.blameDisk()
 	if f.Cause == scheduler.CauseOutOfMemory {
 		f.Offer = h.larger(ctx, s)
 	}
@@ -341,6 +343,9 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 	defer cancel()
 	if err := h.opts.Scheduler.Stop(sctx, s.ID, s.Generation); err != nil {
 		return fmt.Errorf("stop server %s: %w", s.ID, err)
+	}
+	if err := h.closeRuns(ctx, s, h.now()); err != nil {
+		return fmt.Errorf("write down the end of %s: %w", s.ID, err)
 	}
 	if s.State == Stopping && s.Restart != nil && !s.Remove {
 		return h.goOn(ctx, s)

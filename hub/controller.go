@@ -58,6 +58,8 @@ type runMemory struct {
 	placedAt   time.Time // since when its boot may be going on
 	notedAt    time.Time // when what it waits for was last written down
 	choice     *choice   // what it runs; nil: not asked yet
+	opened     string    // the instance that the ledger has the beginning of
+	ended      string    // the instance that the ledger has the end of
 	secret     string    // the server's token, from its issue to the server's readiness
 	cut        time.Time // when handing the server over was cut short, which the scheduler may still carry out; zero: it was not
 }
@@ -210,6 +212,9 @@ func (c *controller) wakeAll() {
 
 // tell passes an event's sentence on to whoever watches the start.
 func (h *Hub) tell(e scheduler.Event) {
+	if e.Status != nil {
+		h.ledger.heard(*e.Status, h.now())
+	}
 	percent := 0
 	if e.Status != nil && e.Status.State == scheduler.Running {
 		percent = percentRunning
@@ -287,6 +292,9 @@ func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 		return h.abandon(ctx, w)
 	}
 	if err != nil {
+		return outcome{}, err
+	}
+	if err := h.noteRun(ctx, w, o); err != nil {
 		return outcome{}, err
 	}
 	p := planServer(o, h.timeoutsOf(ctx, w, o.server))

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/nomadhub/nomadhub/hub/budget"
 	"github.com/nomadhub/nomadhub/hub/cull"
 	"github.com/nomadhub/nomadhub/routing"
 	"github.com/nomadhub/nomadhub/scheduler"
@@ -44,6 +45,8 @@ type Options struct {
 	Profiles Profiles
 	// Culling are the rules about servers that nobody uses; nil: they run on. See [Hub.SetCulling].
 	Culling *cull.Rules
+	// Usage says how the ledger of usage is kept, and what it limits. See [Hub.SetUsage].
+	Usage budget.Rules
 
 	// ServiceName tells under which name discovery shall find a server; nil: it is not registered.
 	ServiceName func(serverID string) string
@@ -99,6 +102,8 @@ type Hub struct {
 	culling   atomic.Pointer[cull.Rules]
 	culls     cullMetrics
 	watch     activityWatch
+	ledger    ledger
+	budgets   atomic.Pointer[budget.Rules]
 }
 
 // New checks the options. It does no I/O; Run does.
@@ -140,6 +145,7 @@ func New(o Options) (*Hub, error) {
 	h.activity.init()
 	h.watch.replica, h.culls = newID(), newCullMetrics(o.Registerer)
 	h.culling.Store(o.Culling)
+	h.SetUsage(o.Usage)
 	h.admission.Store(&o.Admission)
 	h.limits.Store(&o.Limits)
 	h.control.init(h)
@@ -163,6 +169,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.opts.Elect(gctx, "purge", h.purgeExpired) })
 	g.Go(func() error { return h.opts.Elect(gctx, "volumes", h.keepVolumes) })
 	g.Go(func() error { return h.opts.Elect(gctx, "cull", h.leadCulling) })
+	g.Go(func() error { return h.opts.Elect(gctx, "usage", h.leadUsage) })
 	g.Go(func() error { return h.opts.Elect(gctx, "images", h.keepWarm) })
 	err := g.Wait()
 	if h.opts.StopServers {

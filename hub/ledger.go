@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"time"
+
+	"github.com/nomadhub/nomadhub/hub/budget"
 )
 
 // UsageRun is one run of one server, as the ledger of usage keeps it. Names and groups are those of the time, and stay when user and server go.
@@ -59,20 +61,13 @@ type UsageQuery struct {
 	Limit    int // 0: no limit
 }
 
-// Amount is what was used: resources times hours.
-type Amount struct {
-	MemoryHours float64 // GiB
-	CPUHours    float64 // cores
-	DeviceHours float64
-}
-
 // UsageSum is what one user, group or profile used.
 type UsageSum struct {
 	Key   string // the name; of a user who was renamed, one of theirs
 	ID    string // of a user
 	Runs  int
 	Hours float64 // for how long servers ran, whatever they held
-	Amount
+	budget.Amount
 }
 
 // UsageStore keeps the ledger of usage.
@@ -90,8 +85,10 @@ type UsageStore interface {
 	SumUsage(ctx context.Context, q UsageQuery) ([]UsageSum, error)
 	// UsageRuns returns runs by beginning.
 	UsageRuns(ctx context.Context, q UsageQuery) ([]UsageRun, error)
-	// TouchUsage says that the ledger was compared with what runs, and returns when it was so before; zero: never.
-	TouchUsage(ctx context.Context, now time.Time) (before time.Time, err error)
+	// TouchUsage says that the ledger was compared with what runs.
+	TouchUsage(ctx context.Context, now time.Time) error
+	// UsageTouched tells when it last was; zero: never.
+	UsageTouched(ctx context.Context) (time.Time, error)
 	// DeleteRunsBefore removes runs that ended before then, and says how many.
 	DeleteRunsBefore(ctx context.Context, then time.Time) (int, error)
 }

@@ -45,6 +45,9 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 	if err := startRefused(s); err != nil {
 		return s, err
 	}
+	if err := h.checkBudget(ctx, u); err != nil {
+		return s, err
+	}
 	wanted, err := h.nextRun(u, s, r.Options)
 	if err != nil {
 		return Server{}, err

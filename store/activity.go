@@ -20,7 +20,9 @@ type activity struct {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (a activity) MarshalJSON() ([]byte, error) { return json.Marshal([]any{a.id, a.at, a.used, a.output}) }
+func (a activity) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{a.id, a.at, a.used, a.output})
+}
 
 // RecordActivity implements [hub.ServerStore].
 func (s *Store) RecordActivity(ctx context.Context, updates []hub.ActivityUpdate) error {

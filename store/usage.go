@@ -21,23 +21,24 @@ func (s *Store) OpenRun(ctx context.Context, r hub.UsageRun) error {
 		return err
 	}
 	return s.atomic(ctx, func(tx *Store) error {
-		n, err := tx.exec(ctx, "open a run", `
+		var kept string
+		err := tx.returning(ctx, "open a run", `
 			INSERT INTO usage_runs (id, server_id, server_name, user_id, user_name, profile, generation, instance,
 				memory_mb, cores, devices, held, began, ended, reason)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '')
-			ON CONFLICT (server_id, generation, instance) DO NOTHING`,
+			ON CONFLICT (server_id, generation, instance) DO UPDATE SET began = excluded.began WHERE usage_runs.began > excluded.began
+			RETURNING id`,
 			args{
 				r.ID, r.ServerID, r.ServerName, r.UserID, r.UserName, r.Profile, r.Generation, r.Instance,
 				r.MemoryMB, r.Cores, r.Devices, held, r.Began.UnixMicro(), int64(running),
-			})
-		if err != nil {
+			}, &kept)
+		switch {
+		case isNothing(err): // it is known, and began no earlier
+			return nil
+		case err != nil:
 			return err
-		}
-		if n == 0 {
-			_, err = tx.exec(ctx, "move the beginning of a run", `
-				UPDATE usage_runs SET began = $4 WHERE server_id = $1 AND generation = $2 AND instance = $3 AND began > $4`,
-				args{r.ServerID, r.Generation, r.Instance, r.Began.UnixMicro()})
-			return err
+		case kept != r.ID: // its beginning was moved
+			return nil
 		}
 		_, err = tx.exec(ctx, "note the groups of a run", `
 			INSERT INTO usage_run_groups (name, run_id)
@@ -184,14 +185,19 @@ func (s *Store) SumUsage(ctx context.Context, q hub.UsageQuery) ([]hub.UsageSum,
 }
 
 // TouchUsage implements [hub.UsageStore].
-func (s *Store) TouchUsage(ctx context.Context, now time.Time) (before time.Time, err error) {
-	err = s.one(ctx, "read the ledger's clock", "SELECT seen FROM usage_clock WHERE id = 1", nil, timeOf{&before})
-	if err != nil && !isNothing(err) {
-		return before, err
-	}
-	_, err = s.exec(ctx, "set the ledger's clock", `
+func (s *Store) TouchUsage(ctx context.Context, now time.Time) error {
+	_, err := s.exec(ctx, "set the ledger's clock", `
 		INSERT INTO usage_clock (id, seen) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen`, args{now.UnixMicro()})
-	return before, err
+	return err
+}
+
+// UsageTouched implements [hub.UsageStore].
+func (s *Store) UsageTouched(ctx context.Context) (seen time.Time, err error) {
+	err = s.one(ctx, "read the ledger's clock", "SELECT seen FROM usage_clock WHERE id = 1", nil, timeOf{&seen})
+	if isNothing(err) {
+		err = nil
+	}
+	return seen, err
 }
 
 // DeleteRunsBefore implements [hub.UsageStore].

@@ -1,0 +1,187 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
+
+// The ledger is written where servers are worked on. Whoever sees a run writes it down, as often as it is seen: it is one row. A run begins and ends when
+// the scheduler says so; where it does not say, when the hub saw it. What a hub that died could not write is written by the next one, and what nobody saw
+// end is taken to have ended when the ledger was last compared with what runs: a time for which it is not certain that something was held is not counted.
+
+// ledger is what this process knows of runs.
+type ledger struct {
+	mu   sync.Mutex
+	ends map[RunKey]knownEnd // that the scheduler told, and that are not written yet
+}
+
+// knownEnd is an end, and when it was heard of.
+type knownEnd struct{ at, heard time.Time }
+
+// maxKnownEnds bounds what is kept in memory; what is dropped is written less exactly.
+const maxKnownEnds = 10_000
+
+// heard keeps the end that an event tells, until it is written.
+func (l *ledger) heard(st scheduler.Status, now time.Time) {
+	if st.State != scheduler.Dead || st.Ended.IsZero() || st.Instance == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ends == nil {
+		l.ends = map[RunKey]knownEnd{}
+	}
+	if len(l.ends) < maxKnownEnds {
+		l.ends[RunKey{st.ID, st.Generation, st.Instance}] = knownEnd{st.Ended, now}
+	}
+}
+
+// takeEnds hands out the ends that were heard of before then.
+func (l *ledger) takeEnds(then time.Time) map[RunKey]time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := map[RunKey]time.Time{}
+	for key, end := range l.ends {
+		if end.heard.Before(then) {
+			taken[key] = end.at
+			delete(l.ends, key)
+		}
+	}
+	return taken
+}
+
+// takeEnd hands out the end of one run.
+func (l *ledger) takeEnd(key RunKey) (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end, ok := l.ends[key]
+	delete(l.ends, key)
+	return end.at, ok
+}
+
+// noteRun writes down that a run began or ended, as one round of a worker sees it.
+func (h *Hub) noteRun(ctx context.Context, w *worker, o observation) error {
+	st := o.status
+	if st == nil {
+		return h.noteGone(ctx, w, o)
+	}
+	if st.Generation != o.server.Generation || st.Instance == "" {
+		return nil
+	}
+	switch {
+	case st.State == scheduler.Running && w.run.opened != st.Instance && o.server.State != Stopped:
+		if err := h.openRun(ctx, o.server, *st); err != nil {
+			return err
+		}
+		w.run.opened = st.Instance
+	case st.State == scheduler.Dead && w.run.ended != st.Instance:
+		if err := h.endRun(ctx, o.server, *st); err != nil {
+			return err
+		}
+		w.run.ended = st.Instance
+	}
+	return nil
+}
+
+// openRun writes down a run of the server, and the end of what it goes on from.
+func (h *Hub) openRun(ctx context.Context, s Server, st scheduler.Status) error {
+	r := h.runOf(s, st)
+	failpoint("usage.before-open")
+	if err := h.store.OpenRun(ctx, r); err != nil {
+		return err
+	}
+	failpoint("usage.after-open")
+	if s.Instance == "" || s.Instance == st.Instance {
+		return nil
+	}
+	return h.store.CloseRunsOf(ctx, s.ID, s.Generation, st.Instance, r.Began, "The server went on in another place.")
+}
+
+func (h *Hub) runOf(s Server, st scheduler.Status) UsageRun {
+	r := UsageRun{
+		ID: newID(), ServerID: s.ID, ServerName: s.Name, UserID: s.UserID, UserName: s.UserName, Profile: s.Profile,
+		Generation: s.Generation, Instance: st.Instance, Held: s.Held, Began: st.Began,
+	}
+	if r.Began.IsZero() {
+		r.Began = h.now()
+	}
+	if held := s.Held; held != nil {
+		r.MemoryMB, r.Cores = held.MemoryMB, held.Cores
+		if r.Cores == 0 {
+			r.Cores = float64(held.CPU) / h.usageRules().CoreMHz
+		}
+		for _, n := range held.Devices {
+			r.Devices += n
+		}
+	}
+	return r
+}
+
+// endRun writes down the end of a run that the scheduler calls dead, and its beginning, if nobody saw it run.
+func (h *Hub) endRun(ctx context.Context, s Server, st scheduler.Status) error {
+	if !st.Began.IsZero() {
+		if err := h.store.OpenRun(ctx, h.runOf(s, st)); err != nil {
+			return err
+		}
+	}
+	key := RunKey{s.ID, st.Generation, st.Instance}
+	ended, exact := st.Ended, !st.Ended.IsZero()
+	if !exact {
+		ended, exact = h.ledger.takeEnd(key)
+	}
+	if !exact {
+		ended = h.now()
+	}
+	failpoint("usage.before-close")
+	return h.store.CloseRun(ctx, key, ended, exact, whyEnded(st))
+}
+
+// noteGone ends what is open of a server of which the scheduler knows nothing. If this process has seen it run, it ended now; if not, it ended while
+// nobody watched.
+func (h *Hub) noteGone(ctx context.Context, w *worker, o observation) error {
+	s := o.server
+	if w.run.ended == goneRun || s.State == Starting || s.State == Stopped {
+		return nil
+	}
+	ended := o.now
+	if !w.run.registered {
+		before, err := h.store.UsageTouched(ctx)
+		if err != nil {
+			return err
+		}
+		if !before.IsZero() && before.Before(ended) {
+			ended = before
+		}
+	}
+	if err := h.closeRuns(ctx, s, ended); err != nil {
+		return err
+	}
+	w.run.ended = goneRun
+	return nil
+}
+
+// goneRun stands for the instance of a server of which the scheduler knows nothing.
+const goneRun = "gone"
+
+// closeRuns ends all that is open of a server whose process is gone for certain.
+func (h *Hub) closeRuns(ctx context.Context, s Server, ended time.Time) error {
+	reason := "The server was stopped."
+	if s.Failure != nil {
+		reason = s.Failure.Message
+	}
+	key := RunKey{s.ID, s.Generation, s.Instance}
+	if exact, ok := h.ledger.takeEnd(key); ok {
+		if err := h.store.CloseRun(ctx, key, exact, true, reason); err != nil {
+			return err
+		}
+	}
+	failpoint("usage.before-close")
+	return h.store.CloseRunsOf(ctx, s.ID, s.Generation, "", ended, reason)
+}
+
+// whyEnded is what the ledger says of a run that nobody stopped here.
+func whyEnded(st scheduler.Status) string { return cmp.Or(st.Reason, "The server ended by itself.") }
