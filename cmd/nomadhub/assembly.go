@@ -142,10 +142,7 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 	c := a.config
 	return hub.Options{
 		Store: a.store, Scheduler: a.scheduler, Publisher: a.routes.publisher, Routes: r, URLs: urls, Logger: a.log,
-		Admission: hub.Admission{
-			AllowAll: c.Login.AllowAll, AllowedUsers: normalized(c.Login.AllowedUsers), AllowedGroups: c.Login.AllowedGroups,
-			BlockedUsers: normalized(c.Login.BlockedUsers), AdminUsers: normalized(c.Login.AdminUsers),
-		},
+		Admission: admission(*c.Login),
 		Notebook: hub.Notebook{
 			Env: c.Notebook.Env, DefaultURL: c.Notebook.DefaultURL, LocalAccounts: c.Nomad == nil && c.Local.Accounts,
 			Resources:    scheduler.Resources{CPU: c.Notebook.CPU, MemoryMB: c.Notebook.Memory, MemoryMaxMB: c.Notebook.MemoryMax},

@@ -217,6 +217,13 @@ func profilesOf(l loaded) hub.Profiles {
 	return l.profiles
 }
 
+func admission(c config.Login) hub.Admission {
+	return hub.Admission{
+		AllowAll: c.AllowAll, AllowedUsers: normalized(c.AllowedUsers), AllowedGroups: c.AllowedGroups,
+		BlockedUsers: normalized(c.BlockedUsers), AdminUsers: normalized(c.AdminUsers),
+	}
+}
+
 func hubLimits(c config.Limits) hub.Limits {
 	return hub.Limits{
 		AllowNamed: c.NamedServers, NamedServers: c.NamedPerUser, ConcurrentStarts: c.ConcurrentStarts, ActiveServers: c.ActiveServers,
@@ -237,6 +244,11 @@ func (a *assembly) liveParts() []livePart {
 			}
 			return nil
 		}},
+		{"login", covering("login.allow_all", "login.public", "login.allowed_users", "login.allowed_groups", "login.blocked_users", "login.admin_users"),
+			func(_ context.Context, l loaded) error {
+				a.hub.SetAdmission(admission(*l.Login))
+				return nil
+			}},
 		{"limits", covering("limits"), func(_ context.Context, l loaded) error {
 			a.hub.SetLimits(hubLimits(*l.Limits))
 			return nil
