@@ -171,7 +171,11 @@ func unansweredReason(o observation, t timeouts) string {
 
 // failed gives up a server that the scheduler says is dead.
 func failed(s scheduler.Status) plan {
-	return plan{step: fail, cause: s.Cause, reason: cmp.Or(s.Reason, "The server ended by itself. Its log may tell why.")}
+	return plan{step: fail, cause: s.Cause, reason: deadReason(s)}
+}
+
+func deadReason(s scheduler.Status) string {
+	return cmp.Or(s.Reason, "The server ended by itself. Its log may tell why.")
 }
 
 func causeOf(s *scheduler.Status) scheduler.Cause {
