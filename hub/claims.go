@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nomadhub/nomadhub/profile"
@@ -209,4 +210,42 @@ func (h *Hub) noteVolume(ctx context.Context, v Volume, st scheduler.VolumeState
 		h.log.InfoContext(ctx, "volume made", "volume_id", v.ID, "volume", v.Name, "share", v.Share, "user", v.UserName, "node", next.Node)
 	}
 	return err
+}
+
+// volumeNote is what a server's volumes say of themselves, which is more than the cluster knows to say of a server that waits for one; "" if all is well.
+func (h *Hub) volumeNote(ctx context.Context, s Server) string {
+	volumes, _, err := h.store.Volumes(ctx, VolumeQuery{ServerID: s.ID, States: []VolumeState{VolumeMaking, VolumeReady}})
+	if err != nil {
+		h.log.WarnContext(ctx, "volumes of a waiting server not read", "server_id", s.ID, "err", err)
+		return ""
+	}
+	for _, v := range volumes {
+		if v.Note != "" {
+			return v.Note
+		}
+	}
+	return ""
+}
+
+// blameDisk says that a disk is full where the server's last lines do. Its own end then tells only that it could not write.
+func (f *Failure) blameDisk() {
+	switch f.Cause {
+	case "", scheduler.CauseExited, scheduler.CauseUnhealthy:
+	default:
+		return // it has a better reason
+	}
+	for _, line := range f.Log {
+		switch {
+		case strings.Contains(line, "No space left on device"):
+			f.Message = "The disk with the server's files is full, so it could not write what it needs to start. " +
+				"Ask the administrator to make room, or to delete files of yours; the files are safe. " + f.Message
+		case strings.Contains(line, "Disk quota exceeded"):
+			f.Message = "Your quota of disk is used up, so the server could not write what it needs to start. " +
+				"Ask the administrator for more, or to delete files of yours; the files are safe. " + f.Message
+		default:
+			continue
+		}
+		f.Cause = scheduler.CauseVolume
+		return
+	}
 }

@@ -86,6 +86,8 @@ type VolumeQuery struct {
 	Groups []string // or those of these groups
 	Common bool     // or those of everybody
 	States []VolumeState
+	// ServerID selects those that this server mounts, or did in its last run.
+	ServerID string
 	// DueBefore selects those of which DeleteAfter has come by then; zero: whenever.
 	DueBefore time.Time
 	Offset    int

@@ -235,7 +235,7 @@ func TestAVolumeThatTheClusterLostIsNotMadeAnew(t *testing.T) {
 	b.fake.LoseVolume(home.Kind, home.ID)
 	b.start("ada", "")
 	failed := b.await(s.ID, "the end of the start", func(s hub.Server) bool { return s.State == hub.Stopped })
-	if failed.Failure == nil || !strings.Contains(failed.Failure.Message, `The volume "home" with the server's files is no longer in the cluster (it was on the machine fake-node)`) {
+	if failed.Failure == nil || failed.Failure.Cause != scheduler.CauseVolume || !strings.Contains(failed.Failure.Message, `The volume "home" with the server's files is no longer in the cluster (it was on the machine fake-node)`) {
 		t.Errorf("the failure is %+v", failed.Failure)
 	}
 	if note := b.volume(ada, "home").Note; note == "" {
@@ -320,6 +320,44 @@ func TestAServerSaysWhatItsVolumeWaitsFor(t *testing.T) {
 	}
 	if note := b.volume(ada, "home").Note; note != reason {
 		t.Errorf("the volume says %q", note)
+	}
+}
+
+func TestAWaitingServerSaysWhereItsFilesAre(t *testing.T) {
+	t.Parallel()
+	b := volumeBench(t, claim("home", profile.ShareUser, ""))
+	ada := b.login("ada")
+	s := b.run("ada", "", "small")
+	b.halt(s, false)
+	const reason = "The server's files are on the machine fake-node, which is not reachable. The server waits for it; nothing is lost."
+	home := b.volume(ada, "home")
+	b.fake.ChangeVolume(home.Kind, home.ID, func(v *scheduler.VolumeState) { v.Ready, v.Reason = false, reason })
+	b.fake.OnStart = func(s scheduler.Spec) { b.fake.Block(s.ID, "Waiting for a machine: none has its volume.") }
+	b.start("ada", "")
+	waits := b.await(s.ID, "a reason to wait", func(s hub.Server) bool { return s.Wait != nil && s.Wait.Blocked })
+	if waits.Wait.Reason != reason {
+		t.Errorf("it says %q", waits.Wait.Reason)
+	}
+}
+
+func TestAFullDiskIsSaid(t *testing.T) {
+	t.Parallel()
+	for line, says := range map[string]string{
+		"OSError: [Errno 28] No space left on device: '/home/x/.jupyter'": "The disk with the server's files is full",
+		"OSError: [Errno 122] Disk quota exceeded":                        "Your quota of disk is used up",
+	} {
+		b := volumeBench(t, claim("home", profile.ShareUser, ""))
+		b.login("ada")
+		b.fake.OnStart = func(s scheduler.Spec) {
+			b.fake.Place(s.ID, "127.0.0.1:1")
+			b.fake.Print(s.ID, "Traceback:", line)
+			b.fake.Kill(s.ID, "The server ended with exit code 1.")
+		}
+		s := b.start("ada", "")
+		failed := b.await(s.ID, "the end of the start", func(s hub.Server) bool { return s.State == hub.Stopped })
+		if f := failed.Failure; f == nil || f.Cause != scheduler.CauseVolume || !strings.HasPrefix(f.Message, says) || !strings.HasSuffix(f.Message, "exit code 1.") {
+			t.Errorf("the failure is %+v", f)
+		}
 	}
 }
 

@@ -105,6 +105,9 @@ func (s *Store) volumeFilter(q hub.VolumeQuery) (string, args) {
 	if len(whose) > 0 {
 		conditions = append(conditions, "("+strings.Join(whose, " OR ")+")")
 	}
+	if q.ServerID != "" {
+		conditions = append(conditions, "id IN (SELECT volume_id FROM volume_uses WHERE server_id = "+place(q.ServerID)+")")
+	}
 	if q.States != nil {
 		places := []string{"NULL"} // no states: in none of them
 		for _, state := range q.States {

@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 		{"Activity", activity()},
 		{"OAuth", oauth()},
 		{"Leases", leases()},
+		{"Volumes", volumes()},
 		{"Queue", queue()},
 		{"Volumes", volumes()},
 		{"Usage", usage()},

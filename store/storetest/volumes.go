@@ -197,8 +197,11 @@ func volumes() []test {
 				f.same("the uses", got, []hub.VolumeUse{{VolumeID: v.ID, ServerID: s.ID, UserName: "ada", ServerName: "x", Active: active}})
 			}
 			uses(true)
+			mounted, total, err := f.store.Volumes(f.ctx, hub.VolumeQuery{ServerID: s.ID, States: []hub.VolumeState{hub.VolumeReady}})
+			f.must(err)
+			f.same("what the server mounts", []any{total, mounted[0].ID}, []any{1, v.ID})
 			s.State = hub.Stopped
-			s, err := f.store.UpdateServer(f.ctx, s)
+			s, err = f.store.UpdateServer(f.ctx, s)
 			f.must(err)
 			uses(false)
 			s.State, s.Generation = hub.Starting, s.Generation+1
