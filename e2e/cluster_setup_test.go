@@ -29,10 +29,34 @@ type cluster struct {
 	binary  string // the hub's program; no other process on this machine runs this file
 }
 
+// runsNotebooks says how a cluster runs notebooks.
+type runsNotebooks struct {
+	drivers    stack.Drivers
+	jobspec    string                           // "" is the product's for programs of the machine
+	variables  func(*cluster) map[string]string // of the jobspec
+	serversURL func(port int) string            // at which notebooks reach the hub; nil: at its port of the loopback address
+}
+
 // newCluster starts all of it. Notebooks are stock Jupyter, their users those of the provider; ada is an administrator, ben may enter, eve may not.
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
+	return newClusterWith(t, onThisMachine(t))
+}
+
+// onThisMachine runs notebooks as programs of this machine, as another account than the hub's.
+func onThisMachine(t testing.TB) runsNotebooks {
+	t.Helper()
 	notebook := jupyter(t, "hub5")
+	return runsNotebooks{variables: func(c *cluster) map[string]string {
+		_, account := accounts(t)
+		return map[string]string{
+			"path": filepath.Dir(notebook) + ":/usr/local/bin:/usr/bin:/bin", "user": account.Username, "home_base": homes(t, c.Dir, account),
+		}
+	}}
+}
+
+func newClusterWith(t testing.TB, n runsNotebooks) *cluster {
+	t.Helper()
 	ports, err := stack.FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +64,7 @@ func newCluster(t testing.TB) *cluster {
 	c := &cluster{URL: loopbackURL(ports[0]), metrics: loopbackURL(ports[2])}
 	secret := rand.Text()
 	c.Stack = stack.NewOwn(t, stack.Options{
-		Postgres: true,
+		Postgres: true, Drivers: n.drivers,
 		Dex: &stack.DexOptions{
 			ClientID: "nomadhub", ClientSecret: secret, RedirectURIs: []string{c.URL + "/hub/oauth_callback/corp"},
 		},
@@ -57,15 +81,15 @@ func newCluster(t testing.TB) *cluster {
 	if err := hubjob.Prepare(t.Context(), c.Stack, map[string]map[string]any{"oidc-corp": {"client_secret": secret}}); err != nil {
 		t.Fatal(err)
 	}
-	hubAccount, notebookAccount := accounts(t)
-	err = hubjob.Submit(t.Context(), c.Stack, hubjob.Options{
+	hubAccount, _ := accounts(t)
+	o := hubjob.Options{
 		Binary: c.binary, User: hubAccount.Username, PublicURL: c.URL, PublicPort: ports[0], ServersPort: ports[1], MetricsPort: ports[2],
-		Config: loginByDex(c.Dex.Issuer),
-		NotebookVariables: map[string]string{
-			"path": filepath.Dir(notebook) + ":/usr/local/bin:/usr/bin:/bin", "user": notebookAccount.Username,
-			"home_base": homes(t, c.Dir, notebookAccount),
-		},
-	})
+		Config: loginByDex(c.Dex.Issuer), NotebookJobspec: n.jobspec, NotebookVariables: n.variables(c),
+	}
+	if n.serversURL != nil {
+		o.ServersURL = n.serversURL(ports[1])
+	}
+	err = hubjob.Submit(t.Context(), c.Stack, o)
 	if err != nil {
 		t.Fatal(err)
 	}

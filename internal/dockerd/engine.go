@@ -24,8 +24,9 @@ import (
 const (
 	startTimeout = 90 * time.Second // a busy two-core machine needs some of it
 	stopTimeout  = 30 * time.Second
-	// longestDir leaves room in a socket's address for /exec/containerd/containerd.sock.ttrpc.
-	longestDir = 60
+	// dataBase is on a disk and not in memory, as /tmp may be, has room for the addresses of sockets, which may have about a hundred bytes, and is
+	// outside of what tests give to containers: an engine does not like to mount what its own data lies in.
+	dataBase = "/var/tmp"
 )
 
 // ErrUnavailable means that no engine can run here: programs are missing, this is not root, or the kernel refuses.
@@ -73,12 +74,9 @@ func Start(ctx context.Context) (*Engine, error) {
 	if err := Installed(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	dir, err := os.MkdirTemp("", "nomadhub-docker-")
+	dir, err := os.MkdirTemp(dataBase, "nomadhub-docker-")
 	if err != nil {
 		return nil, err
-	}
-	if len(dir) > longestDir {
-		return nil, errors.Join(fmt.Errorf("the path %s is longer than %d bytes: no socket can be made below it; set TMPDIR to a shorter one", dir, longestDir), os.Remove(dir))
 	}
 	e := &Engine{Dir: dir, Socket: filepath.Join(dir, "docker.sock"), ended: make(chan struct{})}
 	e.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -53,6 +53,7 @@ func (d Drivers) plugins() []any {
 	if d.Docker != "" {
 		all = append(all, plugin("docker", map[string]any{
 			"endpoint": "unix://" + d.Docker,
+			"volumes":  map[string]any{"enabled": true},
 			// Whoever made the engine puts images into it, and they shall stay.
 			"gc": map[string]any{"image": false},
 		}))

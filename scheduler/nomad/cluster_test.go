@@ -28,10 +28,15 @@ const namespace = "notebooks"
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
+	return startClusterWith(t, stack.Options{})
+}
+
+func startClusterWith(t *testing.T, o stack.Options) *cluster {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("skipped because a Nomad client that runs notebooks as another account must be root")
 	}
-	s := stack.NewOwn(t, stack.Options{})
+	s := stack.NewOwn(t, o)
 	c := &cluster{consul: s.Consul, token: s.Nomad.Token, nomad: stack.Program(t, "nomad"), program: copyProgram(t, openDir(t))}
 	c.admin = client(t, s.Nomad.Address, c.token)
 	c.hub = client(t, s.Nomad.Address, c.hubToken(t))

@@ -77,6 +77,11 @@ func (c *cluster) newHarness(t *testing.T) schedulertest.Harness {
 	t.Helper()
 	options := c.options(t)
 	t.Cleanup(func() { c.purge(t, options.JobPrefix) })
+	return c.harnessOf(t, options)
+}
+
+func (c *cluster) harnessOf(t *testing.T, options nomad.Options) schedulertest.Harness {
+	t.Helper()
 	return schedulertest.Harness{
 		Scheduler: open(t, options),
 		Reopen:    func(t *testing.T) scheduler.Scheduler { return open(t, options) },

@@ -155,9 +155,9 @@ func usageIsMeasured(t *testing.T, b *bench) {
 		if err != nil && !errors.Is(err, scheduler.ErrUnavailable) { // not measured yet
 			t.Fatalf("usage: %v", err)
 		}
-		return usage.MemoryBytes > 0
+		return usage.MemoryBytes >= 100<<10 // the first measurement may be of a program that is just being loaded
 	})
-	if usage.CPU < 0 || usage.Time.Before(begun.Add(-time.Minute)) || usage.MemoryBytes < 100<<10 {
+	if usage.CPU < 0 || usage.Time.Before(begun.Add(-time.Minute)) {
 		t.Errorf("usage: %+v", usage)
 	}
 	b.stop(t, spec.ID)

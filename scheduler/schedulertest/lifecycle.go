@@ -23,8 +23,11 @@ func lifecycle(t *testing.T, b *bench) {
 	if status.ID != spec.ID || status.Generation != 1 || status.Blocked || status.Lost || status.Placement == 0 {
 		t.Errorf("status of a running server: %+v", status)
 	}
-	// The host in the URL is where the server binds, which need not be where it is reached; path and port are the same.
+	// The host in the URL is where the server binds, which need not be where it is reached; path and port are the same, unless a port is mapped.
 	port := status.Address[strings.LastIndex(status.Address, ":"):]
+	if b.OwnNetwork {
+		port = ""
+	}
 	if got := env[URLVariable]; !strings.HasPrefix(got, "http://") || !strings.HasSuffix(got, port+spec.URLPath) {
 		t.Errorf("%s=%q, want http://HOST%s%s", URLVariable, got, port, spec.URLPath)
 	}

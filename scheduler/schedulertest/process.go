@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// requireNoProcess fails if any process that left a mark still exists. A mark that is no process ID (a fake's) proves nothing and
-// is passed over. It waits a little, because the kernel reaps an orphan after its parent's end was told.
+// requireNoProcess fails if any process that left a mark still exists. A mark that is no process ID (a fake's, a
+// container's) proves nothing and is passed over. It waits a little, because the kernel reaps an orphan after its parent's end was told.
 func (b *bench) requireNoProcess(t *testing.T) {
 	t.Helper()
 	entries, err := os.ReadDir(b.marks)

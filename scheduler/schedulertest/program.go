@@ -46,7 +46,7 @@ func Main(m *testing.M) {
 
 // program is what a scheduler under test runs; it returns the exit code.
 func program(behaviour string) int {
-	leaveMark(os.Getenv(marksVariable), fmt.Sprint(os.Getpid()))
+	leaveMark(os.Getenv(marksVariable), mark())
 	switch behaviour {
 	case serve:
 		return serveUntilSignal()
@@ -131,6 +131,15 @@ func startIdleChild() error {
 	child := exec.Command(self)
 	child.Env = append(os.Environ(), behaviourVariable+"="+idle)
 	return child.Start()
+}
+
+// mark names this start by its process ID. Where the program or its parent is the first process, the numbers are a container's own and mean nothing
+// outside of it; then the name is one that nobody takes for a process ID.
+func mark() string {
+	if os.Getpid() != 1 && os.Getppid() != 1 {
+		return fmt.Sprint(os.Getpid())
+	}
+	return fmt.Sprintf("contained-%d-%d", os.Getpid(), time.Now().UnixNano())
 }
 
 func leaveMark(dir, name string) {

@@ -27,6 +27,9 @@ type Harness struct {
 	// Labels, if set, returns the labels as an operator sees them.
 	Labels func(t *testing.T, id string) map[string]string
 
+	// OwnNetwork says that servers have a network of their own: the port that they are told to listen at is not the one at which they are reached.
+	OwnNetwork bool
+
 	// Patience bounds each wait of the suite for something to happen; by default 30 seconds.
 	Patience time.Duration
 }

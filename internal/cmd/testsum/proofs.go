@@ -13,8 +13,10 @@ func proofs() []proof {
 	return []proof{
 		{"e2e", "TestEmbeddedFromLoginToLogout", "the main job in Chromium, servers as processes"},
 		{"e2e", "TestClusterFromLoginToLogout", "the main job in Chromium, on Nomad, Consul, Vault and Postgres"},
+		{"e2e", "TestDockerFromLoginToStop", "the same with notebooks in containers of a Docker engine"},
 		{"oauth", "TestStockServer", "stock jupyterhub-singleuser logs in with the hub"},
 		{"scheduler/nomad", "TestRealNomad", "servers as jobs of a real Nomad"},
+		{"scheduler/nomad", "TestRealDrivers", "the same in Docker's containers and in chroots of exec"},
 		{"routing/consul", "TestReal", "routes from a real Consul"},
 		{"secret/vault", "TestRealVault", "secrets from a real Vault"},
 		{"store", "TestPostgres", "rows in a real Postgres"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/nomadhub/nomadhub/config"
 	"github.com/nomadhub/nomadhub/internal/stack"
+	"github.com/nomadhub/nomadhub/jobspecs"
 )
 
 // TestMain is also the "hub" that the job under test runs: this binary, called as the hub is called.
@@ -99,7 +101,16 @@ func TestJobspecsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for file, vars := range map[string][]string{"hub.nomad.hcl": {"-var=config=", "-var=namespace=default"}, "notebook.nomad.hcl": nil} {
+	values := map[string][]string{
+		"hub.nomad.hcl":             {"-var=config=", "-var=namespace=default"},
+		"notebook-docker.nomad.hcl": {"-var=image=registry.example.org/notebook:1"}, "notebook-podman.nomad.hcl": {"-var=image=registry.example.org/notebook:1"},
+	}
+	files, err := fs.Glob(jobspecs.FS, "*.nomad.hcl")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("only %q, %v", files, err)
+	}
+	for _, file := range files {
+		vars := values[file]
 		cmd := exec.CommandContext(t.Context(), program, append(append([]string{"job", "validate"}, vars...), root+"/jobspecs/"+file)...)
 		cmd.Env = []string{"NOMAD_ADDR=" + s.Nomad.Address, "NOMAD_TOKEN=" + s.Nomad.Token}
 		out, err := cmd.CombinedOutput()

@@ -26,6 +26,7 @@ type Options struct {
 	Binary      string // absolute path
 	User        string
 	PublicURL   string
+	ServersURL  string // at which notebooks reach the hub; "" is the address that it listens on
 	PublicPort  int
 	ServersPort int
 	MetricsPort int
@@ -45,7 +46,7 @@ func (o Options) variables(s *stack.Stack) string {
 		// Idle hubs on a small machine must leave room for notebooks.
 		"cpu": cty.NumberIntVal(200),
 	}
-	for name, text := range map[string]string{"public_url": o.PublicURL, "log_level": o.LogLevel, "notebook_jobspec": o.NotebookJobspec} {
+	for name, text := range map[string]string{"public_url": o.PublicURL, "servers_url": o.ServersURL, "log_level": o.LogLevel, "notebook_jobspec": o.NotebookJobspec} {
 		if text != "" {
 			values[name] = cty.StringVal(text)
 		}
