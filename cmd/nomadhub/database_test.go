@@ -147,16 +147,19 @@ func TestTokenOpensTheAPI(t *testing.T) {
 	}
 }
 
-// dev runs `nomadhub dev` until the test ends, and returns its address when it has printed its link.
-func dev(t *testing.T, dir string) (address string) {
+// dev runs `nomadhub dev` with these configurations until the test ends, and returns its address when it has printed its link.
+func dev(t *testing.T, dir string, files ...string) (address string) {
 	t.Helper()
 	ports := write(t, "ports.hcl", "listen {\n  servers = \"127.0.0.1:0\"\n  metrics = \"127.0.0.1:0\"\n}\n")
 	out := &lines{found: make(chan string, 1), prefix: "NomadHub is ready at "}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- dispatch(ctx, []string{"dev", "-dir", dir, "-notebook", "/bin/true", "-listen", "127.0.0.1:0", "-config", ports},
-			streams{out: out, err: t.Output()})
+		args := []string{"dev", "-dir", dir, "-notebook", "/bin/true", "-listen", "127.0.0.1:0", "-config", ports}
+		for _, file := range files {
+			args = append(args, "-config", file)
+		}
+		ended <- dispatch(ctx, args, streams{out: out, err: t.Output()})
 	}()
 	t.Cleanup(func() {
 		stop()
