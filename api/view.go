@@ -95,6 +95,9 @@ func (v viewer) server(u hub.User, s hub.Server) map[string]any {
 	if s.Active() {
 		m["started"] = timestamp(s.Started)
 	}
+	if s.Notice != nil {
+		m["notice"] = viewNotice(*s.Notice)
+	}
 	if p := v.urls.Public(); p != nil {
 		host := p.Scheme + "://" + p.Host
 		m["full_url"], m["full_progress_url"] = host+v.urls.Server(u.Name, s.Name), host+v.urls.Progress(u.Name, s.Name)

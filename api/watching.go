@@ -18,13 +18,14 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-// mountWatching adds what is to be seen of a server beside its state. A log may hold what only its owner shall see, so it needs more than reading about
+// mountWatching adds what is to be seen of a server beside its state, and what its owner may do about a machine that is being emptied. A log may hold what only its owner shall see, so it needs more than reading about
 // the server: the right over it.
 func (a *API) mountWatching(r chi.Router) {
 	for _, path := range []string{"/users/{name}/server", "/users/{name}/servers/", "/users/{name}/servers/{server}"} {
 		r.With(a.need(onServer("servers"))).Get(path+"/log", a.do(a.getLog))
 		r.With(a.need(onServer("servers"))).Get(path+"/history", a.do(a.getHistory))
 		r.With(a.need(onServer("read:servers"))).Get(path+"/usage", a.do(a.getUsage))
+		r.With(a.need(onServer("servers"))).Post(path+"/move", a.do(a.moveServer))
 	}
 }
 

@@ -196,3 +196,28 @@ func TestHistory(t *testing.T) {
 	last := events[len(events)-1]
 	same(t, "the last event", []any{last["message"], last["state"], last["run"]}, []any{"The server ended with exit code 3.", "dead", 1.0})
 }
+
+// TestNoticeAndMove: an owner learns that the machine is being emptied, and has the server moved.
+func TestNoticeAndMove(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.as("alice", http.MethodPost, "/users/alice/server/move", "").want(http.StatusConflict) // it does not run
+	s := b.Start("alice", "")
+	if _, there := b.as("alice", http.MethodGet, "/users/alice/server", "").object()["notice"]; there {
+		t.Error("there is a notice before there is anything to say")
+	}
+	by := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	b.Fake.Drain(s.ID, by)
+	var notice map[string]any
+	b.Eventually("the notice", func() bool {
+		notice, _ = b.as("alice", http.MethodGet, "/users/alice/server", "").object()["notice"].(map[string]any)
+		return notice != nil
+	})
+	same(t, "notice", []any{notice["kind"], notice["until"]}, []any{"drain", by.Format(time.RFC3339)})
+	b.as("bob", http.MethodPost, "/users/alice/server/move", "").want(http.StatusNotFound)
+	b.as("alice", http.MethodPost, "/users/alice/servers//move", "").want(http.StatusAccepted).empty()
+	b.Eventually("the server to be up again", func() bool {
+		now, err := b.Hub.Server(t.Context(), "alice", "")
+		return err == nil && now.State == hub.Ready && now.Generation == 2 && now.Notice == nil
+	})
+}
