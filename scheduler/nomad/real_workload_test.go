@@ -48,6 +48,7 @@ func TestRealWorkloads(t *testing.T) {
 		t.Run("settings that are missing", c.testMissingSettings)
 		t.Run("an allocation is stopped", c.testAllocationStopped)
 	})
+	t.Run("containers", c.testContainers)
 	// These change what the whole cluster is, one after the other.
 	t.Run("a second machine lets a server go on", c.testSecondMachine)
 	t.Run("more important work", c.testPreempted)
@@ -75,7 +76,7 @@ func startWorkloadCluster(t *testing.T) *workloadCluster {
 	c.cluster = &cluster{consul: c.stack.Consul, token: c.stack.Nomad.Token}
 	c.admin = client(t, c.stack.Nomad.Address, c.token)
 	c.hub = client(t, c.stack.Nomad.Address, c.hubToken(t))
-	for _, pool := range []string{emptyPool, latePool} {
+	for _, pool := range []string{emptyPool, latePool, containerPool} {
 		if _, err := c.admin.NodePools().Register(&api.NodePool{Name: pool}, nil); err != nil {
 			t.Fatal(err)
 		}
