@@ -91,18 +91,28 @@ type table struct {
 	who    someone
 	offers []*offer
 	wrong  problems
-	base   settings // before any option has its effect
+	before *settings // see base
 }
 
 func (p *profile) table(w someone) *table {
 	t := &table{profile: p, who: w}
 	t.offers, t.wrong = p.offers(w)
-	var e evaluator
-	t.base = t.settings(&e, t.who.with(t.values(nil)))
-	if o := p.offerImage(t.base); o != nil {
-		t.offers = append(t.offers, o)
+	if p.images {
+		if o := p.offerImage(*t.base()); o != nil {
+			t.offers = append(t.offers, o)
+		}
 	}
 	return t
+}
+
+// base are the settings before any option has its effect. Few profiles need them.
+func (t *table) base() *settings {
+	if t.before == nil {
+		var e evaluator
+		s := t.settings(&e, t.who.with(t.values(nil)))
+		t.before = &s
+	}
+	return t.before
 }
 
 // values are all options as expressions see them.
@@ -257,7 +267,7 @@ func (t *table) read(asked map[string]string) (map[string]answer, *InvalidError)
 	}
 	if name, said := asked[imageOption]; said && !known[imageOption] {
 		known[imageOption] = true
-		if name != "" && name != t.base.Image.name {
+		if name != "" && name != t.base().Image.name {
 			return nil, &InvalidError{Field: imageOption, Reason: fmt.Sprintf("The image %s is not allowed here: the profile %q runs its own image only.", short(name), t.name)}
 		}
 	}
@@ -306,7 +316,7 @@ func (t *table) picksImage() bool {
 
 // wrongImage refuses an image that came of a person's text and that the operator did not allow. Without a list, only the configured one is.
 func (t *table) wrongImage(s settings) *InvalidError {
-	if s.Image.option == "" || t.base.Image.option == "" && s.Image.name == t.base.Image.name || s.allows(s.Image.name) {
+	if s.Image.option == "" || t.base().Image.option == "" && s.Image.name == t.base().Image.name || s.allows(s.Image.name) {
 		return nil
 	}
 	reason := fmt.Sprintf("The image %s is not allowed here.", short(s.Image.name))
@@ -322,7 +332,7 @@ func (t *table) canonical(answers map[string]answer) json.RawMessage {
 	for name, a := range answers {
 		out[name] = a.canonical
 	}
-	if t.picksImage() && (out[imageOption] == t.base.Image.name || out[imageOption] == "") {
+	if t.picksImage() && (out[imageOption] == t.base().Image.name || out[imageOption] == "") {
 		delete(out, imageOption)
 	}
 	b, _ := json.Marshal(out) // texts, finite numbers and truth values always encode
