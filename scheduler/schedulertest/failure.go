@@ -13,8 +13,8 @@ func crashHasReason(t *testing.T, b *bench) {
 	b.start(t, spec)
 	dead := b.awaitState(t, spec.ID, 1, scheduler.Dead)
 	requireSentence(t, dead.Reason)
-	if !strings.Contains(dead.Reason, "3") {
-		t.Errorf("the reason %q does not say the exit code 3", dead.Reason)
+	if !strings.Contains(dead.Reason, "3") || dead.Cause != scheduler.CauseExited {
+		t.Errorf("the reason %q does not say the exit code 3, or the cause %q is another", dead.Reason, dead.Cause)
 	}
 	if listed := b.requireOne(t); listed != dead {
 		t.Errorf("List says %+v, Status %+v", listed, dead)

@@ -48,7 +48,7 @@ func (p *inProcess) start(spec scheduler.Spec) {
 			p.fake.Print(spec.ID, fmt.Sprintf("crash line %d", i+1))
 		}
 		p.fake.Print(spec.ID, lastCrashLine)
-		p.fake.Kill(spec.ID, "The server ended with exit code 3.")
+		p.fake.KillFor(spec.ID, scheduler.CauseExited, "The server ended with exit code 3.")
 		return
 	}
 	server := httptest.NewUnstartedServer(nil)

@@ -2,6 +2,7 @@ package schedulertest
 
 import (
 	"context"
+	"time"
 
 	"github.com/nomadhub/nomadhub/scheduler"
 )
@@ -55,5 +56,6 @@ func (f *Fake) Prepare(id string, preparing bool) {
 func (f *Fake) KillFor(id string, cause scheduler.Cause, reason string) {
 	f.change(id, reason, func(s *fakeServer) {
 		s.status.State, s.status.Reason, s.status.Cause, s.status.Blocked = scheduler.Dead, reason, cause, false
+		s.status.Lost, s.status.Ended = false, time.Now().Round(0).UTC()
 	})
 }

@@ -53,6 +53,19 @@ func rejectsInvalid(t *testing.T, b *bench) {
 		"a path with a brace":  func(s *scheduler.Spec) { s.URLPath = "/${attr.kernel.name}/" },
 		"less than no memory":  func(s *scheduler.Spec) { s.Resources.MemoryMB = -1 },
 		"a limit below":        func(s *scheduler.Spec) { s.Resources = scheduler.Resources{MemoryMB: 200, MemoryMaxMB: 100} },
+		"less than no core":    func(s *scheduler.Spec) { s.Resources.CPUGuarantee = -1 },
+		"no device":            func(s *scheduler.Spec) { s.Resources.Devices = []scheduler.Device{{Name: "nvidia/gpu"}} },
+		"an image of a space":  func(s *scheduler.Spec) { s.Workload.Image = "a b" },
+		"an unknown hook":      func(s *scheduler.Spec) { s.Workload.Tasks = []scheduler.Task{{Name: "a", Hook: "before"}} },
+		"a task of its name": func(s *scheduler.Spec) {
+			s.Workload.Tasks = []scheduler.Task{{Name: scheduler.ServerTask, Hook: scheduler.HookPrestart}}
+		},
+		"a mount that climbs": func(s *scheduler.Spec) {
+			s.Workload.Mounts = []scheduler.Mount{{Name: "a", Kind: scheduler.MountHost, Source: "a", Path: "/a/../etc"}}
+		},
+		"a mount over secrets": func(s *scheduler.Spec) {
+			s.Workload.Mounts = []scheduler.Mount{{Name: "a", Kind: scheduler.MountHost, Source: "a", Path: "/secrets"}}
+		},
 	}
 	for name, change := range spoil {
 		spec := b.spec("lab1", serve)
