@@ -109,16 +109,33 @@ type Notebook struct {
 	CPU           int               `hcl:"cpu,optional" doc:"MHz reserved; 0: as the jobspec says."`
 	Memory        int64             `hcl:"memory,optional" doc:"MiB reserved; 0: as the jobspec says."`
 	MemoryMax     int64             `hcl:"memory_max,optional" doc:"MiB at most, where the cluster allows more than is reserved; 0: as the jobspec says."`
-	PlaceTimeout  Duration          `hcl:"place_timeout,optional" doc:"From the request of a server to its place on a machine."`
-	AnswerTimeout Duration          `hcl:"answer_timeout,optional" doc:"From its place to its first answer."`
+	PlaceTimeout  Duration          `hcl:"place_timeout,optional" doc:"From the moment a start may go on to its place on a machine. It does not run while the machines have no room."`
+	AnswerTimeout Duration          `hcl:"answer_timeout,optional" doc:"From its place to its first answer. It does not run while an image is pulled."`
+	QueueTimeout  Duration          `hcl:"queue_timeout,optional" doc:"How long a start waits for its turn and for room before it is given up."`
 }
 
 // Limits says what users may have.
 type Limits struct {
 	NamedServers     bool `hcl:"named_servers,optional" doc:"Whether users may have servers with names beside the default one."`
 	NamedPerUser     int  `hcl:"named_servers_per_user,optional" doc:"How many of them; 0: any number."`
-	ConcurrentStarts int  `hcl:"concurrent_starts,optional" doc:"Starts under way at once."`
+	ServersPerUser   int  `hcl:"servers_per_user,optional" doc:"Servers of one user that run, wait or are pending at once; 0: any number."`
+	ConcurrentStarts int  `hcl:"concurrent_starts,optional" doc:"Starts under way at once. People wait for their turn, programs are told to come back."`
 	ActiveServers    int  `hcl:"active_servers,optional" doc:"Servers running or pending in all; 0: any number."`
+	QueuedStarts     int  `hcl:"queued_starts,optional" doc:"Starts that wait for their turn at most."`
+	// Requests are counted by each hub for itself.
+	RequestsPerSecond int `hcl:"requests_per_second,optional" doc:"Requests to the API that each token may make in the long run, at one hub; 0: any number. Every user may make four times as many with all tokens together."`
+	RequestBurst      int `hcl:"request_burst,optional" doc:"Requests that may be made at once beyond that, by a token that was quiet before."`
+
+	Groups []GroupLimits `hcl:"group,block" doc:"Limits of one group. 0 leaves a limit as it is without the group. There may be several blocks; a later file replaces one by using its name again."`
+}
+
+// GroupLimits are the limits of one group.
+type GroupLimits struct {
+	Name             string `hcl:"name,label"`
+	ActiveServers    int    `hcl:"active_servers,optional" doc:"Servers of all members together."`
+	ConcurrentStarts int    `hcl:"concurrent_starts,optional" doc:"Starts of all members together."`
+	NamedPerUser     int    `hcl:"named_servers_per_user,optional" doc:"Named servers of one member, instead of the hub's limit; of several groups the most generous counts; -1: any number."`
+	ServersPerUser   int    `hcl:"servers_per_user,optional" doc:"Servers of one member at once, instead of the hub's limit; of several groups the most generous counts; -1: any number."`
 }
 
 // Login says who may enter.
@@ -165,8 +182,8 @@ func Default(directory string) Config {
 		Database: &Database{DSN: "sqlite://" + directory + "/hub.db", MaxConnections: 20},
 		Secrets:  &Secrets{File: directory + "/secrets.json", Interval: "10s"},
 		Local:    &Local{Directory: directory + "/servers", Home: directory + "/home", Command: []string{"jupyterhub-singleuser"}},
-		Notebook: &Notebook{PlaceTimeout: "2m", AnswerTimeout: "1m"},
-		Limits:   &Limits{ConcurrentStarts: 100},
+		Notebook: &Notebook{PlaceTimeout: "2m", AnswerTimeout: "1m", QueueTimeout: "1h"},
+		Limits:   &Limits{ConcurrentStarts: 100, QueuedStarts: 10_000, RequestsPerSecond: 200, RequestBurst: 2000},
 		Login:    &Login{SessionLifetime: "336h"},
 	}
 }

@@ -41,9 +41,14 @@ func DescribeAll(c Config) Block {
 	secrets := *c.Secrets
 	secrets.Vault = &Vault{}
 	full.Secrets = &secrets
+	limits := *c.Limits
+	if len(limits.Groups) == 0 {
+		limits.Groups = []GroupLimits{{Name: "students"}}
+	}
+	full.Limits = &limits
 	full.fill()
 	all := Describe(full)
-	turnOff(all.Blocks, map[string]bool{"nomad": c.Nomad == nil, "consul": c.Consul == nil, "vault": c.Secrets.Vault == nil})
+	turnOff(all.Blocks, map[string]bool{"nomad": c.Nomad == nil, "consul": c.Consul == nil, "vault": c.Secrets.Vault == nil, "group": len(c.Limits.Groups) == 0})
 	return all
 }
 
@@ -80,6 +85,12 @@ func describe(name, env string, v reflect.Value) Block {
 			inner := describe(name, variable, f.Elem())
 			inner.Doc = doc
 			b.Blocks = append(b.Blocks, inner)
+		case f.Type() == reflect.TypeFor[[]GroupLimits]():
+			for j := range f.Len() {
+				inner := describe(name, "", f.Index(j))
+				inner.Doc, inner.Labels = doc, []string{f.Index(j).Interface().(GroupLimits).Name}
+				b.Blocks = append(b.Blocks, inner)
+			}
 		case kind == "optional", kind == "" && name != "":
 			if f.Kind() == reflect.Map {
 				variable = ""

@@ -2,6 +2,7 @@ package httpd_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -61,6 +62,9 @@ func newSessions(t *testing.T, keyIDs ...string) *httpd.Sessions {
 			alice.ID: {User: hub.User{ID: "u1", Name: "alice"}, Session: &alice}, bob.ID: {User: hub.User{ID: "u2", Name: "bob"}, Session: &bob},
 		},
 		tokens: map[string]hub.Principal{"t0ken": {User: hub.User{ID: "u1", Name: "alice"}, Token: &hub.Token{ID: 7}}},
+	}
+	for i := range 500 {
+		a.tokens[fmt.Sprintf("alice-%d", i)] = hub.Principal{User: hub.User{ID: "u1", Name: "alice"}, Token: &hub.Token{ID: int64(100 + i)}}
 	}
 	return &httpd.Sessions{Accounts: a, Keys: ring, URLs: hub.NewURLs("/", nil, "http://127.0.0.1:8081")}
 }

@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
 )
@@ -52,8 +53,15 @@ func (s *Sessions) NeedLogin(g Group) func(http.Handler) http.Handler {
 func (s *Sessions) NeedCredential(g Group) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return g.Do(func(w http.ResponseWriter, r *http.Request) error {
+			// The token's text is enough to hold it back: a request that is refused costs no look into the database.
+			if err := s.Throttle.token(tokenOf(r), time.Now()); err != nil {
+				return err
+			}
 			p, err := s.credential(r)
 			if err != nil {
+				return err
+			}
+			if err := s.Throttle.user(p.User.ID, time.Now()); err != nil {
 				return err
 			}
 			next.ServeHTTP(w, WithPrincipal(r, p))

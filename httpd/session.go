@@ -46,6 +46,8 @@ type Sessions struct {
 	Accounts Accounts
 	Keys     KeyRing
 	URLs     hub.URLs
+	// Throttle bounds how often the API may be asked with one credential; nil: nothing does.
+	Throttle *Throttle
 }
 
 // Begin gives the browser the cookies of a new session, and the page token that belongs to it.

@@ -42,6 +42,7 @@ type assembly struct {
 	hub      *hub.Hub
 	proxy    *routing.Proxy
 	watchers []func(context.Context) error
+	throttle *httpd.Throttle
 	routers  httpd.Routers
 }
 
@@ -75,11 +76,12 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		return err
 	}
 	a.watchers = watchers
+	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
 	if a.reload != nil {
 		a.reload.prepare(a.loaded, a.log, a.registry, a.liveParts()...)
 		a.watchers = append(a.watchers, a.reload.run)
 	}
-	sessions := &httpd.Sessions{Accounts: a.hub, Keys: a.keys, URLs: urls}
+	sessions := &httpd.Sessions{Accounts: a.hub, Keys: a.keys, URLs: urls, Throttle: a.throttle}
 	pages := web.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Authenticators: ways, Version: version, HomeFirst: true}
 	if a.link != nil {
 		pages.Link = a.link
@@ -147,7 +149,8 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 			Env: c.Notebook.Env, DefaultURL: c.Notebook.DefaultURL, LocalAccounts: c.Nomad == nil && c.Local.Accounts,
 			Resources:    scheduler.Resources{CPU: c.Notebook.CPU, MemoryMB: c.Notebook.Memory, MemoryMaxMB: c.Notebook.MemoryMax},
 			PlaceTimeout: c.Notebook.PlaceTimeout.Value(), AnswerTimeout: c.Notebook.AnswerTimeout.Value(),
-			WarmImages: c.Nomad != nil && c.Nomad.WarmImages,
+			QueueTimeout: c.Notebook.QueueTimeout.Value(),
+			WarmImages:   c.Nomad != nil && c.Nomad.WarmImages,
 		},
 		Limits:          hubLimits(*c.Limits),
 		Profiles:        profilesOf(a.loaded),

@@ -225,9 +225,17 @@ func admission(c config.Login) hub.Admission {
 }
 
 func hubLimits(c config.Limits) hub.Limits {
-	return hub.Limits{
-		AllowNamed: c.NamedServers, NamedServers: c.NamedPerUser, ConcurrentStarts: c.ConcurrentStarts, ActiveServers: c.ActiveServers,
+	l := hub.Limits{
+		AllowNamed: c.NamedServers, NamedServers: c.NamedPerUser, ServersPerUser: c.ServersPerUser,
+		ConcurrentStarts: c.ConcurrentStarts, ActiveServers: c.ActiveServers, QueuedStarts: c.QueuedStarts,
+		Groups: map[string]hub.GroupLimits{},
 	}
+	for _, g := range c.Groups {
+		l.Groups[g.Name] = hub.GroupLimits{
+			ActiveServers: g.ActiveServers, ConcurrentStarts: g.ConcurrentStarts, NamedServers: g.NamedPerUser, ServersPerUser: g.ServersPerUser,
+		}
+	}
+	return l
 }
 
 // jobspecTaker is a scheduler that begins some servers with jobspecs of their own.
@@ -251,6 +259,7 @@ func (a *assembly) liveParts() []livePart {
 			}},
 		{"limits", covering("limits"), func(_ context.Context, l loaded) error {
 			a.hub.SetLimits(hubLimits(*l.Limits))
+			a.throttle.Set(l.Limits.RequestsPerSecond, l.Limits.RequestBurst)
 			return nil
 		}},
 		{"profiles", covering("profile", "profile_defaults"), func(_ context.Context, l loaded) error {
