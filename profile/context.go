@@ -16,7 +16,10 @@ type someone struct {
 
 // known is one user and server.
 func (s *Set) known(u User, srv Server) someone {
-	mark := func(what, text string) cty.Value { return cty.StringVal(text).Mark(taint{what: what, text: text}) }
+	mark := func(what, text string) cty.Value {
+		text = cty.NormalizeString(text) // as expressions see it: some characters become others, such as a Greek question mark a semicolon
+		return cty.StringVal(text).Mark(taint{what: what, text: text})
+	}
 	groups := cty.ListValEmpty(cty.String)
 	if len(u.Groups) > 0 {
 		var names []cty.Value

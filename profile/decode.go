@@ -188,6 +188,22 @@ func (d *decoder) addLayer(p *profile, when *condition, l layer) {
 			d.template(a)
 		}
 	}
+	for _, b := range l.blocks {
+		for _, a := range b.layer.attributes {
+			if a.name == "secrets" && !readElsewhere(a.expr) {
+				d.add(a.expr.Range(), "Secrets do not stand in the configuration, which is shown and copied. Write each as env(\"NAME\") or file(\"PATH\").")
+			}
+		}
+	}
+}
+
+// readElsewhere tells whether all values of a map are read from the environment or from files.
+func readElsewhere(expr hclsyntax.Expression) bool {
+	object, ok := expr.(*hclsyntax.ObjectConsExpr)
+	return ok && !slices.ContainsFunc(object.Items, func(item hclsyntax.ObjectConsItem) bool {
+		call, ok := item.ValueExpr.(*hclsyntax.FunctionCallExpr)
+		return !ok || call.Name != "env" && call.Name != "file"
+	})
 }
 
 // template remembers a jobspec of a profile's own. It is read when the hub starts, so it cannot depend on who comes.

@@ -134,6 +134,7 @@ func TestMistakesOfThePersonNameTheField(t *testing.T) {
 		"line break":            {`{"branch":"a\nb"}`, "branch", "line break"},
 		"zero byte":             {`{"branch":"a\u0000"}`, "branch", "line break"},
 		"direction of writing":  {`{"branch":"a\u202eb"}`, "branch", "line break"},
+		"what becomes another":  {`{"branch":"a\u037eb"}`, "branch", "lower-case letters"},
 		"Nomad's variable":      {`{"branch":"${env}"}`, "branch", "Nomad"},
 		"Nomad's template":      {`{"branch":"{{ x }}"}`, "branch", "Nomad"},
 		"Nomad's directive":     {`{"branch":"%{ if x }"}`, "branch", "Nomad"},
@@ -264,7 +265,7 @@ profile "decided" {
 		{"path", "ada", true}, {"path", "..", false}, {"path", "a/b", false}, {"path", "{{x}}", false},
 		{"source", "ada", true}, {"source", "a[0]", false},
 		{"conf", "ada", true}, {"conf", "x:/etc", false}, {"conf", "a/../../etc", false}, {"conf", "%{x}", false},
-		{"args", "ada", true}, {"args", "x;reboot", false}, {"args", "$(reboot)", false}, {"args", "a b", false}, {"args", "a'b", false},
+		{"args", "ada", true}, {"args", "x;reboot", false}, {"args", "$(reboot)", false}, {"args", "a b", false}, {"args", "a'b", false}, {"args", "x\u037ereboot", false}, {"args", "x\u1fefreboot\u1fef", false},
 		{"whole", "a b;c", true}, {"whole", "${x}", false},
 		{"env", "${x} {{y}} ;", true},
 		{"decided", "ada", true}, {"decided", "${x}", true},
@@ -384,7 +385,7 @@ func TestABrokenProfileIsTheOperatorsMistake(t *testing.T) {
 	s := mustDecode(t, "profile \"a\" {\n  node_pool = user.groups[3]\n}")
 	_, err := s.Resolve(bob(), Server{}, nil)
 	broken, ok := errors.AsType[*BrokenError](err)
-	if !ok || broken.Profile != "a" || !strings.Contains(broken.Unwrap().Error(), "hub.hcl, line 2") || strings.Contains(err.Error(), "hub.hcl") {
+	if !ok || broken.Profile != "a" || !strings.Contains(err.Error(), "hub.hcl, line 2") || strings.Contains(broken.Reason(), "hub.hcl") {
 		t.Errorf("got %v: %v", err, errors.Unwrap(err))
 	}
 	if forms := s.Forms(bob(), Server{}); len(forms) != 1 {

@@ -303,6 +303,7 @@ func TestMistakesOfTheOperatorAreToldWithTheirLine(t *testing.T) {
 		"mistake in a choice":        {"profile \"a\" {\n  option \"x\" {\n    choice \"y\" {\n      set {\n        mem_limit = \"much\"\n      }\n    }\n  }\n}", `line 5: The setting mem_limit needs a size`},
 		"image by free text":         {"profile \"a\" {\n" + settled + "  option \"x\" {\n    pattern = \"[a-z]+\"\n    set {\n      image = option.value\n    }\n  }\n}", `has no allowed_images`},
 		"driver by free text":        {"profile \"a\" {\n" + settled + "  option \"x\" {\n    pattern = \"[a-z]+\"\n    set {\n      driver = option.value\n    }\n  }\n}", `takes no free text of the option "x"`},
+		"a secret":                   {"profile \"a\" {\n  volume \"x\" {\n    secrets = { password = \"hunter2\" }\n  }\n}", `line 3: Secrets do not stand in the configuration`},
 		"lost and stopped":           {"profile \"a\" {\n  disconnect {\n    lost_after = \"1h\"\n    stop_after = \"1h\"\n  }\n}", `takes one of the two`},
 	} {
 		t.Run(name, func(t *testing.T) {

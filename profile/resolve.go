@@ -18,8 +18,11 @@ type BrokenError struct {
 	Err     error // with file and line, for the operator
 }
 
-// Error is a sentence for the person; what is wrong is for the log.
-func (e *BrokenError) Error() string {
+// Error is for the log: it has file and line.
+func (e *BrokenError) Error() string { return fmt.Sprintf("profile %q: %v", e.Profile, e.Err) }
+
+// Reason is a sentence for the person who chose the profile.
+func (e *BrokenError) Reason() string {
 	return fmt.Sprintf("The profile %q has a mistake in the hub's configuration and cannot be used. Tell an administrator of this hub, who finds the mistake in its log.", e.Profile)
 }
 
@@ -388,7 +391,7 @@ func scalar(raw json.RawMessage, list bool) (text string, said bool, err error) 
 	}
 	switch v := v.(type) {
 	case string:
-		return v, true, nil
+		return cty.NormalizeString(v), true, nil // as expressions see it; see [Set.known]
 	case bool:
 		return fmt.Sprint(v), true, nil
 	case float64:
