@@ -25,6 +25,14 @@ func (c *cluster) testPolicyIsLeast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Run("as it is", func(t *testing.T) {
+		t.Parallel()
+		options := c.options(t)
+		if err := c.everything(t, options); err != nil {
+			t.Error(err)
+		}
+		c.discard(t, options.JobPrefix)
+	})
 	_, rules, _ := strings.Cut(string(text), "\nnamespace")
 	for line := range strings.Lines(rules) {
 		if !strings.Contains(line, "capabilities") {
@@ -44,6 +52,20 @@ func (c *cluster) testPolicyIsLeast(t *testing.T) {
 				c.discard(t, options.JobPrefix)
 			})
 		}
+	}
+	for _, block := range policyBlock.FindAllString(string(text), -1) {
+		name, _, _ := strings.Cut(strings.Replace(block, "_", "-", 1), " ")
+		t.Run("without the rule for "+name, func(t *testing.T) {
+			t.Parallel()
+			options := c.options(t)
+			options.Client = c.withPolicy(t, options.JobPrefix+name, strings.Replace(string(text), block, "", 1))
+			if err := c.everything(t, options); err == nil {
+				t.Errorf("everything works without the rule for %s", name)
+			} else {
+				t.Log(err)
+			}
+			c.discard(t, options.JobPrefix)
+		})
 	}
 }
 
@@ -107,16 +129,19 @@ func (c *cluster) everything(t *testing.T, options nomad.Options) error {
 	if err := s.Stop(ctx, "a", 1); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	return nil
+	return everyVolume(ctx, s, options.JobPrefix)
 }
 
 // discard removes what a test left that was meant to fail half way.
 func (c *cluster) discard(t *testing.T, prefix string) {
 	t.Helper()
-	if _, _, err := c.admin.Jobs().Deregister(prefix+"a", true, nil); err != nil {
-		t.Error(err)
+	for _, id := range []string{"a", "b"} {
+		if _, _, err := c.admin.Jobs().Deregister(prefix+id, true, nil); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.admin.Variables().Delete("nomad/jobs/"+prefix+id, nil); err != nil {
+			t.Error(err)
+		}
 	}
-	if _, err := c.admin.Variables().Delete("nomad/jobs/"+prefix+"a", nil); err != nil {
-		t.Error(err)
-	}
+	c.discardVolumes(t, prefix)
 }

@@ -2,7 +2,7 @@
 # "submit-job" includes parsing and validating. "variables" is what carries each server's environment; nobody but the hub and the job itself may read it. The capabilities for volumes let the hub make places for
 # users' files, which outlive servers; "host-volume-write" includes reading and deleting them.
 namespace "notebooks" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "read-logs", "host-volume-write", "csi-list-volume", "csi-read-volume", "csi-write-volume", "csi-mount-volume"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "read-logs", "host-volume-write", "csi-write-volume", "csi-mount-volume"]
 
   variables {
     path "nomad/jobs/notebook-*" {

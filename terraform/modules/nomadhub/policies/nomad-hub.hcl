@@ -2,7 +2,7 @@
 # job by its workload identity. It makes and deletes the volumes with users' files in that namespace; "host-volume-write" includes reading and deleting them. It may not read what notebooks store in variables of their own, enter their tasks or change the
 # cluster.
 namespace "${notebook_namespace}" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "read-logs", "host-volume-write", "csi-list-volume", "csi-read-volume", "csi-write-volume", "csi-mount-volume"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "read-logs", "host-volume-write", "csi-write-volume", "csi-mount-volume"]
 
   # The environment of a notebook, with its token, until the notebook ended.
   variables {
