@@ -22,11 +22,12 @@ type watcher struct {
 	errs    []error
 	newest  map[string]int64 // by server, the newest generation told
 	back    []scheduler.Event
+	ends    map[string]scheduler.Cause // by server, why it was told to have ended
 }
 
 func watchAll(t *testing.T, s *nomad.Scheduler) *watcher {
 	t.Helper()
-	w := &watcher{newest: map[string]int64{}}
+	w := &watcher{newest: map[string]int64{}, ends: map[string]scheduler.Cause{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -51,7 +52,22 @@ func (w *watcher) take(event scheduler.Event, err error) {
 		w.back = append(w.back, event)
 	default:
 		w.newest[event.ID] = max(w.newest[event.ID], event.Generation)
+		if event.Status != nil && event.Status.State == scheduler.Dead {
+			w.ends[event.ID] = event.Status.Cause
+		}
 	}
+}
+
+func (w *watcher) awaitCause(t *testing.T, id string, cause scheduler.Cause) {
+	t.Helper()
+	await(t, fmt.Sprintf("%s is told to have ended because of %q", id, cause), func() error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if got, ok := w.ends[id]; !ok || got != cause {
+			return fmt.Errorf("so far %v", w.ends)
+		}
+		return nil
+	})
 }
 
 func (w *watcher) awaitResyncs(t *testing.T, n int) {

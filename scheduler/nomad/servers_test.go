@@ -79,6 +79,7 @@ func startAgents(t *testing.T, n int) []*agent {
 	}
 	for _, a := range all {
 		await(t, "the server has a leader", a.hasLeader)
+		await(t, "the server can encrypt", a.hasKey)
 	}
 	if _, err := all[0].client.Namespaces().Register(&api.Namespace{Name: namespace}, nil); err != nil {
 		t.Fatal(err)
@@ -94,11 +95,21 @@ func (a *agent) hasLeader() error {
 	return err
 }
 
+// hasKey is nil when variables can be written.
+func (a *agent) hasKey() error {
+	keys := struct{ Keys []any }{}
+	_, err := a.client.Raw().Query("/.well-known/jwks.json", &keys, nil)
+	if err == nil && len(keys.Keys) == 0 {
+		err = errors.New("no key in the keyring yet")
+	}
+	return err
+}
+
 // start runs the server under a shell that kills it when this process is gone.
 func (a *agent) start() {
 	a.t.Helper()
 	const script = `"$1" agent -config="$2" </dev/null >>"$3" 2>&1 & echo $!; cat >/dev/null; kill -9 $! 2>/dev/null; wait`
-	cmd := exec.Command("/bin/sh", "-c", script, "sh", a.program, a.config, a.log) //nolint:noctx // ended by kill
+	cmd := exec.Command("/bin/sh", "-c", script, "sh", a.program, a.config, a.log)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
