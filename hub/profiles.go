@@ -117,6 +117,9 @@ func choiceError(err error) error {
 	if bad, ok := errors.AsType[*profile.InvalidError](err); ok {
 		return &Error{Kind: Invalid, Message: bad.Error(), Err: err}
 	}
+	if broken, ok := errors.AsType[*profile.BrokenError](err); ok { // the operator's mistake; until it is mended nobody can start this
+		return &Error{Kind: Unavailable, Message: broken.Reason(), Err: err}
+	}
 	return fmt.Errorf("resolve the server's options: %w", err)
 }
 

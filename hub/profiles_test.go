@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -201,5 +202,26 @@ func TestOtherProfilesHoldFromTheNextStart(t *testing.T) {
 	b.hub.SetProfiles(nil)
 	if forms, err := b.hub.Forms(t.Context(), "alice", ""); err != nil || forms != nil {
 		t.Errorf("without profiles the forms are %+v, %v", forms, err)
+	}
+}
+
+// broken has a profile that the operator wrote wrong.
+type broken struct{ menu }
+
+func (broken) Resolve(profile.User, profile.Server, json.RawMessage) (profile.Resolved, error) {
+	return profile.Resolved{}, &profile.BrokenError{Profile: "small", Err: errors.New("hub.hcl, line 7: no such group")}
+}
+
+func TestABrokenProfileIsNotTheFaultOfWhoChoseIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *hub.Options) { o.Profiles = broken{smallAndLarge()} })
+	b.login("alice")
+	_, err := b.startWith("alice", "", `{}`)
+	told, ok := errors.AsType[*hub.Error](err)
+	if !ok || told.Kind != hub.Unavailable || !strings.Contains(told.Message, "Tell an administrator") || strings.Contains(told.Message, "hub.hcl") {
+		t.Errorf("told %v", err)
+	}
+	if !strings.Contains(err.Error(), "hub.hcl, line 7") {
+		t.Errorf("the log would not say where the mistake is: %v", err)
 	}
 }
