@@ -32,6 +32,7 @@ import (
 type assembly struct {
 	program
 	loaded    loaded
+	adviser   *adviser // nil: there is none
 	registry  *prometheus.Registry
 	secrets   secret.Store
 	keys      *secret.Ring
@@ -77,6 +78,10 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	}
 	a.watchers = watchers
 	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
+	if a.adviser = newAdviser(a.scheduler, a.log); a.adviser != nil {
+		a.adviser.tell(a.loaded)
+		a.watchers = append(a.watchers, a.adviser.run)
+	}
 	if a.reload != nil {
 		a.reload.prepare(a.loaded, a.log, a.registry, a.liveParts()...)
 		a.watchers = append(a.watchers, a.reload.run)

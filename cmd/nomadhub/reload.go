@@ -269,6 +269,7 @@ func (a *assembly) liveParts() []livePart {
 				}
 			}
 			a.hub.SetProfiles(profilesOf(l))
+			a.adviser.tell(l)
 			return nil
 		}},
 	}
