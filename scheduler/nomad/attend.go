@@ -1,7 +1,6 @@
 package nomad
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"math/rand/v2"
@@ -53,37 +52,37 @@ func (f *follower) end() {
 	f.busy = false
 }
 
-func (f *follower) state() (delivered, known uint64, busy bool) {
+func (f *follower) at() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.delivered, max(f.delivered, f.checked), f.busy
+	return f.delivered
 }
 
+// vouch notes that the stream had nothing to bring up to that index.
 func (f *follower) vouch(index uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.checked = max(f.checked, index)
 }
 
-// await reports whether the stream brings that index in time. While what it brought before is worked on, the answer is yes: the delay
-// is ours.
-func (f *follower) await(ctx context.Context, index uint64, atMost time.Duration) bool {
+// await waits for the stream to bring that index, unless it is known that the stream has nothing to bring up to there. It returns whether it
+// lags behind; while what it brought before is worked on, the delay is ours, and nothing is known.
+func (f *follower) await(ctx context.Context, index uint64, atMost time.Duration) (known, lags bool) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	for {
 		f.mu.Lock()
-		reached, moved := f.busy || f.delivered >= index, f.moved
+		upTo, busy, moved := max(f.delivered, f.checked), f.busy, f.moved
 		f.mu.Unlock()
-		if reached {
-			return true
+		if upTo >= index {
+			return true, false
 		}
 		select {
 		case <-ctx.Done():
-			return true
+			return false, false
 		case <-moved:
 		case <-timer.C:
-			_, _, busy := f.state()
-			return busy
+			return false, !busy
 		}
 	}
 }
@@ -127,11 +126,11 @@ func (s *Scheduler) attend(ctx context.Context, f *follower, nodes bool, cut con
 			continue
 		}
 		answered = time.Now()
-		if f.await(ctx, index, settleTime/4) || f.knows(index) {
+		known, lags := f.await(ctx, index, settleTime/4)
+		if known {
 			s.signs.note(asking)
-			continue
 		}
-		if time.Since(looked) < secondLookEvery {
+		if known || !lags || time.Since(looked) < secondLookEvery {
 			continue
 		}
 		looked = time.Now()
@@ -140,11 +139,6 @@ func (s *Scheduler) attend(ctx context.Context, f *follower, nodes bool, cut con
 			return
 		}
 	}
-}
-
-func (f *follower) knows(index uint64) bool {
-	_, known, _ := f.state()
-	return index <= known
 }
 
 // tableIndex asks for the index of one table, and for as little else as possible.
@@ -164,17 +158,17 @@ func (s *Scheduler) tableIndex(ctx context.Context, table string) (uint64, error
 // secondLook opens another stream from where the first one stands and reports whether that one shows what the first did not bring.
 func (s *Scheduler) secondLook(ctx context.Context, f *follower, nodes bool, index uint64) (frozen bool) {
 	asking := time.Now()
-	delivered, _, _ := f.state()
-	missing, err := s.firstAfter(ctx, delivered, nodes)
-	switch {
-	case ctx.Err() != nil, err != nil:
+	missing, err := s.firstAfter(ctx, f.at(), nodes)
+	if err != nil {
 		return false // the next turn tells more
-	case missing == 0 || f.await(ctx, missing, settleTime):
-		f.vouch(cmp.Or(missing, index))
+	}
+	if missing == 0 {
+		f.vouch(index)
 		s.signs.note(asking)
 		return false
 	}
-	return true
+	_, lags := f.await(ctx, missing, settleTime)
+	return lags
 }
 
 // firstAfter returns the index of the first event after that one, or 0 if there is none.

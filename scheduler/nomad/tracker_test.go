@@ -240,6 +240,10 @@ func TestDrains(t *testing.T) {
 		return event(t, "NodeDrain", map[string]any{"Node": &api.Node{ID: "n1", Name: "rack-7", DrainStrategy: strategy}})
 	}
 	bounded := &api.DrainStrategy{DrainSpec: api.DrainSpec{Deadline: time.Hour}, ForceDeadline: deadline}
+	moving := viewOfAlloc(&api.Allocation{CreateIndex: 5, ClientStatus: "running", DesiredTransition: api.DesiredTransition{Migrate: new(true)}})
+	if st := status(jobView{id: "a", generation: 1}, moving, why{}); !st.Drained {
+		t.Error("an allocation that Nomad moves is not drained, where nothing is known of machines")
+	}
 	var d drains
 	steps := []struct {
 		in      *streamEvent
