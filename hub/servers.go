@@ -120,29 +120,36 @@ func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool
 
 // AwaitRoutes waits until the proxy of this process knows every server that is ready, or ctx ends. A server that stops meanwhile is not waited for.
 func (h *Hub) AwaitRoutes(ctx context.Context) error {
-	ready, _, err := h.store.Servers(ctx, ServerQuery{States: []ServerState{Ready}})
+	missing, _, err := h.store.Servers(ctx, ServerQuery{States: []ServerState{Ready}})
 	if err != nil {
 		return err
 	}
-	for _, s := range ready {
-		if err := h.awaitRoute(ctx, s); err != nil {
-			return fmt.Errorf("route of server %s: %w", s.ID, err)
+	for wait := routesFirst; ; wait = min(2*wait, awaitInterval) {
+		missing = h.unrouted(ctx, wait, missing)
+		if len(missing) == 0 {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("route of server %s and of %d more: %w", missing[0].ID, len(missing)-1, err)
 		}
 	}
-	return nil
 }
 
-func (h *Hub) awaitRoute(ctx context.Context, s Server) error {
-	for {
-		wait, cancel := context.WithTimeout(ctx, awaitInterval)
-		err := h.opts.Routes.AwaitRoute(wait, s.ID, s.Generation, "")
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return ctx.Err()
+// routesFirst is how long the first look waits for routes to come, before the rows of those that have none are read again.
+const routesFirst = 20 * time.Millisecond
+
+// unrouted waits so long for the routes of all of them together, and returns those that have none and should.
+func (h *Hub) unrouted(ctx context.Context, atMost time.Duration, servers []Server) (missing []Server) {
+	wait, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	for _, s := range servers {
+		if h.opts.Routes.AwaitRoute(wait, s.ID, s.Generation, "") == nil { // also after the wait, if the route is there
+			continue
 		}
 		now, err := h.store.ServerByID(ctx, s.ID)
-		if err != nil || now.State != Ready || now.Generation != s.Generation {
-			return nil //nolint:nilerr // it is not what it was, or nobody knows: its route may never come, and the visitor goes on without
-		}
+		if ctx.Err() != nil || err == nil && now.State == Ready && now.Generation == s.Generation {
+			missing = append(missing, s)
+		} // else it is not what it was, or nobody knows: its route may never come, and the visitor goes on without
 	}
+	return missing
 }

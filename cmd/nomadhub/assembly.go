@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -210,7 +211,8 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 
 	drain := a.config.Listen.DrainTimeout.Value()
 	public, servers := bound[0], bound[1]
-	public.Handler, servers.Handler = a.routers.Public, a.routers.Servers
+	known := make(chan struct{}) // closed once routes are
+	public.Handler, servers.Handler = held(a.routers.Public, a.hub.URLs().Hub(), known), a.routers.Servers
 	front, fctx := errgroup.WithContext(ctx)
 	front.Go(func() error { // a failure behind ends the front
 		select {
@@ -221,15 +223,13 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 		}
 	})
 	front.Go(func() error { return httpd.Serve(fctx, a.log, drain, servers) })
-	serving := make(chan struct{}) // closed once browsers are answered
 	front.Go(func() error {
 		defer a.proxy.Close()
-		a.awaitRoutes(fctx)
-		close(serving)
 		return httpd.Serve(fctx, a.log, drain, public)
 	})
 	front.Go(func() error {
-		<-serving
+		a.awaitRoutes(fctx)
+		close(known)
 		if err := a.routes.router.WaitReady(fctx); err != nil {
 			return quiet(err)
 		}
@@ -245,9 +245,22 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 	return errors.Join(quiet(err), quiet(work.Wait()))
 }
 
-// routesPatience is how long browsers wait at a hub that has just started and does not know all routes yet. The port is taken already, so they wait
-// and are not refused.
+// routesPatience is how long visitors of servers wait at a hub that has just started and does not know all routes yet.
 const routesPatience = 10 * time.Second
+
+// held has visitors of servers wait until routes are known. The hub's own pages and its API, below ownPath, answer at once.
+func held(next http.Handler, ownPath string, known <-chan struct{}) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, ownPath) {
+			select {
+			case <-known:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // awaitRoutes waits until the servers that were running are routed again, so that nobody is told that their server does not run.
 func (a *assembly) awaitRoutes(ctx context.Context) {
