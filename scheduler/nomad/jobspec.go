@@ -68,9 +68,9 @@ func (s *Scheduler) compose(ctx context.Context, spec scheduler.Spec) (*api.Job,
 func (s *Scheduler) checkPlace(p scheduler.Placement) error {
 	switch {
 	case p.Namespace != "" && p.Namespace != s.opts.Namespace:
-		return refuse("The profile's namespace %q is not %q, where the hub runs notebooks.", p.Namespace, s.opts.Namespace)
+		return refuse("The profile's namespace %q is not %q, where this hub runs its servers and keeps their volumes. Leave it out, or run another hub there.", p.Namespace, s.opts.Namespace)
 	case p.Region != "" && p.Region != s.opts.Region:
-		return refuse("The profile's region %q is not the one where the hub runs notebooks.", p.Region)
+		return refuse("The profile's region %q is not the one that this hub was configured to run servers in. Leave it out, or run another hub there.", p.Region)
 	}
 	return nil
 }
