@@ -38,6 +38,9 @@ func TestOwnersAreToldOfTheirMachine(t *testing.T) {
 	if n := noticed("lost", hub.NoticeLost); n.Message == "" {
 		t.Errorf("notice: %+v", n)
 	}
+	if _, err := b.hub.MoveServer(t.Context(), "ada", ""); hub.KindOf(err) != hub.Conflict {
+		t.Errorf("moving from a machine that cannot be reached: %v", err)
+	}
 	b.fake.Lose(s.ID, false)
 	none()
 	now, err := b.hub.Server(t.Context(), "ada", "")

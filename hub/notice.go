@@ -36,7 +36,7 @@ func machineNotice(st scheduler.Status, now time.Time) *Notice {
 	case st.State == scheduler.Dead:
 		return nil
 	case st.Lost:
-		return &Notice{Kind: NoticeLost, Time: now, Message: machine + " is unreachable. Your work may still be running there; wait for it, or stop the server if you need it elsewhere now."}
+		return &Notice{Kind: NoticeLost, Time: now, Message: machine + " is unreachable. Your work may still be running there. Wait for it, or ask the administrator."}
 	case st.Drained && st.LeaveBy.IsZero():
 		return &Notice{Kind: NoticeDrain, Time: now, Message: machine + " is being emptied by an operator. Save your work, and move the server when it suits you."}
 	case st.Drained:

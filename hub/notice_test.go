@@ -43,7 +43,7 @@ func TestNoticesAboutMachines(t *testing.T) {
 		"no more": {Ready, earlier, running, nil, true},
 		"lost": {
 			Ready, earlier, change(func(s *scheduler.Status) { s.Lost, s.Drained, s.Node = true, true, "" }),
-			&Notice{Kind: NoticeLost, Time: now, Message: "The server's machine is unreachable. Your work may still be running there; wait for it, or stop the server if you need it elsewhere now."}, true,
+			&Notice{Kind: NoticeLost, Time: now, Message: "The server's machine is unreachable. Your work may still be running there. Wait for it, or ask the administrator."}, true,
 		},
 		"another matter stays":                 {Ready, idle, running, idle, false},
 		"and gives way":                        {Ready, idle, drained, drainNotice, true},
