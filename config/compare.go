@@ -40,7 +40,7 @@ func compare(prefix string, a, b reflect.Value, found map[string]bool) {
 			}
 		case kind == "block" && x.Kind() == reflect.Pointer:
 			compare(prefix+name+".", x.Elem(), y.Elem(), found)
-		case (kind == "optional" || x.Type() == reflect.TypeFor[[]GroupLimits]()) && !reflect.DeepEqual(x.Interface(), y.Interface()):
+		case (kind == "optional" || labelled(x.Type())) && !reflect.DeepEqual(x.Interface(), y.Interface()):
 			found[prefix+name] = true
 		}
 	}

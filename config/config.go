@@ -23,6 +23,8 @@ type Config struct {
 	Local    *Local    `hcl:"local,block" doc:"Servers as processes on this machine. Not used with Nomad."`
 	Notebook *Notebook `hcl:"notebook,block" doc:"How users' servers are started."`
 	Limits   *Limits   `hcl:"limits,block" doc:"What users may have."`
+	Culling  *Culling  `hcl:"culling,block" doc:"Which servers are stopped because nobody uses them, or because of their age. Without idle_after and max_age, here or in a profile, none is."`
+	Usage    *Usage    `hcl:"usage,block" doc:"The ledger of usage, and what it limits."`
 	Login    *Login    `hcl:"login,block" doc:"Who may enter. Rules that allow add up; blocked_users wins over all."`
 
 	Authenticators []Authenticator `hcl:"authenticator,block"`
@@ -184,7 +186,11 @@ func Default(directory string) Config {
 		Local:    &Local{Directory: directory + "/servers", Home: directory + "/home", Command: []string{"jupyterhub-singleuser"}},
 		Notebook: &Notebook{PlaceTimeout: "2m", AnswerTimeout: "1m", QueueTimeout: "1h"},
 		Limits:   &Limits{ConcurrentStarts: 100, QueuedStarts: 10_000, RequestsPerSecond: 200, RequestBurst: 2000},
-		Login:    &Login{SessionLifetime: "336h"},
+		Culling: &Culling{
+			Warning: "10m", KeepFor: "2h", Interval: "1m", ActivityInterval: "5m", BusyKernels: true, BusyCPU: 0.2, BusyDevices: 5,
+		},
+		Usage: &Usage{Retention: "9600h", CoreMHz: 2000, Timezone: "UTC", Grace: "15m", Interval: "1m"},
+		Login: &Login{SessionLifetime: "336h"},
 	}
 }
 

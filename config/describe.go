@@ -46,9 +46,19 @@ func DescribeAll(c Config) Block {
 		limits.Groups = []GroupLimits{{Name: "students"}}
 	}
 	full.Limits = &limits
+	culling, usage := *c.Culling, *c.Usage
+	if len(culling.Rules) == 0 {
+		culling.Rules = []CullRule{{Name: "nights", Groups: []string{"course"}, Days: []string{"sat", "sun"}, Hours: "00:00-06:00", IdleAfter: "15m"}}
+	}
+	if len(usage.Limits) == 0 {
+		usage.Limits = []UsageLimit{{Name: "students"}}
+	}
+	full.Culling, full.Usage = &culling, &usage
 	full.fill()
 	all := Describe(full)
-	turnOff(all.Blocks, map[string]bool{"nomad": c.Nomad == nil, "consul": c.Consul == nil, "vault": c.Secrets.Vault == nil, "group": len(c.Limits.Groups) == 0})
+	turnOff(all.Blocks, map[string]bool{"nomad": c.Nomad == nil, "consul": c.Consul == nil, "vault": c.Secrets.Vault == nil, "group": len(c.Limits.Groups) == 0,
+		"rule": len(c.Culling.Rules) == 0, "limit": len(c.Usage.Limits) == 0,
+	})
 	return all
 }
 
@@ -85,10 +95,10 @@ func describe(name, env string, v reflect.Value) Block {
 			inner := describe(name, variable, f.Elem())
 			inner.Doc = doc
 			b.Blocks = append(b.Blocks, inner)
-		case f.Type() == reflect.TypeFor[[]GroupLimits]():
+		case labelled(f.Type()):
 			for j := range f.Len() {
 				inner := describe(name, "", f.Index(j))
-				inner.Doc, inner.Labels = doc, []string{f.Index(j).Interface().(GroupLimits).Name}
+				inner.Doc, inner.Labels = doc, []string{f.Index(j).FieldByName("Name").String()}
 				b.Blocks = append(b.Blocks, inner)
 			}
 		case kind == "optional", kind == "" && name != "":
@@ -99,6 +109,11 @@ func describe(name, env string, v reflect.Value) Block {
 		}
 	}
 	return b
+}
+
+// labelled tells whether a field is a list of blocks with a name each, whose options are known here.
+func labelled(t reflect.Type) bool {
+	return t == reflect.TypeFor[[]GroupLimits]() || t == reflect.TypeFor[[]CullRule]() || t == reflect.TypeFor[[]UsageLimit]()
 }
 
 // literal writes a value as it would stand in a file, unless it is secret.
@@ -114,6 +129,11 @@ func literal(name string, v reflect.Value) string {
 		return "[" + strings.Join(items, ", ") + "]"
 	case reflect.Map:
 		return literalMap(v)
+	case reflect.Pointer:
+		if v.IsNil() {
+			return "null"
+		}
+		return literal(name, v.Elem())
 	default: // numbers and truth values
 		return fmt.Sprint(v.Interface())
 	}

@@ -72,6 +72,12 @@ func assign(option reflect.Value, text string) error {
 			return fmt.Errorf("%q is not a whole number", text)
 		}
 		option.SetInt(n)
+	case reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		option.SetFloat(n)
 	case reflect.Slice:
 		var list []string
 		for item := range strings.SplitSeq(text, ",") {

@@ -93,11 +93,11 @@ func (c *Config) decode(parser *hclparse.Parser, name string, env map[string]str
 	}
 	before, profiles, defaults := c.Authenticators, c.Profiles, c.ProfileDefaults
 	c.Authenticators, c.Profiles, c.ProfileDefaults = nil, nil, nil
-	groups := c.takeGroups()
+	groups, blocks := c.takeGroups(), c.takeNamed()
 	if diags := gohcl.DecodeBody(file.Body, Context(env), c); diags.HasErrors() {
 		return sentence(diags)
 	}
-	if err := c.mergeGroups(name, groups); err != nil {
+	if err := errors.Join(c.mergeGroups(name, groups), c.mergeNamed(name, blocks)); err != nil {
 		return err
 	}
 	if err := distinct(name, c.Authenticators); err != nil {

@@ -70,7 +70,14 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		Name: "nomadhub_keys_age_seconds", Help: "Time since the key ring was last read from where secrets are kept.",
 	}, func() float64 { return time.Since(a.keys.LastRead()).Seconds() }))
 	lazy := &lazyRoutes{Router: a.routes.router}
-	if a.hub, err = hub.New(a.hubOptions(urls, lazy)); err != nil {
+	options := a.hubOptions(urls, lazy)
+	if options.Culling, err = cullRules(*a.config.Culling); err != nil {
+		return err
+	}
+	if options.Usage, err = usageRules(*a.config.Usage); err != nil {
+		return err
+	}
+	if a.hub, err = hub.New(options); err != nil {
 		return err
 	}
 	ways, watchers, err := openAuthenticators(a.config, a.environ, a.secrets, a.log)

@@ -230,7 +230,7 @@ func loadConfig(base config.Config, files []string, environ []string) (config.Co
 	if err != nil {
 		return cfg, err
 	}
-	return cfg, errors.Join(cfg.Validate(), checkAdmission(cfg, environ), checkProfiles(cfg, environ))
+	return cfg, errors.Join(cfg.Validate(), checkAdmission(cfg, environ), checkProfiles(cfg, environ), checkRules(cfg))
 }
 
 func checkProfiles(cfg config.Config, environ []string) error {

@@ -262,6 +262,20 @@ func (a *assembly) liveParts() []livePart {
 			a.throttle.Set(l.Limits.RequestsPerSecond, l.Limits.RequestBurst)
 			return nil
 		}},
+		{"culling", covering("culling"), func(_ context.Context, l loaded) error {
+			rules, err := cullRules(*l.Culling)
+			if err == nil {
+				a.hub.SetCulling(rules)
+			}
+			return err
+		}},
+		{"usage", covering("usage"), func(_ context.Context, l loaded) error {
+			rules, err := usageRules(*l.Usage)
+			if err == nil {
+				a.hub.SetUsage(rules)
+			}
+			return err
+		}},
 		{"profiles", covering("profile", "profile_defaults"), func(_ context.Context, l loaded) error {
 			if s, ok := a.scheduler.(jobspecTaker); ok { // before the profiles that name them
 				if err := s.SetJobspecs(l.jobspecs); err != nil {
