@@ -67,11 +67,16 @@ type reloader struct {
 	jobspecs map[string]string
 }
 
-// newReloader begins to catch SIGHUP at once, so that one which comes while the hub starts does not end it. The function load reads the whole
-// configuration and refuses a bad one.
+// newReloader notes what the files hold before they are read for the first time. The function load reads the whole configuration and refuses a bad one.
 func newReloader(paths []string, load func() (loaded, error)) *reloader {
 	r := &reloader{paths: paths, load: load, hangup: make(chan os.Signal, 1), every: reloadInterval}
 	r.held = config.Fingerprint(paths)
+	return r
+}
+
+// onHangup begins to catch SIGHUP, before anything else: one that comes while the hub starts must not end it. A hub that belongs to a terminal does not
+// call it, and ends with the terminal.
+func (r *reloader) onHangup() *reloader {
 	signal.Notify(r.hangup, syscall.SIGHUP)
 	return r
 }

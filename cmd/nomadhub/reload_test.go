@@ -88,7 +88,7 @@ func newReloading(t *testing.T, text string) *reloading {
 		}
 		return withProfiles(cfg, nil)
 	}
-	r.reloader = newReloader([]string{r.file}, load)
+	r.reloader = newReloader([]string{r.file}, load).onHangup()
 	r.every = 10 * time.Millisecond
 	now, err := load()
 	if err != nil {

@@ -20,7 +20,7 @@ func runServe(ctx context.Context, args []string, std streams) error {
 		}
 		return withProfiles(cfg, std.environ)
 	}
-	reload := newReloader(files, load)
+	reload := newReloader(files, load).onHangup()
 	now, err := load()
 	if err != nil {
 		return err
