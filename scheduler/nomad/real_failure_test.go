@@ -23,21 +23,22 @@ var failures = []struct {
 	args      []string
 	variables map[string]string
 	jobspec   func(string) string
+	cause     scheduler.Cause
 	reason    string // part of the sentence
 	log       string // part of the log's end
 }{
-	{name: "exit-3", command: "/bin/sh", args: []string{"-c", "echo no kernel >&2; exit 3"}, reason: "The server ended with exit code 3.", log: "no kernel"},
-	{name: "exit-0", command: "/bin/true", reason: "The server ended by itself (exit code 0)."},
-	{name: "signal-9", command: "/bin/sh", args: []string{"-c", "kill -9 $$"}, reason: "The server was killed (signal 9)"},
-	{name: "signal-11", command: "/bin/sh", args: []string{"-c", "kill -11 $$"}, reason: "The server was ended by signal 11."},
-	{name: "no-program", command: "/no/such/program", reason: "The server's program was not found on its machine, or may not be run there (exit code 127).", log: "/no/such/program"},
-	{name: "no-account", command: "/bin/true", variables: map[string]string{"user": "no-such-account"}, reason: "no-such-account"},
+	{name: "exit-3", command: "/bin/sh", args: []string{"-c", "echo no kernel >&2; exit 3"}, cause: scheduler.CauseExited, reason: "The server ended with exit code 3.", log: "no kernel"},
+	{name: "exit-0", command: "/bin/true", cause: scheduler.CauseExited, reason: "The server ended by itself (exit code 0)."},
+	{name: "signal-9", command: "/bin/sh", args: []string{"-c", "kill -9 $$"}, cause: scheduler.CauseExited, reason: "The server was killed (signal 9)"},
+	{name: "signal-11", command: "/bin/sh", args: []string{"-c", "kill -11 $$"}, cause: scheduler.CauseExited, reason: "The server was ended by signal 11."},
+	{name: "no-program", command: "/no/such/program", cause: scheduler.CauseMisconfigured, reason: "The server's program was not found on its machine, or may not be run there (exit code 127).", log: "/no/such/program"},
+	{name: "no-account", command: "/bin/true", variables: map[string]string{"user": "no-such-account"}, cause: scheduler.CauseMisconfigured, reason: "no-such-account"},
 	{
-		name: "no-artifact", command: "/bin/true", reason: "Files that the server needs could not be downloaded",
+		name: "no-artifact", command: "/bin/true", cause: scheduler.CauseSettings, reason: "Files that the server needs could not be downloaded",
 		jobspec: inTask(`artifact { source = "http://127.0.0.1:1/notebooks.tar.gz" }`),
 	},
 	{
-		name: "bad-template", command: "/bin/true", reason: "The server could not be prepared",
+		name: "bad-template", command: "/bin/true", cause: scheduler.CauseSettings, reason: "The server could not be prepared",
 		jobspec: inTask(`template {
         data        = "{{ \"x\" | parseInt }}"
         destination = "local/x"
@@ -67,8 +68,8 @@ func (c *cluster) testFailures(t *testing.T) {
 			s := open(t, options)
 			c.start(t, s, scheduler.Spec{ID: "a", Generation: 1})
 			status := awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Dead })
-			if !strings.Contains(status.Reason, f.reason) {
-				t.Errorf("reason %q, want %q", status.Reason, f.reason)
+			if !strings.Contains(status.Reason, f.reason) || status.Cause != f.cause {
+				t.Errorf("cause %q, reason %q, want %q, %q", status.Cause, status.Reason, f.cause, f.reason)
 			}
 			if f.log != "" {
 				await(t, "the log is written", func() error { return logContains(t, s, f.log) })
@@ -205,7 +206,7 @@ func (c *cluster) testOperator(t *testing.T) {
 				}
 			} else {
 				dead := awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Dead })
-				if !strings.Contains(dead.Reason, action.reason) || dead.Instance != running.Instance {
+				if !strings.Contains(dead.Reason, action.reason) || dead.Instance != running.Instance || dead.Cause != scheduler.CauseOperator {
 					t.Errorf("dead: %+v, want the reason %q", dead, action.reason)
 				}
 				c.record(t, "operator-stop", dead.Instance)

@@ -39,6 +39,7 @@ func TestRealWorkloads(t *testing.T) {
 		t.Run("a volume that is not the hub's to mount", c.testForeignVolume)
 		t.Run("a workload runs as it says", c.testRuns)
 		t.Run("a server is started again where its profile says so", c.testRestarts)
+		t.Run("a server that takes more memory than it has", c.testOutOfMemory)
 		t.Run("machines", c.testNodes)
 		t.Run("forecasts", c.testForecasts)
 		t.Run("forecast of a server that runs", c.testForecastOfRunning)
@@ -88,7 +89,7 @@ func startWorkloadCluster(t *testing.T) *workloadCluster {
 func smallRoot(t *testing.T) map[string]string {
 	t.Helper()
 	var set rootfs.Set
-	if err := set.AddPrograms("/bin/sh", "/usr/bin/env", "cat", "mkdir", "sleep"); err != nil {
+	if err := set.AddPrograms("/bin/sh", "/usr/bin/env", "cat", "mkdir", "sleep", "tail"); err != nil {
 		t.Fatal(err)
 	}
 	set.WriteFile("/etc/passwd", 0o644, "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
@@ -204,6 +205,19 @@ func (c *workloadCluster) testRestarts(t *testing.T) {
 	awaitStatus(t, s, "a", func(s scheduler.Status) bool {
 		return s.State == scheduler.Dead && strings.Contains(s.Reason, "exit code 8")
 	})
+	c.stop(t, s, "a")
+}
+
+func (c *workloadCluster) testOutOfMemory(t *testing.T) {
+	t.Parallel()
+	s := open(t, c.options(t))
+	spec := scheduler.Spec{ID: "a", Generation: 1, Resources: scheduler.Resources{MemoryMB: 32, MemoryMaxMB: 64}}
+	spec.Workload = shell("exec", "exec tail /dev/zero") // one endless line, which it keeps
+	c.start(t, s, spec)
+	dead := awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Dead })
+	if want := "The server was ended because it used more than its 64 MB of memory. Start it with more memory."; dead.Cause != scheduler.CauseOutOfMemory || dead.Reason != want {
+		t.Errorf("%q, %q; want %q", dead.Cause, dead.Reason, want)
+	}
 	c.stop(t, s, "a")
 }
 
