@@ -66,7 +66,7 @@ func TestReasons(t *testing.T) {
 		{name: "driver", file: "no-account", job: live, state: scheduler.Dead, cause: scheduler.CauseMisconfigured, reason: `There is no account "no-such-account" for the server on its machine or in its image. An operator must create it or name another one.`},
 		{
 			name: "no access to Consul", file: "no-account", job: live, state: scheduler.Dead,
-			reason: "The server's machine could not get access to Consul for it. Try again in a moment, or tell the administrator. Nomad says: Failed to derive Consul token",
+			reason: "The server's machine could not get access to Consul for it. Try again in a moment, or tell the administrator.",
 			change: func(_ *testing.T, a *api.Allocation) {
 				a.TaskStates["notebook"].Events = []*api.TaskEvent{{
 					Type: api.TaskSetupFailure,
@@ -76,7 +76,7 @@ func TestReasons(t *testing.T) {
 			},
 		},
 		{name: "template", file: "bad-template", job: live, state: scheduler.Dead, cause: scheduler.CauseSettings, reason: "The server could not be prepared: a setting or a secret of it is missing. Tell the administrator. Nomad says: Template failed: "},
-		{name: "artifact", file: "no-artifact", job: live, state: scheduler.Dead, cause: scheduler.CauseSettings, reason: "Files that the server needs could not be downloaded. Try again, or tell the administrator. Nomad says: Failed to download artifact"},
+		{name: "artifact", file: "no-artifact", job: live, state: scheduler.Dead, cause: scheduler.CauseSettings, reason: "Files that the server needs could not be downloaded. Try again, or tell the administrator."},
 		{name: "stopped by an operator", file: "operator-stop", job: byOperator, state: scheduler.Dead, cause: scheduler.CauseOperator, reason: "An operator stopped the server in Nomad. Start it again, or ask them why."},
 		{name: "stopped by the hub", file: "operator-stop", job: byHub, state: scheduler.Dead, cause: scheduler.CauseStopped, reason: "The server was stopped."},
 		{name: "allocation stopped by an operator", file: "operator-stop", job: live, state: scheduler.Dead, cause: scheduler.CauseOperator, reason: "An operator stopped the server in Nomad. Start it again, or ask them why."},

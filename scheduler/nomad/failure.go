@@ -86,7 +86,8 @@ var startFailures = []failure{
 	},
 }
 
-// notStarted tells why a task never ran and what to do.
+// notStarted tells why a task never ran and what to do. Nomad is quoted only where nothing better is known; its words for what is known are
+// in the server's history.
 func notStarted(nomad string) why {
 	if pulls.MatchString(nomad) && !strings.Contains(nomad, "hook \"") && !strings.Contains(nomad, "Docker daemon") {
 		return pullFailure(nomad)
@@ -96,8 +97,7 @@ func notStarted(nomad string) why {
 		if parts == nil {
 			continue
 		}
-		reason := strings.ReplaceAll(known.reason, "$1", strings.Join(parts[1:], ""))
-		return why{reason + " " + nomadSays(nomad), known.cause}
+		return why{strings.ReplaceAll(known.reason, "$1", oneLine(plain(strings.Join(parts[1:], "")))), known.cause}
 	}
 	return why{"The server could not be started. Tell the administrator. " + nomadSays(nomad), scheduler.CauseDriver}
 }

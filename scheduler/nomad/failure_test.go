@@ -111,7 +111,14 @@ func TestFailuresOfDrivers(t *testing.T) {
 		},
 	}
 	for _, c := range cases {
-		got := endOfTask([]*api.TaskEvent{{Type: c.event, DisplayMessage: c.says}}, 0)
+		event := &api.TaskEvent{Type: c.event, DisplayMessage: c.says}
+		got := endOfTask([]*api.TaskEvent{event}, 0)
+		if told := message(event); !strings.HasPrefix(told, got.reason) || !strings.Contains(told, "Nomad says: ") {
+			t.Errorf("%s: the history does not quote Nomad: %q", c.name, told)
+		}
+		if known := c.name != "what nobody has seen before"; known == strings.Contains(got.reason, "Nomad says: ") {
+			t.Errorf("%s: the reason quotes Nomad, or does not where nothing else is known: %q", c.name, got.reason)
+		}
 		if got.cause != c.cause || !strings.Contains(got.reason, c.reason) || !oneSentence.MatchString(got.reason) {
 			t.Errorf("%s: %q, %q; want %q with %q", c.name, got.cause, got.reason, c.cause, c.reason)
 		}

@@ -117,7 +117,7 @@ func endOfTask(events []*api.TaskEvent, memoryLimit int64) (ended why) {
 		case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation:
 			ended = notStarted(told(event))
 		case api.TaskArtifactDownloadFailed:
-			ended = why{"Files that the server needs could not be downloaded. Try again, or tell the administrator. " + nomadSays(told(event)), scheduler.CauseSettings}
+			ended = why{"Files that the server needs could not be downloaded. Try again, or tell the administrator.", scheduler.CauseSettings}
 		case api.TaskTerminated:
 			ended = terminated(event, memoryLimit)
 		case api.TaskKilling:
@@ -202,7 +202,7 @@ func message(event *api.TaskEvent) string {
 	case api.TaskRestarting, api.TaskRestartSignal:
 		return "The server is being started again."
 	case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation, api.TaskArtifactDownloadFailed:
-		return endOfTask([]*api.TaskEvent{event}, 0).reason
+		return withQuote(endOfTask([]*api.TaskEvent{event}, 0).reason, told(event))
 	case eventTemplate:
 		return missingSettings(told(event)).reason
 	case api.TaskClientReconnected:
@@ -211,6 +211,14 @@ func message(event *api.TaskEvent) string {
 		return ""
 	}
 	return sentence(plain(told(event)))
+}
+
+// withQuote adds Nomad's own words, for whom the short sentence is not enough, unless they are there.
+func withQuote(reason, nomad string) string {
+	if strings.Contains(reason, "Nomad says: ") {
+		return reason
+	}
+	return strings.TrimSpace(reason + " " + nomadSays(nomad))
 }
 
 // told returns Nomad's own words for an event.
