@@ -3,6 +3,7 @@ module github.com/nomadhub/nomadhub/bench
 go 1.26.0
 
 require (
+	github.com/go-chi/chi/v5 v5.5.0
 	github.com/google/uuid v1.6.0
 	github.com/hashicorp/nomad/api v0.0.0-20260907080526-08ef8f3d26da
 	github.com/nomadhub/nomadhub v0.0.0

@@ -32,7 +32,7 @@ func main() {
 
 // dispatch runs the processes that this program starts of itself, or the measurements.
 func dispatch(ctx context.Context, args []string) error {
-	parts := map[string]func(context.Context, []string) error{"notebook": notebook, "notebooks": notebooks, "bare": runBare}
+	parts := map[string]func(context.Context, []string) error{"notebook": notebook, "notebooks": notebooks, "bare": runBare, "fake": runFake}
 	if len(args) > 0 {
 		if part := parts[args[0]]; part != nil {
 			return part(ctx, args[1:])
@@ -174,6 +174,7 @@ func (r *run) operations(ctx context.Context) error {
 	}{
 		{"O13", r.startOne},
 		{"O12a", r.burstOnNomad},
+		{"O12b", r.burstOnFake},
 		{"O14", r.many},
 	} {
 		if !r.wants(o.name) {

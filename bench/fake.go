@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"github.com/nomadhub/nomadhub/api"
+	"github.com/nomadhub/nomadhub/httpd"
+	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/routing"
+	"github.com/nomadhub/nomadhub/routing/static"
+	"github.com/nomadhub/nomadhub/scheduler"
+	"github.com/nomadhub/nomadhub/scheduler/schedulertest"
+	"github.com/nomadhub/nomadhub/secret"
+	"github.com/nomadhub/nomadhub/store"
+)
+
+// fakeHub is the hub's core, its API and its database in this process, with a scheduler in memory whose servers are there at once: what is
+// left is the hub's own work.
+type fakeHub struct {
+	hub     *hub.Hub
+	db      *store.Store
+	counted *countingStore
+	fake    *schedulertest.Fake
+	asked   *countingScheduler
+	starter
+	placed atomic.Int64
+
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	servers []*httptest.Server
+}
+
+// knownRoutes are what the hub needs of router and proxy.
+type knownRoutes struct {
+	*routing.Router
+	*routing.Proxy
+}
+
+// newFakeHub opens one with that many users, on SQLite in the folder.
+func newFakeHub(ctx context.Context, dir string, users int) (*fakeHub, error) {
+	f := &fakeHub{fake: schedulertest.NewFake()}
+	var err error
+	if f.db, err = store.Open(ctx, store.Options{DSN: "sqlite://" + filepath.Join(dir, "hub.db")}); err != nil {
+		return nil, err
+	}
+	ctx, f.cancel = context.WithCancel(ctx)
+	if err := f.open(ctx, users); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *fakeHub) open(ctx context.Context, users int) error {
+	if err := f.db.Migrate(ctx); err != nil {
+		return err
+	}
+	var err error
+	if f.token, err = seed(ctx, f.db, users); err != nil {
+		return err
+	}
+	notebook := f.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	f.fake.OnStart = func(spec scheduler.Spec) {
+		f.fake.Place(spec.ID, f.nextAddress())
+		f.fake.Run(spec.ID)
+	}
+	log := slog.New(slog.DiscardHandler)
+	registry := static.New()
+	router, err := routing.NewRouter(routing.RouterOptions{Sources: []routing.NamedSource{{Name: "static", Source: registry}}, Logger: log})
+	if err != nil {
+		return err
+	}
+	proxy, err := routing.NewProxy(routing.Options{Router: router, Fallback: http.NotFoundHandler(), Logger: log})
+	if err != nil {
+		return err
+	}
+	f.counted, f.asked = &countingStore{Store: f.db, counts: &counts{}}, &countingScheduler{Scheduler: f.fake, counts: &counts{}}
+	o := hub.Options{
+		Store: f.counted, Scheduler: f.asked, Publisher: registry, Routes: knownRoutes{router, proxy}, Logger: log,
+		URLs: hub.NewURLs("/", nil, "http://127.0.0.1:1"), Admission: hub.Admission{AllowAll: true},
+		Limits: hub.Limits{ConcurrentStarts: 1_000_000, QueuedStarts: 1_000_000}, Probe: probeAt(notebook.Listener.Addr().String()),
+	}
+	if f.hub, err = hub.New(o); err != nil {
+		return err
+	}
+	if err := f.listen(proxy, log); err != nil {
+		return err
+	}
+	f.running.Go(func() { _ = router.Run(ctx) })
+	f.running.Go(func() { _ = f.hub.Run(ctx) })
+	return nil
+}
+
+// nextAddress is another one for each server, since no two that run may have the same.
+func (f *fakeHub) nextAddress() string {
+	n := f.placed.Add(1)
+	return fmt.Sprintf("127.%d.%d.%d:8888", n>>14&0x7f+1, n>>7&0x7f, n&0x7f+1)
+}
+
+// probeAt asks one server, whichever was meant.
+func probeAt(address string) *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+	}}
+}
+
+func (f *fakeHub) listen(proxy http.Handler, log *slog.Logger) error {
+	keys, err := secret.NewKeyRing(secret.Secret{Values: map[string]secret.Value{"k1": secret.Value(strings.Repeat("5a", secret.MinKeySize))}})
+	if err != nil {
+		return err
+	}
+	sessions := &httpd.Sessions{Accounts: f.hub, Keys: keys, URLs: f.hub.URLs()}
+	// What takes longer is answered with 202, as to a script that asks for a whole class.
+	rest, err := api.New(api.Options{Hub: f.hub, Sessions: sessions, Logger: log, SlowSpawn: time.Millisecond})
+	if err != nil {
+		return err
+	}
+	none := func(chi.Router) {}
+	routers := httpd.NewRouters(httpd.Parts{
+		URLs: f.hub.URLs(), Pages: none, API: rest.Mount, OAuth: none, Proxy: proxy, RenderPage: httpd.RenderJSON, Log: log,
+	})
+	f.starter = newStarter(f.serve(routers.Servers).URL, f.token)
+	return nil
+}
+
+func (f *fakeHub) serve(h http.Handler) *httptest.Server {
+	s := httptest.NewServer(h)
+	f.servers = append(f.servers, s)
+	return s
+}
+
+func (f *fakeHub) close() {
+	f.cancel()
+	f.running.Wait()
+	if f.client != nil {
+		f.client.CloseIdleConnections()
+	}
+	for _, s := range f.servers {
+		s.CloseClientConnections()
+		s.Close()
+	}
+	_ = f.db.Close()
+}
+
+// starter asks an API for servers.
+type starter struct {
+	url    string // of the API
+	token  string
+	client *http.Client
+}
+
+func newStarter(url, token string) starter {
+	return starter{url, token, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, MaxConnsPerHost: 256}}}
+}
+
+// ask makes a request for a user's server, and returns the status.
+func (s starter) ask(ctx context.Context, method string, user int) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, s.url+"/hub/api/users/"+userName(user)+"/server", nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Authorization", "token "+s.token)
+	res, err := s.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return res.StatusCode, res.Body.Close()
+}
+
+// askAll asks for the servers of the users from first to last, all at once, and returns when all were accepted.
+func (s starter) askAll(ctx context.Context, method string, first, last int) error {
+	return inParallel(ctx, last-first, last-first, func(ctx context.Context, i int) error {
+		status, err := s.ask(ctx, method, first+i)
+		if err == nil && status >= http.StatusBadRequest {
+			err = fmt.Errorf("%s for %s was answered with %d", method, userName(first+i), status)
+		}
+		return err
+	})
+}
+
+// awaitState waits until so many servers are in that state.
+func awaitState(ctx context.Context, db hub.ServerStore, state hub.ServerState, want int) error {
+	for {
+		counts, err := db.CountServers(ctx)
+		if err != nil || counts[state] == want {
+			return err
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			return fmt.Errorf("%v, and %d should be %s: %w", counts, want, state, ctx.Err())
+		}
+	}
+}
+
+// startedOnce fails unless each of those servers was handed to the scheduler once, and runs.
+func (f *fakeHub) startedOnce(ctx context.Context, want int) error {
+	servers, _, err := f.db.Servers(ctx, hub.ServerQuery{States: []hub.ServerState{hub.Ready}})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range servers {
+		if n := f.fake.Starts(s.ID); n != 1 {
+			errs = append(errs, fmt.Errorf("the server of %s was started %d times", s.UserName, n))
+		}
+	}
+	running, err := f.fake.List(ctx)
+	if len(running) != want || len(servers) != want {
+		errs = append(errs, fmt.Errorf("%d servers run and %d are ready, and %d were asked for", len(running), len(servers), want))
+	}
+	return errors.Join(err, errors.Join(errs...))
+}
+
+// seed makes users and an administrator, whose token it returns.
+func seed(ctx context.Context, db *store.Store, users int) (token string, err error) {
+	newUser := func(name string, admin bool) hub.User {
+		return hub.User{ID: uuid.Must(uuid.NewV7()).String(), Name: name, Admin: admin, Created: time.Now()}
+	}
+	admin := newUser(adminName, true)
+	if err := db.CreateUser(ctx, admin); err != nil {
+		return "", err
+	}
+	const batch = 5000
+	for from := 0; from < users; from += batch {
+		err := db.InTx(ctx, func(tx hub.Store) error {
+			for i := from; i < min(users, from+batch); i++ {
+				if err := tx.CreateUser(ctx, newUser(userName(i), false)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return "", fmt.Errorf("make users: %w", err)
+		}
+	}
+	token, _, err = hub.IssueToken(ctx, db, admin, hub.NewToken{})
+	return token, err
+}
