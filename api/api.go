@@ -80,6 +80,8 @@ func (a *API) Mount(r chi.Router) {
 		a.mountServers(r)
 		a.mountProgress(r)
 		a.mountWatching(r)
+		a.mountKeep(r)
+		a.mountUsage(r)
 		a.mountTokens(r)
 		a.mountVolumes(r)
 	})

@@ -95,6 +95,7 @@ func (v viewer) server(u hub.User, s hub.Server) map[string]any {
 	if s.Active() {
 		m["started"] = timestamp(s.Started)
 	}
+	addUse(m, s)
 	if s.Notice != nil {
 		m["notice"] = viewNotice(*s.Notice)
 	}

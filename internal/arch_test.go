@@ -18,8 +18,8 @@ const module = "github.com/nomadhub/nomadhub/"
 // drawing says which packages of this module each package may import, tests aside. An entry with a trailing slash speaks for all below. What is not drawn is not allowed.
 var drawing = map[string][]string{
 	"cmd/":      {"*"},
-	"api":       {"httpd", "hub", "auth", "auth/scope", "profile", "scheduler"},
-	"web":       {"httpd", "hub", "auth", "auth/scope", "profile", "scheduler"},
+	"api":       {"httpd", "hub", "hub/budget", "auth", "auth/scope", "profile", "scheduler"},
+	"web":       {"httpd", "hub", "hub/budget", "auth", "auth/scope", "profile", "scheduler"},
 	"oauth":     {"httpd", "hub", "auth", "auth/scope"},
 	"httpd":     {"hub"},
 	"store":     {"hub"},
