@@ -172,12 +172,12 @@ func (h *Hub) RestoreVolume(ctx context.Context, id string) (VolumeInfo, error) 
 				return err
 			}
 		}
-		return v.revive()
+		return revive(v)
 	})
 }
 
 // revive makes a released volume usable again.
-func (v *Volume) revive() error {
+func revive(v *Volume) error {
 	if v.State == VolumeDeleting {
 		return Errorf(Conflict, "The volume is being deleted and cannot be taken back.")
 	}
@@ -238,7 +238,7 @@ func (h *Hub) ChangeVolume(ctx context.Context, id string, c VolumeChange) (Volu
 		if v.Live() {
 			return nil
 		}
-		return v.revive()
+		return revive(v)
 	})
 }
 

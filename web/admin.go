@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -266,9 +267,10 @@ func (h *Web) setAdmin(w http.ResponseWriter, r *http.Request) error {
 // deleteView asks before a user is deleted.
 type deleteView struct {
 	chrome
-	Name   string
-	Action string
-	Back   string
+	Name    string
+	Action  string
+	Back    string
+	Volumes []hub.VolumeInfo // the user's own
 }
 
 func (h *Web) confirmDelete(w http.ResponseWriter, r *http.Request) error {
@@ -276,9 +278,14 @@ func (h *Web) confirmDelete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	volumes, err := h.hub.VolumesOf(r.Context(), u)
+	if err != nil {
+		return err
+	}
 	return h.show(w, http.StatusOK, "delete", deleteView{
 		chrome: h.chrome(w, r, "Delete a user", "admin"), Name: u.Name, Back: h.urls.Hub() + "admin",
-		Action: h.urls.Hub() + "admin/users/" + hub.EscapePath(u.Name) + "/delete",
+		Action:  h.urls.Hub() + "admin/users/" + hub.EscapePath(u.Name) + "/delete",
+		Volumes: slices.DeleteFunc(volumes, func(v hub.VolumeInfo) bool { return v.UserID != u.ID }),
 	})
 }
 

@@ -310,15 +310,15 @@ func (c *volumeCluster) testHomeStays(t *testing.T) {
 // folder is where a volume is on its machine.
 func (c *volumeCluster) folder(t *testing.T, state scheduler.VolumeState) string {
 	t.Helper()
-	for _, stub := range c.volumesOf(t, state.Name) {
-		volume, _, err := c.admin.HostVolumes().Get(stub.ID, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return volume.HostPath
+	stubs := c.volumesOf(t, state.Name)
+	if len(stubs) != 1 {
+		t.Fatalf("there are %d volumes %s", len(stubs), state.Name)
 	}
-	t.Fatalf("there is no volume %s", state.Name)
-	return ""
+	volume, _, err := c.admin.HostVolumes().Get(stubs[0].ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return volume.HostPath
 }
 
 // testFullDisk fills a static host volume. What the server prints then is what the hub goes by.
