@@ -85,6 +85,7 @@ type Nomad struct {
 	Variables  map[string]string `hcl:"variables,optional" doc:"Values for the jobspec's variables."`
 	WarmImages bool              `hcl:"warm_images,optional" doc:"Whether machines keep the images of the profiles, so that no start waits for a pull. Takes a small container on each machine for each image."`
 	JobPrefix  string            `hcl:"job_prefix,optional" doc:"Beginning of the jobs' IDs; the server's ID follows."`
+	MHzPerCore int               `hcl:"mhz_per_core,optional" doc:"What a core counts in Nomad; 0: what a core of the slowest machine in the server's node pool has."`
 }
 
 // Consul says how routes are found. CONSUL_HTTP_ADDR and the other standard variables hold where an option is empty.

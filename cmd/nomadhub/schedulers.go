@@ -70,7 +70,7 @@ func openNomad(c config.Nomad, named map[string]string, log *slog.Logger) (*noma
 	}
 	return nomad.New(nomad.Options{
 		Client: client, Namespace: c.Namespace, Region: c.Region, Jobspec: jobspec, Jobspecs: named, Variables: c.Variables,
-		JobPrefix: c.JobPrefix, Logger: log,
+		JobPrefix: c.JobPrefix, MHzPerCore: c.MHzPerCore, Logger: log,
 	})
 }
 

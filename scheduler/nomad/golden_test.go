@@ -188,6 +188,7 @@ func TestNewRefuses(t *testing.T) {
 		"no jobspec":             {Client: client, Jobspec: " \n"},
 		"an undeclared variable": {Client: client, Jobspec: "variable \"b\" {}", Variables: map[string]string{"a": "x"}},
 		"a prefix with a slash":  {Client: client, Jobspec: "x", JobPrefix: "a/b"},
+		"less than no MHz":       {Client: client, Jobspec: "x", MHzPerCore: -1},
 		"a bind address":         {Client: client, Jobspec: "x", BindAddress: "http://0.0.0.0"},
 	} {
 		if _, err := New(options); err == nil {

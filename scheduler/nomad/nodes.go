@@ -177,7 +177,7 @@ func (s *Scheduler) coreOf(ctx context.Context, job *api.Job, p scheduler.Placem
 		}
 		nodes, err := s.recentNodes(ctx)
 		if isForbidden(err) {
-			return 0, refuse("The hub cannot tell how fast a processor core is: an operator must let its Nomad token read nodes, or say it in the hub's configuration.")
+			return 0, refuse("The hub cannot tell how fast a processor core is: an operator must let its Nomad token read nodes, or say it in the hub's configuration (nomad, mhz_per_core).")
 		}
 		if err != nil {
 			return 0, err

@@ -106,6 +106,8 @@ func New(opts Options) (*Scheduler, error) {
 		return nil, errors.New("nomad: no jobspec given")
 	case !prefixPattern.MatchString(opts.JobPrefix):
 		return nil, fmt.Errorf("nomad: the job prefix %q needs 1 to 40 letters, digits, hyphens and underscores", opts.JobPrefix)
+	case opts.MHzPerCore < 0:
+		return nil, fmt.Errorf("nomad: %d MHz per core cannot be", opts.MHzPerCore)
 	case strings.ContainsAny(opts.BindAddress, "/ \t\n\"'@"):
 		return nil, fmt.Errorf("nomad: the bind address %q is no host", opts.BindAddress)
 	}
