@@ -43,5 +43,6 @@ func TestDeletingAUserTellsOfTheirFiles(t *testing.T) {
 	if strings.Contains(page.text(), "everybodys") {
 		t.Error("the page speaks of what is not the user's alone")
 	}
-	admin.get("/hub/admin/users/admin/delete").want(http.StatusOK).says("Files on the machines stay as they are.")
+	b.loggedIn("bob")
+	admin.get("/hub/admin/users/bob/delete").want(http.StatusOK).says("Files on the machines stay as they are.")
 }
