@@ -29,18 +29,25 @@ cluster: build ## Run real Nomad, Consul, Vault and Postgres here, and the hub o
 tools: ## Prepare what tests and the cluster need: servers, Python environments, a browser, a container engine
 	@go run ./internal/cmd/deps compiler postgres chromium docker
 	@go run ./internal/cmd/tools
-	@go run ./internal/cmd/pyenv hub5 hub4 hub3 hub6
+	@go run ./internal/cmd/pyenv hub5 hub4 hub3 hub6 culler
 
 # Tests of packages that start real servers run one package after the other: two cores are few.
 .PHONY: test
 test: tools build ## Run every test, the browser and the real stack included
-	@NOMADHUB_TEST_REQUIRE=1 go test -json -race -p 2 -timeout 40m ./... | go run ./internal/cmd/testsum
+	@{ NOMADHUB_TEST_REQUIRE=1 go test -json -race -p 2 -timeout 40m ./... ; cd bench && go test -mod=mod -json -timeout 10m ./... ; } | go run ./internal/cmd/testsum
+
+.PHONY: bench
+bench: build ## Measure the hub beside its peers, as root on two cores; ARGS='-only O13' measures a part
+	@go run ./internal/cmd/deps compiler postgres
+	@go run ./internal/cmd/tools
+	@cd bench && go build -mod=mod -o ../bin/bench . && exec ../bin/bench -hub ../bin/nomadhub -out ../bin/bench.jsonl $(ARGS)
 
 .PHONY: lint
 lint: ## Check form and style
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'The files above are not formatted; run: make fmt' >&2; exit 1; }
 	@go vet -tags failpoints ./hub ./cmd/nomadhub
 	@go run ./internal/cmd/lint run ./...
+	@go build -o bin/lint ./internal/cmd/lint && cd bench && ../bin/lint run ./...
 	@terraform fmt -check -recursive terraform 2>/dev/null || ! command -v terraform >/dev/null
 	@echo 'lint passed'
 

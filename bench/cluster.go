@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -124,7 +125,7 @@ func (c *cluster) nodeIsReady(ctx context.Context) error {
 			return nil
 		}
 	}
-	return errors.New("Nomad's client is not ready")
+	return errors.New("the client of Nomad is not ready")
 }
 
 // hasMock tells whether this build of Nomad has the driver that runs nothing. Released builds do not.
@@ -162,19 +163,10 @@ func (c *cluster) writeConfig(name string, v any) (string, error) {
 	return path, os.WriteFile(path, text, 0o600)
 }
 
-func (c *cluster) process(name string) *child {
-	for _, p := range c.processes {
-		if p.name == name {
-			return p
-		}
-	}
-	return nil
-}
-
 // stop ends everything at once: nothing of it is kept.
 func (c *cluster) stop() {
-	for i := len(c.processes) - 1; i >= 0; i-- {
-		c.processes[i].kill()
+	for _, p := range slices.Backward(c.processes) {
+		p.kill()
 	}
 }
 

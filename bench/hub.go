@@ -141,7 +141,7 @@ func (h *hubProcess) close() {
 	if h == nil {
 		return
 	}
-	h.child.stop()
+	h.stop()
 	_ = h.store.Close()
 }
 

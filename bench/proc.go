@@ -67,12 +67,6 @@ func memory(pid int) (now, peak float64, err error) {
 	return now, peak, nil
 }
 
-// descriptors is how many files and sockets a process has open.
-func descriptors(pid int) int {
-	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	return len(entries)
-}
-
 // machineBusy is the processor time that the whole machine has used so far.
 func machineBusy() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/stat")
