@@ -56,6 +56,11 @@ func (e *Engine) Import(ctx context.Context, name string, archive io.Reader, cha
 	return e.call(ctx, http.MethodPost, "/images/create?"+query.Encode(), archive, nil)
 }
 
+// Pull has the engine fetch an image from a registry.
+func (e *Engine) Pull(ctx context.Context, name string) error {
+	return e.call(ctx, http.MethodPost, "/images/create?fromImage="+url.QueryEscape(name), nil, nil)
+}
+
 func (e *Engine) get(ctx context.Context, path string, v any) error {
 	return e.call(ctx, http.MethodGet, path, nil, v)
 }

@@ -65,14 +65,13 @@ func TestEngine(t *testing.T) {
 		}
 
 		pulled := Serve(t, shell(t)) + "/nomadhub-test/shell:" + Tag
-		repo := "/images/create?fromImage=" + pulled
-		if err := e.call(t.Context(), http.MethodPost, repo, nil, nil); err != nil {
+		if err := e.Pull(t.Context(), pulled); err != nil {
 			t.Fatal(err)
 		}
 		if has, err := e.HasImage(t.Context(), pulled); !has || err != nil {
 			t.Errorf("the pulled image is there: %v, %v", has, err)
 		}
-		if err := e.call(t.Context(), http.MethodPost, repo+"2", nil, nil); err == nil {
+		if err := e.Pull(t.Context(), pulled+"2"); err == nil {
 			t.Error("an image that the registry does not have was pulled")
 		}
 
@@ -224,8 +223,8 @@ func TestNotebookImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := e.ImportImage(t.Context(), image)
-	if err != nil {
+	name := Serve(t, image) + "/" + image.Name + ":" + Tag
+	if err := e.Pull(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
 	fake := filepath.Join(t.TempDir(), "says")

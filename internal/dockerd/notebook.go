@@ -76,7 +76,7 @@ func Notebook(ctx context.Context, env pyenv.Env) (*rootfs.Set, error) {
 			return nil, fmt.Errorf("Python's library: %w", err) //nolint:staticcheck // a name
 		}
 	}
-	if err := set.AddTree(env.Dir); err != nil {
+	if err := set.AddTree(env.Dir, "test", "tests"); err != nil {
 		return nil, fmt.Errorf("the Python environment: %w", err)
 	}
 	for _, optional := range []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/os-release", "/lib/terminfo/x/xterm", "/lib/terminfo/x/xterm-256color"} {

@@ -1,19 +1,8 @@
 # $1 is the name of the marker variable, $2 its value: the engine's folder. $3 is the engine's bridge. The pipe closes when the process that started
 # the engine ends. A line on it says that the engine was stopped in order, and nothing is left to do.
 if read -r line; then exit 0; fi
-marked() {
-	for p in /proc/[0-9]*; do
-		if tr '\0' '\n' 2>/dev/null <"$p/environ" | grep -qxF "$1=$2"; then echo "${p#/proc/}"; fi
-	done
-}
-below() {
-	for p in /proc/[0-9]*; do
-		rest=$(cat "$p/stat" 2>/dev/null) || continue
-		# shellcheck disable=SC2086
-		set -- "$1" ${rest##*) }
-		[ "$3" = "$1" ] && echo "${p#/proc/}"
-	done
-}
+marked() { grep -slzxF "$1=$2" /proc/[0-9]*/environ | cut -d / -f 3; }
+below() { grep -sl "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status | cut -d / -f 3; }
 # First what runs in containers, which hangs below shims and bears no mark; the shims then clean up after it.
 for pid in $(marked "$1" "$2"); do
 	for child in $(below "$pid"); do kill -9 "$child" 2>/dev/null; done

@@ -3,11 +3,9 @@
 if read -r line; then exit 0; fi
 for round in 1 2 3 4 5 6 7 8 9 10; do
 	found=
-	for p in /proc/[0-9]*; do
-		if tr '\0' '\n' 2>/dev/null <"$p/environ" | grep -qxF "$1=$2"; then
-			found=yes
-			kill -9 "${p#/proc/}" 2>/dev/null
-		fi
+	for p in $(grep -slzxF "$1=$2" /proc/[0-9]*/environ | cut -d / -f 3); do
+		found=yes
+		kill -9 "$p" 2>/dev/null
 	done
 	[ -n "$found" ] || break
 	sleep 0.2
