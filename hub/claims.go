@@ -15,11 +15,16 @@ import (
 // defaultGrace is how long what was given up can be taken back where the profile does not say.
 const defaultGrace = 14 * 24 * time.Hour
 
+// claimPatience bounds one attempt to have all volumes of a start ready; then the next begins, as long as the start may take.
+const claimPatience = time.Minute
+
 // claimVolumes makes sure that every volume exists that a start needs, and returns how the server mounts them. The same owner finds the same volume
 // under the same name, whatever the profile. It is idempotent, so a start that was cut short goes on where it was.
 //
 // A *scheduler.RejectedError says that the server cannot be started with these volumes; any other error may pass.
 func (h *Hub) claimVolumes(ctx context.Context, s Server, u User, claims []profile.Claim) ([]scheduler.Mount, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimPatience)
+	defer cancel()
 	mounts := make([]scheduler.Mount, 0, len(claims))
 	for _, c := range claims {
 		mount, err := h.claimVolume(ctx, s, u, c)
@@ -55,6 +60,9 @@ func (h *Hub) claimVolume(ctx context.Context, s Server, u User, c profile.Claim
 	if keeper == nil { // a container engine makes it by itself, on the machine where the server runs
 		mount.Source = engineVolume(v.ID)
 		return mount, h.noteVolume(ctx, v, scheduler.VolumeState{Name: mount.Source})
+	}
+	if v.State == VolumeMaking {
+		h.journals.say(s, 0, "A place for the server's files is being made.")
 	}
 	st, err := h.provide(ctx, keeper, v, c)
 	if err != nil {
@@ -126,6 +134,12 @@ func (h *Hub) claimRow(ctx context.Context, s Server, u User, c profile.Claim) (
 		if err != nil {
 			return err
 		}
+		if v.State == VolumeMaking && v.Kind != want.Kind { // the profile was mended before anybody had files in it
+			v.Kind = want.Kind
+			if v, err = tx.UpdateVolume(ctx, v); err != nil {
+				return err
+			}
+		}
 		return tx.UseVolume(ctx, v.ID, s.ID, s.Generation, h.now())
 	})
 	if errors.Is(err, ErrExists) { // another server of the owner asked for it in the same instant
@@ -143,7 +157,7 @@ func (h *Hub) claimRow(ctx context.Context, s Server, u User, c profile.Claim) (
 func newVolume(s Server, u User, c profile.Claim) Volume {
 	v := Volume{
 		Share: c.Share, Name: c.Name, Profile: s.Profile, Kind: withModes(c).Kind, State: VolumeMaking,
-		Retain: cmp.Or(c.Retain, profile.RetainKeep), Grace: c.Grace, CapacityMB: c.Volume.MaxMB,
+		Retain: cmp.Or(c.Retain, profile.RetainKeep), Grace: c.Grace,
 	}
 	if v.Retain == profile.RetainGrace {
 		v.Grace = cmp.Or(v.Grace, defaultGrace)

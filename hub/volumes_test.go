@@ -250,6 +250,29 @@ func TestAVolumeThatTheClusterLostIsNotMadeAnew(t *testing.T) {
 	}
 }
 
+func TestAProfileThatIsMendedMakesTheVolume(t *testing.T) {
+	t.Parallel()
+	wrong := claim("home", profile.ShareUser, "")
+	wrong.Mount.Kind, wrong.Volume.Kind = scheduler.MountCSI, scheduler.MountCSI
+	b := volumeBench(t, wrong)
+	b.login("ada")
+	b.fake.FailVolumes(&scheduler.RejectedError{Reason: "There is no such plugin.", Err: errors.New("none")})
+	s := b.start("ada", "")
+	b.await(s.ID, "the end of the start", func(s hub.Server) bool { return s.State == hub.Stopped })
+	b.fake.FailVolumes(nil)
+	right := []profile.Claim{claim("home", profile.ShareUser, "")}
+	b.hub.SetProfiles(menu{{Profile: "small", Volumes: right}})
+	b.halt(b.run("ada", "", "small"), false)
+
+	// Once it has files in it, another kind is another volume, which has to have another name.
+	b.hub.SetProfiles(menu{{Profile: "small", Volumes: []profile.Claim{wrong}}})
+	b.start("ada", "")
+	failed := b.await(s.ID, "the end of the start", func(s hub.Server) bool { return s.State == hub.Stopped })
+	if failed.Failure == nil || !strings.Contains(failed.Failure.Message, `is of the kind dynamic since it was made, and the profile "small" asks for csi`) {
+		t.Errorf("the failure is %+v", failed.Failure)
+	}
+}
+
 func TestAClusterThatIsAwayLosesNoVolume(t *testing.T) {
 	t.Parallel()
 	b := volumeBench(t, claim("home", profile.ShareUser, profile.RetainDelete))
