@@ -5,6 +5,7 @@
 //	hub4  jupyterhub 4.1 on jupyter-server 2 (extension mode)
 //	hub5  jupyterhub 5 on jupyter-server 2 (extension mode); `make run` uses this one
 //	hub6  jupyterhub 6.0 beta on jupyter-server 2 (extension mode)
+//	culler  jupyterhub-idle-culler, a service that stops idle servers through the REST API
 //
 // internal/pyenv makes environments of them.
 package python
@@ -18,8 +19,8 @@ import (
 //go:embed *.txt
 var files embed.FS
 
-// Names are the environments there are, oldest first.
-func Names() []string { return []string{"hub3", "hub4", "hub5", "hub6"} }
+// Names are the environments there are, those of servers first, oldest first.
+func Names() []string { return []string{"hub3", "hub4", "hub5", "hub6", "culler"} }
 
 // Requirements returns the pip requirements of one environment.
 func Requirements(name string) (string, error) {

@@ -31,7 +31,11 @@ func TestRequirementsArePinned(t *testing.T) {
 				t.Errorf("%s: %q is no pinned version", name, line)
 			}
 		}
-		for _, needed := range []string{"jupyterhub==", "jupyterlab==", "ipykernel=="} {
+		needed := []string{"jupyterhub==", "jupyterlab==", "ipykernel=="}
+		if name == "culler" {
+			needed = []string{"jupyterhub-idle-culler=="}
+		}
+		for _, needed := range needed {
 			if !strings.Contains(text, "\n"+needed) {
 				t.Errorf("%s lacks %s", name, needed)
 			}
