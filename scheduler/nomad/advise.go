@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,9 @@ import (
 // of a start; which drivers there are it can tell only with the right to read nodes.
 func (s *Scheduler) Advise(ctx context.Context, spec scheduler.Spec) ([]string, error) {
 	job, answer, err := s.dryRun(ctx, spec)
+	if errors.Is(err, errNoPlans) { // then nobody warns of what is ignored
+		answer, err = &api.JobPlanResponse{}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

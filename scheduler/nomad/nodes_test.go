@@ -160,6 +160,26 @@ func TestDemandCountsWhatRunsAtTheSameTime(t *testing.T) {
 	}
 }
 
+// TestForecastWithoutPlans: some versions of Nomad make none for a hub whose token is a workload identity. What machines have in all is known all the same.
+func TestForecastWithoutPlans(t *testing.T) {
+	t.Parallel()
+	w, s := newWire(t)
+	w.mux.HandleFunc("PUT /v1/job/notebook-a/plan", fail(500, "acl token lookup failed: index error: UUID must be 36 characters"))
+	w.mux.HandleFunc("PUT /v1/validate/job", reply(api.JobValidateResponse{}))
+	w.nodes(machine("a", "default", 2000, 4, true))
+	if got, err := s.Plan(t.Context(), specA(1)); !errors.Is(err, scheduler.ErrUnavailable) || !strings.Contains(err.Error(), "nomad_creds") {
+		t.Errorf("what may fit: %+v, %v", got, err)
+	}
+	large := specA(1)
+	large.Resources.MemoryMB = 5000
+	if got, err := s.Plan(t.Context(), large); err != nil || got.Verdict != scheduler.FitsNever || got.Resource != "memory" || got.Reason != "No machine of the cluster has 4.9 GB of memory." {
+		t.Errorf("what can never fit: %+v, %v", got, err)
+	}
+	if told, err := s.Advise(t.Context(), specA(1)); err != nil || !strings.Contains(strings.Join(told, " "), "does not isolate") {
+		t.Errorf("advice: %q, %v", told, err)
+	}
+}
+
 func TestPlanOfWhatNomadRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

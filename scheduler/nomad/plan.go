@@ -18,6 +18,9 @@ import (
 // start; with the right to read nodes it also tells what can never fit from what has no room now. A Spec without ID is planned as a new server.
 func (s *Scheduler) Plan(ctx context.Context, spec scheduler.Spec) (scheduler.Forecast, error) {
 	job, answer, err := s.dryRun(ctx, spec)
+	if errors.Is(err, errNoPlans) {
+		return s.forecastWithoutPlan(ctx, job, err)
+	}
 	if err != nil {
 		return scheduler.Forecast{}, err
 	}
@@ -33,7 +36,27 @@ func (s *Scheduler) Plan(ctx context.Context, spec scheduler.Spec) (scheduler.Fo
 	return forecast(job, *found, pool, nodes, err == nil), nil
 }
 
-// dryRun composes the job of a Spec and asks Nomad what would become of it.
+// errNoPlans says that this Nomad makes no plans for this hub, whatever the job.
+var errNoPlans = errors.New("Nomad before 2.0 makes no plans for a workload identity; give the hub a token (nomad_creds in hub.nomad.hcl)") //nolint:staticcheck // ST1005: Nomad is a name
+
+// forecastWithoutPlan tells what can be told without a plan: that Nomad would refuse the job, or that no machine is large enough. For
+// everything else the answer is not known, and why is returned.
+func (s *Scheduler) forecastWithoutPlan(ctx context.Context, job *api.Job, why error) (scheduler.Forecast, error) {
+	if err := s.validate(ctx, job); err != nil {
+		return scheduler.Forecast{}, err
+	}
+	nodes, err := s.recentNodes(ctx)
+	if err != nil {
+		return scheduler.Forecast{}, errors.Join(why, err)
+	}
+	pool := poolName(job)
+	if resource, reason := neverFits(demandOf(job), poolOf(nodes, job), pool); reason != "" {
+		return scheduler.Forecast{Verdict: scheduler.FitsNever, Reason: reason, Resource: resource, Pool: pool}, nil
+	}
+	return scheduler.Forecast{}, why
+}
+
+// dryRun composes the job of a Spec and asks Nomad what would become of it. It returns the job also with errNoPlans.
 func (s *Scheduler) dryRun(ctx context.Context, spec scheduler.Spec) (*api.Job, *api.JobPlanResponse, error) {
 	spec.ID, spec.Generation = cmp.Or(spec.ID, "plan"), max(spec.Generation, 1)
 	if err := spec.Validate(); err != nil {
@@ -55,6 +78,8 @@ func (s *Scheduler) dryRun(ctx context.Context, spec scheduler.Spec) (*api.Job, 
 		if rejected := s.whyForbidden(ctx, job, err); rejected != nil {
 			return nil, nil, rejected
 		}
+	case code == http.StatusInternalServerError && strings.Contains(body(err), "acl token lookup failed"):
+		return job, nil, fmt.Errorf("nomad: planning the job: %w: %w: %w", scheduler.ErrUnavailable, errNoPlans, err)
 	case code == http.StatusInternalServerError:
 		// As when a job is registered: the validation tells a job that Nomad will never take from Nomad's own trouble.
 		if rejected := s.validate(ctx, job); rejected != nil {
