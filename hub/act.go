@@ -339,11 +339,13 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 	if err := h.unchanged(ctx, s); err != nil {
 		return err
 	}
+	failpoint("stop.before-end")
 	sctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	if err := h.opts.Scheduler.Stop(sctx, s.ID, s.Generation); err != nil {
 		return fmt.Errorf("stop server %s: %w", s.ID, err)
 	}
+	failpoint("stop.after-end")
 	if err := h.closeRuns(ctx, s, h.now()); err != nil {
 		return fmt.Errorf("write down the end of %s: %w", s.ID, err)
 	}
@@ -371,6 +373,7 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 	if err != nil {
 		return err
 	}
+	failpoint("stop.after-stopped")
 	h.metrics.ended(h.now().Sub(begun))
 	if s.Remove {
 		h.volumes.nudge()

@@ -57,7 +57,12 @@ func newBench(t *testing.T, change ...func(*hub.Options)) *bench {
 // openBench starts a hub on what is there, as a restart does.
 func openBench(t *testing.T, db *store.Store, fake *schedulertest.Fake, change ...func(*hub.Options)) *bench {
 	t.Helper()
-	registry := static.New()
+	return openBenchOn(t, db, fake, static.New(), change...)
+}
+
+// openBenchOn starts a hub that shares the registry of routes with others, as replicas share Consul.
+func openBenchOn(t *testing.T, db *store.Store, fake *schedulertest.Fake, registry *static.Registry, change ...func(*hub.Options)) *bench {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	router, err := routing.NewRouter(routing.RouterOptions{Sources: []routing.NamedSource{{Name: "static", Source: registry}}, Logger: log})
 	if err != nil {

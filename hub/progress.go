@@ -180,15 +180,26 @@ func (h *Hub) follow(ctx context.Context, s Server, yield func(ProgressEvent) bo
 				return
 			}
 		}
-		waits := err != nil || now.Wait != nil
-		for again := false; !again; {
-			select {
-			case <-ctx.Done():
-				return
-			case <-changed:
-				again = true
-			case <-tick.C:
-				again = waits // a place moves though nothing is written
+		if !f.await(ctx, now, err == nil, changed, tick.C) {
+			return
+		}
+	}
+}
+
+// await waits until there may be something new in the row, and meanwhile tells of the place in the queue, which moves though nothing is written.
+func (f *follower) await(ctx context.Context, now Server, known bool, changed <-chan struct{}, tick <-chan time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+			return true
+		case <-tick:
+			if !known {
+				return true
+			}
+			if !f.tellPlace(ctx, now) {
+				return false
 			}
 		}
 	}

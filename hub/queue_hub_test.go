@@ -13,6 +13,7 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/internal/pgtest"
 	"github.com/nomadhub/nomadhub/profile"
+	"github.com/nomadhub/nomadhub/routing/static"
 	"github.com/nomadhub/nomadhub/scheduler"
 	"github.com/nomadhub/nomadhub/scheduler/schedulertest"
 	"github.com/nomadhub/nomadhub/store"
@@ -147,8 +148,9 @@ func twoHubs(t *testing.T, change func(*hub.Options)) [2]*bench {
 		t.Fatal(err)
 	}
 	fake := schedulertest.NewFake()
-	one := openBench(t, db, fake, change)
-	return [2]*bench{one, openBench(t, db, fake.Reopen(), change, func(o *hub.Options) { o.Elect = never })}
+	registry := static.New()
+	one := openBenchOn(t, db, fake, registry, change)
+	return [2]*bench{one, openBenchOn(t, db, fake.Reopen(), registry, change, func(o *hub.Options) { o.Elect = never })}
 }
 
 // never is an election that this replica does not win.

@@ -42,11 +42,13 @@ const hubLine = "\x00hub"
 
 // look returns a recent view of the queue: that of the last round, or one that is read now. Of those who ask at once, one reads.
 func (q *startQueue) look(ctx context.Context) (queueView, error) {
+	asked := q.h.now()
 	for {
 		q.mu.Lock()
-		if q.h.now().Sub(q.view.at) < viewAge {
-			defer q.mu.Unlock()
-			return q.view, nil
+		// What was read since the question was put is good, however long this one has then waited for a processor.
+		if v := q.view; q.h.now().Sub(v.at) < viewAge || v.at.After(asked) {
+			q.mu.Unlock()
+			return v, nil
 		}
 		looking := q.looking
 		if looking == nil {
@@ -81,6 +83,7 @@ func (q *startQueue) read(ctx context.Context) (queueView, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.view = view
+	q.some = q.some || len(view.turns) > 0
 	return view, nil
 }
 

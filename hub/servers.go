@@ -61,6 +61,7 @@ func (h *Hub) StopServer(ctx context.Context, userName, serverName string, remov
 		if err != nil {
 			return s, fmt.Errorf("stop server %s: %w", s.ID, err)
 		}
+		failpoint("stop.after-row")
 		h.log.InfoContext(ctx, "server stop asked for", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
 		h.journals.say(next, 0, "Stopping the server.")
 		h.control.own(next.ID)
