@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"time"
 
@@ -52,8 +53,9 @@ func (s *Scheduler) awaitTerminal(ctx context.Context, id string, index uint64) 
 		if err != nil {
 			return err
 		}
-		if !anyLive(allocs) {
-			return nil
+		live, err := s.anyLive(ctx, allocs)
+		if err != nil || !live {
+			return err
 		}
 		// Only now: a job that is read before the allocations may have been registered in between.
 		job, err := s.readJob(ctx, id)
@@ -106,13 +108,33 @@ func nextIndex(before, now uint64) uint64 {
 	return max(now, 1)
 }
 
-func anyLive(allocs []*api.AllocationListStub) bool {
+// anyLive reports whether any of the allocations may still run.
+func (s *Scheduler) anyLive(ctx context.Context, allocs []*api.AllocationListStub) (bool, error) {
 	for _, alloc := range allocs {
-		if !isTerminal(alloc.ClientStatus) {
-			return true
+		if isTerminal(alloc.ClientStatus) {
+			continue
+		}
+		if gone, err := s.machineGone(ctx, alloc.ClientStatus, alloc.NodeID); err != nil || !gone {
+			return err == nil, err
 		}
 	}
-	return false
+	return false, nil
+}
+
+// machineGone reports whether an allocation is on a machine that cannot be reached and that an operator removed from Nomad. Nobody will ever say more of such an
+// allocation: Nomad leaves one that was told to stop as it was.
+func (s *Scheduler) machineGone(ctx context.Context, clientStatus, nodeID string) (bool, error) {
+	if clientStatus != api.AllocClientStatusUnknown {
+		return false, nil
+	}
+	_, _, err := s.client.Nodes().Info(nodeID, s.query(ctx))
+	switch err = translate(ctx, "looking for the server's machine", err); {
+	case errors.Is(err, scheduler.ErrNotFound):
+		return true, nil
+	case statusCode(err) == http.StatusForbidden: // then we cannot know
+		return false, nil
+	}
+	return false, err
 }
 
 // isTerminal reports whether Nomad knows that the allocation ended. "unknown" is not: its machine only cannot be reached.

@@ -24,9 +24,9 @@ func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, er
 		return scheduler.Status{}, err
 	}
 	if job == nil {
-		view, ok := orphan(alloc)
-		if !ok {
-			return scheduler.Status{}, scheduler.ErrNotFound
+		view, ok, err := s.orphan(ctx, alloc)
+		if err != nil || !ok {
+			return scheduler.Status{}, cmp.Or(err, scheduler.ErrNotFound)
 		}
 		return status(view, alloc, why{}), nil
 	}
@@ -67,13 +67,16 @@ func (s *Scheduler) readAlloc(ctx context.Context, allocID string) (*allocView, 
 }
 
 // orphan makes a view of the job of an allocation that still lives after its job was purged.
-func orphan(alloc *allocView) (jobView, bool) {
+func (s *Scheduler) orphan(ctx context.Context, alloc *allocView) (view jobView, ok bool, err error) {
 	if alloc == nil || isTerminal(alloc.clientStatus) || alloc.meta[metaServer] == "" {
-		return jobView{}, false
+		return jobView{}, false, nil
 	}
-	view := newView(alloc.meta, true, 0)
+	if gone, err := s.machineGone(ctx, alloc.clientStatus, alloc.nodeID); err != nil || gone {
+		return jobView{}, false, err
+	}
+	view = newView(alloc.meta, true, 0)
 	view.purged = true
-	return view, true
+	return view, true, nil
 }
 
 // blockedReasonOf looks for an evaluation of the job that found no place, in the newest that says anything.
@@ -119,7 +122,11 @@ func (s *Scheduler) List(ctx context.Context) ([]scheduler.Status, error) {
 		if err != nil {
 			return nil, err
 		}
-		if view, ok := orphan(full); ok {
+		view, ok, err := s.orphan(ctx, full)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			all = append(all, status(view, full, why{}))
 		}
 	}

@@ -2,6 +2,7 @@ package nomad_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -212,7 +213,7 @@ func TestF10MachinesComeAndGo(t *testing.T) {
 	}
 	m.moveInADrain(t, generation+1)
 	m.driveOut(t, generation+3)
-	m.stop(t, m.s, "a")
+	m.loseForGood(t, generation+4)
 }
 
 // loseAndFind loses the server's machine and gets it back, and wants the same process.
@@ -272,6 +273,49 @@ func (m *machines) moveInADrain(t *testing.T, generation int64) {
 		t.Errorf("moved: %+v", moved)
 	}
 	m.drain(t, nil)
+}
+
+// loseForGood wants a stop to wait for a machine that cannot be reached, until an operator says that it will not come back.
+func (m *machines) loseForGood(t *testing.T, generation int64) {
+	m.startOn(t, generation, m.far.ID, m.near)
+	if err := m.far.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	awaitStatus(t, m.s, "a", func(s scheduler.Status) bool { return s.Lost })
+	stopped := make(chan error, 1)
+	go func() { stopped <- m.s.Stop(t.Context(), "a", generation) }()
+	await(t, "the stop has begun", func() error {
+		job, _, err := m.admin.Jobs().Info(m.prefix+"a", nil)
+		if err == nil && !*job.Stop {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+	if status, err := m.s.Status(t.Context(), "a"); err != nil || !status.Lost || status.State != scheduler.Running {
+		t.Errorf("while the stop waits: %+v, %v", status, err)
+	}
+	select {
+	case err := <-stopped:
+		t.Fatalf("the stop ended with %v while nobody knows whether the server has", err)
+	default:
+	}
+	if _, _, err := m.admin.Nodes().Purge(m.far.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	case <-time.After(2 * time.Minute):
+		t.Error("the stop still waits although the machine was removed")
+	}
+	if status, err := m.s.Status(t.Context(), "a"); !errors.Is(err, scheduler.ErrNotFound) {
+		t.Errorf("after the stop: %+v, %v", status, err)
+	}
+	if all, err := m.s.List(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("List after the stop: %+v, %v", all, err)
+	}
 }
 
 // awaitDrainer waits until Nomad has dealt with the drain: it has moved another job that may be moved at once.
