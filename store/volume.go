@@ -191,11 +191,27 @@ func (s *Store) VolumeUses(ctx context.Context, volumeIDs []string) ([]hub.Volum
 	if len(volumeIDs) == 0 {
 		return nil, nil
 	}
+	which, a := s.idsIn(volumeIDs)
 	return all(ctx, s, "list the uses of volumes", `
 		SELECT v.volume_id, s.id, u.name, s.name, s.state <> 'stopped' AND s.generation = v.generation
 		FROM volume_uses v JOIN servers s ON s.id = v.server_id JOIN users u ON u.id = s.user_id
-		WHERE v.volume_id IN (SELECT value->>0 FROM `+s.db.elements+`($1)) ORDER BY v.volume_id, s.id`, args{list(volumeIDs)},
+		WHERE v.volume_id IN (`+which+`) ORDER BY v.volume_id, s.id`, a,
 		func(scan scanner) (v hub.VolumeUse, err error) {
 			return v, scan(&v.VolumeID, &v.ServerID, &v.UserName, &v.ServerName, &v.Active)
 		})
+}
+
+// fewIDs is how many IDs are written out, because the planner then knows how few there are.
+const fewIDs = 20
+
+// idsIn is what stands in parentheses after IN, with its arguments.
+func (s *Store) idsIn(ids []string) (string, args) {
+	if len(ids) > fewIDs {
+		return "SELECT value->>0 FROM " + s.db.elements + "($1)", args{list(ids)}
+	}
+	places, a := make([]string, len(ids)), make(args, len(ids))
+	for i, id := range ids {
+		places[i], a[i] = fmt.Sprintf("$%d", i+1), id
+	}
+	return strings.Join(places, ", "), a
 }

@@ -214,6 +214,14 @@ func volumes() []test {
 			f.same("the revision", got.Revision, int64(0))
 			f.wants(f.store.UseVolume(f.ctx, newID(), s.ID, 1, noon), hub.ErrNotFound)
 			f.must(f.store.DeleteVolume(f.ctx, v.ID))
+			var many []string
+			for range 30 {
+				many = append(many, newID())
+			}
+			f.must(f.store.UseVolume(f.ctx, unused.ID, s.ID, 1, noon))
+			among, err := f.store.VolumeUses(f.ctx, append(many, unused.ID))
+			f.must(err)
+			f.same("the uses among many", len(among), 1)
 			left, err := f.store.VolumeUses(f.ctx, []string{v.ID})
 			f.must(err)
 			f.same("the uses of a deleted volume", left, []hub.VolumeUse(nil))
