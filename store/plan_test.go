@@ -37,11 +37,11 @@ func TestRequestsFindRowsByAnIndex(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "hub.db")
-		checkPlans(t, "sqlite://"+path, 2_000, "EXPLAIN QUERY PLAN ", regexp.MustCompile(`SCAN (u|s|g|m|users|servers|tokens|sessions|groups|group_members)\b(?: USING)?( (COVERING )?INDEX)?`))
+		checkPlans(t, "sqlite://"+path, 2_000, "EXPLAIN QUERY PLAN ", regexp.MustCompile(`SCAN (u|s|v|g|m|volumes|volume_uses|users|servers|tokens|sessions|groups|group_members)\b(?: USING)?( (COVERING )?INDEX)?`))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		checkPlans(t, pgtest.New(t), 10_000, "EXPLAIN ", regexp.MustCompile(`Seq Scan on (users|servers|tokens|sessions|group_members)`))
+		checkPlans(t, pgtest.New(t), 10_000, "EXPLAIN ", regexp.MustCompile(`Seq Scan on (volumes|volume_uses|users|servers|tokens|sessions|group_members)`))
 	})
 }
 
@@ -104,6 +104,23 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 			_, _, err := s.Servers(ctx, hub.ServerQuery{UserIDs: []string{"u01000"}})
 			return err
 		},
+		"VolumeByOwner": func(s *Store) error {
+			_, err := s.VolumeByOwner(ctx, hub.VolumeOwner{Share: "user", UserID: "u01000", Name: "home"})
+			return err
+		},
+		"VolumesOfUser": func(s *Store) error {
+			_, _, err := s.Volumes(ctx, hub.VolumeQuery{UserID: "u01000", Groups: []string{"a", "b"}, Common: true})
+			return err
+		},
+		"VolumesOfServer": func(s *Store) error {
+			_, _, err := s.Volumes(ctx, hub.VolumeQuery{ServerID: "u01000", States: []hub.VolumeState{hub.VolumeMaking, hub.VolumeReady}})
+			return err
+		},
+		"VolumesDue": func(s *Store) error {
+			_, _, err := s.Volumes(ctx, hub.VolumeQuery{States: []hub.VolumeState{hub.VolumeReleased}, DueBefore: time.Now()})
+			return err
+		},
+		"VolumeUses": func(s *Store) error { _, err := s.VolumeUses(ctx, []string{"u01000", "u01001"}); return err },
 		"ServersInTransition": func(s *Store) error {
 			_, _, err := s.Servers(ctx, hub.ServerQuery{States: []hub.ServerState{hub.Starting, hub.Stopping}})
 			return err
@@ -128,6 +145,8 @@ func seed(t *testing.T, s *Store, many int) {
 		"INSERT INTO identities (provider, subject, user_id) SELECT 'oidc', id, id FROM n",
 		"INSERT INTO sessions (id, user_id, browser_id, provider, address, user_agent) SELECT id, id, id, 'oidc', '', '' FROM n",
 		"INSERT INTO servers (id, user_id, name, state, generation, revision, instance, address, placement, remove) SELECT id, id, '', CASE WHEN i % 1000 = 0 THEN 'starting' WHEN i % 2 = 0 THEN 'ready' ELSE 'stopped' END, 0, 0, '', '', 0, FALSE FROM n",
+		"INSERT INTO volumes (id, share, user_id, user_name, server_name, group_name, name, profile, kind, source, node, node_id, capacity_mb, retain, grace, state, note, revision) SELECT id, 'user', id, '', '', '', 'home', '', 'dynamic', '', '', '', 0, 'keep', 0, 'ready', '', 0 FROM n",
+		"INSERT INTO volume_uses (volume_id, server_id, generation) SELECT id, id, 0 FROM n",
 	} {
 		if _, err := s.db.writer.ExecContext(t.Context(), numbers+text); err != nil {
 			t.Fatalf("%s: %v", text, err)
