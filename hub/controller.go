@@ -14,12 +14,15 @@ import (
 
 const (
 	sweepInterval = 10 * time.Second // how often the elected replica looks at all servers
-	retryFirst    = 100 * time.Millisecond
-	retryMost     = 10 * time.Second
-	stopPatience  = 2 * time.Minute  // one attempt to stop; then the next begins
-	askPatience   = 15 * time.Second // one question to the scheduler about one server
-	listPatience  = time.Minute      // one question about all of them
-	logTailLines  = 20
+	// sweepEach makes that seldomer where there are many: a look costs some 50 µs for each, and shall take less than a fiftieth of a core. Events tell of nearly
+	// everything before it.
+	sweepEach    = 3 * time.Millisecond
+	retryFirst   = 100 * time.Millisecond
+	retryMost    = 10 * time.Second
+	stopPatience = 2 * time.Minute  // one attempt to stop; then the next begins
+	askPatience  = 15 * time.Second // one question to the scheduler about one server
+	listPatience = time.Minute      // one question about all of them
+	logTailLines = 20
 )
 
 // controller works on servers, each by one worker at a time in this process. Requests, events and the sweep only wake workers; what to do is decided
@@ -61,7 +64,10 @@ type runMemory struct {
 	opened     string    // the instance that the ledger has the beginning of
 	ended      string    // the instance that the ledger has the end of
 	secret     string    // the server's token, from its issue to the server's readiness
-	cut        time.Time // when handing the server over was cut short, which the scheduler may still carry out; zero: it was not
+	// status is what the scheduler said at askedAt, as long as nothing is known to have happened since; nil: ask.
+	status  *scheduler.Status
+	askedAt time.Time
+	cut     time.Time // when handing the server over was cut short, which the scheduler may still carry out; zero: it was not
 }
 
 func (c *controller) init(h *Hub) {
@@ -158,16 +164,13 @@ func (c *controller) lead(ctx context.Context) error {
 	c.setElected(true)
 	defer c.setElected(false)
 	c.awaitTable(ctx)
-	tick := time.NewTicker(sweepInterval)
-	defer tick.Stop()
 	for {
-		if err := c.sweep(ctx); err != nil && ctx.Err() == nil {
+		seen, err := c.sweep(ctx)
+		if err != nil && ctx.Err() == nil {
 			c.h.log.WarnContext(ctx, "sweep of all servers failed, will be repeated", "err", err)
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, max(sweepInterval, time.Duration(seen)*sweepEach), nil) {
 			return ctx.Err()
-		case <-tick.C:
 		}
 	}
 }
@@ -230,6 +233,9 @@ func (h *Hub) work(ctx context.Context, w *worker) {
 		next, err := h.round(rctx, w)
 		interrupted := rctx.Err() != nil
 		end()
+		if err != nil || interrupted || !next.step.leavesStatus(w) {
+			w.run.status = nil
+		}
 		wait := next.wait
 		switch {
 		case ctx.Err() != nil:
@@ -325,6 +331,11 @@ func (h *Hub) look(ctx context.Context, w *worker) (observation, error) {
 	case <-ctx.Done():
 		return observation{}, ctx.Err()
 	}
+	select {
+	case <-w.wake: // what this look is for
+		w.run.status = nil
+	default:
+	}
 	s, err := h.store.ServerByID(ctx, w.id)
 	if err != nil {
 		return observation{}, err
@@ -357,11 +368,28 @@ func (h *Hub) abandon(ctx context.Context, w *worker) (outcome, error) {
 	return outcome{done: true}, nil
 }
 
+// statusAge is how long an answer of the scheduler is good for while no event comes.
+const statusAge = time.Second
+
+// status is what the scheduler says of the worker's server. Several steps of a start follow one another of which it notices nothing, and it is not asked the same
+// again before each of them.
+func (h *Hub) status(ctx context.Context, w *worker) (scheduler.Status, error) {
+	if w.run.status != nil && h.now().Sub(w.run.askedAt) < statusAge {
+		return *w.run.status, nil
+	}
+	w.run.status, w.run.askedAt = nil, h.now()
+	st, err := h.opts.Scheduler.Status(ctx, w.id)
+	if err == nil {
+		w.run.status = &st
+	}
+	return st, err
+}
+
 func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, error) {
 	o := observation{server: s, now: h.now()}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	st, err := h.opts.Scheduler.Status(ctx, s.ID)
+	st, err := h.status(ctx, w)
 	switch {
 	case errors.Is(err, scheduler.ErrNotFound):
 	case err != nil:

@@ -40,6 +40,11 @@ const (
 	remove               // end it, and all that was made for it
 )
 
+// leavesStatus tells whether the scheduler's status is still what it was before the step, as far as the step goes.
+func (s step) leavesStatus(w *worker) bool {
+	return s == place || s == publish || s == probe && w.run.answered
+}
+
 // plan is a step and what it needs.
 type plan struct {
 	step   step

@@ -95,13 +95,13 @@ func (c *controller) awaitTable(ctx context.Context) {
 }
 
 // sweep wakes the worker of every active server that is not as it should be, and of every stopped one that the scheduler still runs. It is two
-// lists, however many servers there are.
-func (c *controller) sweep(ctx context.Context) error {
+// lists, however many servers there are. It returns how many are active.
+func (c *controller) sweep(ctx context.Context) (seen int, err error) {
 	lctx, cancel := context.WithTimeout(ctx, listPatience)
 	defer cancel()
 	running, err := c.h.opts.Scheduler.List(lctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	status := make(map[string]scheduler.Status, len(running))
 	for _, st := range running {
@@ -109,7 +109,7 @@ func (c *controller) sweep(ctx context.Context) error {
 	}
 	active, _, err := c.h.store.Servers(ctx, ServerQuery{States: []ServerState{Starting, Ready, Stopping}})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	c.h.metrics.observe(active)
 	var unshown []string
@@ -135,7 +135,7 @@ func (c *controller) sweep(ctx context.Context) error {
 	}
 	c.repair(ctx, unshown)
 	c.prune(active)
-	return nil
+	return len(active), nil
 }
 
 // settled tells whether a server runs as the row says, so that nothing need be done.
