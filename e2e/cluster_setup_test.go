@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -24,9 +25,10 @@ import (
 // cluster is the hub as a Nomad job, on a real stack of its own that may be damaged: what "make cluster" runs.
 type cluster struct {
 	*stack.Stack
-	URL     string // of the public listener, without a trailing slash
-	metrics string
-	binary  string // the hub's program; no other process on this machine runs this file
+	URL        string // of the public listener, without a trailing slash
+	metrics    string
+	serversURL string // at which notebooks reach the hub
+	binary     string // the hub's program; no other process on this machine runs this file
 }
 
 // runsNotebooks says how a cluster runs notebooks.
@@ -34,6 +36,7 @@ type runsNotebooks struct {
 	drivers    stack.Drivers
 	jobspec    string                           // "" is the product's for programs of the machine
 	variables  func(*cluster) map[string]string // of the jobspec
+	config     string                           // what the hub's configuration says of them, such as profiles
 	serversURL func(port int) string            // at which notebooks reach the hub; nil: at its port of the loopback address
 }
 
@@ -83,12 +86,14 @@ func newClusterWith(t testing.TB, n runsNotebooks) *cluster {
 	}
 	hubAccount, _ := accounts(t)
 	o := hubjob.Options{
-		Binary: c.binary, User: hubAccount.Username, PublicURL: c.URL, PublicPort: ports[0], ServersPort: ports[1], MetricsPort: ports[2],
-		Config: loginByDex(c.Dex.Issuer), NotebookJobspec: n.jobspec, NotebookVariables: n.variables(c),
+		NomadCreds: hubjob.NomadCreds,
+		Binary:     c.binary, User: hubAccount.Username, PublicURL: c.URL, PublicPort: ports[0], ServersPort: ports[1], MetricsPort: ports[2],
+		Config: loginByDex(c.Dex.Issuer) + n.config, NotebookJobspec: n.jobspec, NotebookVariables: n.variables(c),
 	}
 	if n.serversURL != nil {
 		o.ServersURL = n.serversURL(ports[1])
 	}
+	c.serversURL = cmp.Or(o.ServersURL, loopbackURL(ports[1]))
 	err = hubjob.Submit(t.Context(), c.Stack, o)
 	if err != nil {
 		t.Fatal(err)

@@ -132,6 +132,12 @@ variable "vault_prefix" {
   default     = "nomadhub"
 }
 
+variable "nomad_creds" {
+  description = "Path in Vault at which its secrets engine for Nomad gives the hub a token, such as nomad/creds/nomadhub. Empty: the hub shows its workload identity, for which Nomad before 2.0 makes no plans, so that people are not told whether a server would fit."
+  type        = string
+  default     = ""
+}
+
 variable "consul_address" {
   description = "Address of the Consul agent as the hub reaches it."
   type        = string
@@ -277,7 +283,7 @@ job "nomadhub" {
         change_mode = "noop"
       }
 
-      # The only secret that the hub does not fetch itself. Nomad keeps this file for itself and hands on its content.
+      # The only secrets that the hub does not fetch itself. Nomad keeps this file for itself and hands on its content.
       template {
         destination = "${NOMAD_SECRETS_DIR}/hub.env"
         env         = true
@@ -285,12 +291,15 @@ job "nomadhub" {
         change_mode = "restart"
         data        = <<-END
           NOMADHUB_DATABASE_DSN={{ with secret "${var.vault_mount}/data/${var.vault_prefix}/postgres" }}{{ .Data.data.dsn | toJSON }}{{ end }}
+          ${var.nomad_creds == "" ? "" : "NOMAD_TOKEN={{ with secret ${jsonencode(var.nomad_creds)} }}{{ .Data.secret_id | toJSON }}{{ end }}"}
         END
       }
 
+      # What changes in it is in force at once, or the hub's log says what needs a restart.
       template {
-        destination = "${NOMAD_TASK_DIR}/nomadhub.hcl"
-        change_mode = "restart"
+        destination   = "${NOMAD_TASK_DIR}/nomadhub.hcl"
+        change_mode   = "signal"
+        change_signal = "SIGHUP"
         data        = <<-END
           base_url   = ${jsonencode(var.base_url)}
           public_url = ${jsonencode(var.public_url)}
@@ -318,7 +327,7 @@ job "nomadhub" {
 
           nomad {
             address    = "unix://{{ env "NOMAD_SECRETS_DIR" }}/api.sock"
-            token_file = "{{ env "NOMAD_SECRETS_DIR" }}/nomad_token"
+            ${var.nomad_creds == "" ? "token_file = \"{{ env \"NOMAD_SECRETS_DIR\" }}/nomad_token\"" : ""}
             namespace  = ${jsonencode(var.notebook_namespace)}
             variables  = ${jsonencode(var.notebook_variables)}
             ${var.notebook_jobspec == "" ? "" : "jobspec    = \"{{ env \"NOMAD_TASK_DIR\" }}/notebook.nomad.hcl\""}

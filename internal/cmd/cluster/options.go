@@ -82,7 +82,8 @@ func (c *cluster) hubOptions(binary string) (hubjob.Options, error) {
 		return hubjob.Options{}, err
 	}
 	return hubjob.Options{
-		Binary: binary, User: hub.Username, PublicURL: c.publicURL(),
+		NomadCreds: hubjob.NomadCreds,
+		Binary:     binary, User: hub.Username, PublicURL: c.publicURL(),
 		PublicPort: c.ports.public, ServersPort: c.ports.servers, MetricsPort: c.ports.metrics,
 		Config: c.hubConfig(),
 		NotebookVariables: map[string]string{

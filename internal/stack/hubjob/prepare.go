@@ -14,6 +14,7 @@ import (
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
+	vault "github.com/hashicorp/vault/api"
 
 	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/secret"
@@ -26,6 +27,9 @@ const (
 	NotebookNamespace = "notebooks" // of users' servers
 	taskName          = "hub"
 	vaultPrefix       = "nomadhub"
+
+	// NomadCreds is where Vault gives the hub a token for Nomad.
+	NomadCreds = "nomad/creds/" + JobID
 )
 
 // Prepare makes what the hub's job needs. It may be called again. secrets are more secrets for the hub, by name, such as
@@ -39,7 +43,8 @@ func Prepare(ctx context.Context, s *stack.Stack, secrets map[string]map[string]
 	return errors.Join(
 		prepareNomad(ctx, s.Nomad, policies["nomad"]),
 		prepareConsul(ctx, s.Consul, policies["consul"]),
-		prepareVault(ctx, s.Vault, policies["vault"]),
+		prepareVault(ctx, s.Vault, policies["vault"]+policies["vault-nomad"]),
+		prepareNomadCreds(ctx, s),
 		writeSecrets(ctx, s, secrets),
 	)
 }
@@ -53,17 +58,17 @@ func readPolicies() (map[string]string, error) {
 	fill := strings.NewReplacer(
 		"${notebook_namespace}", NotebookNamespace, "${job_prefix}", "notebook-",
 		"${consul_prefix}", "nomadhub", "${service_prefix}", "notebook",
-		"${vault_mount}", "secret", "${vault_prefix}", vaultPrefix,
+		"${vault_mount}", "secret", "${vault_prefix}", vaultPrefix, "${nomad_creds}", NomadCreds,
 	)
 	policies := map[string]string{}
-	for _, name := range []string{"nomad", "consul", "vault"} {
-		text, err := os.ReadFile(filepath.Join(root, "terraform", "modules", "nomadhub", "policies", name+"-hub.hcl"))
+	for name, file := range map[string]string{"nomad": "nomad-hub", "consul": "consul-hub", "vault": "vault-hub", "vault-nomad": "vault-hub-nomad"} {
+		text, err := os.ReadFile(filepath.Join(root, "terraform", "modules", "nomadhub", "policies", file+".hcl"))
 		if err != nil {
 			return nil, err
 		}
 		policies[name] = fill.Replace(string(text))
 		if strings.Contains(policies[name], "${") {
-			return nil, fmt.Errorf("the policy %s-hub.hcl has a variable that this program does not know", name)
+			return nil, fmt.Errorf("the policy %s.hcl has a variable that this program does not know", file)
 		}
 	}
 	return policies, nil
@@ -118,6 +123,29 @@ func prepareVault(ctx context.Context, v *stack.Vault, rules string) error {
 	return v.WorkloadRole(ctx, JobID, []string{JobID}, map[string]string{
 		"nomad_namespace": Namespace, "nomad_job_id": JobID, "nomad_task": taskName,
 	})
+}
+
+// prepareNomadCreds has Vault give out Nomad tokens with the hub's policy.
+func prepareNomadCreds(ctx context.Context, s *stack.Stack) error {
+	mounts, err := s.Vault.Client.Sys().ListMountsWithContext(ctx)
+	if err != nil {
+		return fmt.Errorf("vault mounts: %w", err)
+	}
+	if mounts["nomad/"] == nil {
+		if err := s.Vault.Client.Sys().MountWithContext(ctx, "nomad", &vault.MountInput{Type: "nomad"}); err != nil {
+			return fmt.Errorf("vault engine for Nomad: %w", err)
+		}
+	}
+	for path, data := range map[string]map[string]any{
+		"nomad/config/access": {"address": s.Nomad.Address, "token": s.Nomad.Token},
+		"nomad/config/lease":  {"ttl": "1h", "max_ttl": "768h"},
+		"nomad/role/" + JobID: {"policies": []string{JobID}, "type": "client"},
+	} {
+		if _, err := s.Vault.Client.Logical().WriteWithContext(ctx, path, data); err != nil {
+			return fmt.Errorf("vault %s: %w", path, err)
+		}
+	}
+	return nil
 }
 
 func writeSecrets(ctx context.Context, s *stack.Stack, secrets map[string]map[string]any) error {

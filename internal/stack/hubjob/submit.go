@@ -31,6 +31,8 @@ type Options struct {
 	ServersPort int
 	MetricsPort int
 	LogLevel    string
+	// NomadCreds is where in Vault the hub gets its token for Nomad; "": it shows its workload identity.
+	NomadCreds string
 	// Config is the HCL of login and authenticators.
 	Config string
 	// NotebookVariables are for the notebooks' jobspec; NotebookJobspec, if not empty, replaces it.
@@ -46,7 +48,7 @@ func (o Options) variables(s *stack.Stack) string {
 		// Idle hubs on a small machine must leave room for notebooks.
 		"cpu": cty.NumberIntVal(200),
 	}
-	for name, text := range map[string]string{"public_url": o.PublicURL, "servers_url": o.ServersURL, "log_level": o.LogLevel, "notebook_jobspec": o.NotebookJobspec} {
+	for name, text := range map[string]string{"public_url": o.PublicURL, "servers_url": o.ServersURL, "nomad_creds": o.NomadCreds, "log_level": o.LogLevel, "notebook_jobspec": o.NotebookJobspec} {
 		if text != "" {
 			values[name] = cty.StringVal(text)
 		}

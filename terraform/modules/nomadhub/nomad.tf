@@ -46,6 +46,7 @@ resource "nomad_job" "hub" {
       vault_address      = var.vault_address
       vault_mount        = var.vault_mount
       vault_prefix       = var.vault_prefix
+      nomad_creds        = var.nomad_creds
       vault_role         = vault_jwt_auth_backend_role.hub.role_name
     })
   }

@@ -87,6 +87,12 @@ variable "vault_address" {
   default     = "https://active.vault.service.consul:8200"
 }
 
+variable "nomad_creds" {
+  description = "Path in Vault at which its secrets engine for Nomad gives the hub a token with the policy `name`, such as nomad/creds/nomadhub. Empty: the hub shows its workload identity, for which Nomad before 2.0 makes no plans. The module does not make the engine."
+  type        = string
+  default     = ""
+}
+
 variable "vault_mount" {
   description = "Where Vault's key/value engine, version 2, is mounted. The module does not make it."
   type        = string

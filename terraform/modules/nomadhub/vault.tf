@@ -3,10 +3,10 @@
 resource "vault_policy" "hub" {
   name = var.name
 
-  policy = templatefile("${path.module}/policies/vault-hub.hcl", {
-    vault_mount  = var.vault_mount
-    vault_prefix = var.vault_prefix
-  })
+  policy = join("", concat(
+    [templatefile("${path.module}/policies/vault-hub.hcl", { vault_mount = var.vault_mount, vault_prefix = var.vault_prefix })],
+    var.nomad_creds == "" ? [] : [templatefile("${path.module}/policies/vault-hub-nomad.hcl", { nomad_creds = var.nomad_creds })],
+  ))
 }
 
 resource "vault_jwt_auth_backend_role" "hub" {
