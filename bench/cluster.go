@@ -23,6 +23,8 @@ import (
 const (
 	firstPort = 20000
 	lastPort  = 31999
+	// mostServers leaves some for servers that end while others start.
+	mostServers = lastPort - firstPort - 1000
 )
 
 // cluster is one Nomad, server and client in one, and one Consul, in memory and without access control: what is measured is the hub.

@@ -91,8 +91,8 @@ func parseSettings(args []string) (settings, error) {
 	}
 	for text := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return s, fmt.Errorf("-sizes: %q is no number of servers", text)
+		if err != nil || n < 1 || n > mostServers {
+			return s, fmt.Errorf("-sizes: %q is no number of servers from 1 to %d, for which one Nomad client has ports", text, mostServers)
 		}
 		s.sizes = append(s.sizes, n)
 	}
