@@ -36,6 +36,9 @@ func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, er
 		if blocked, err = s.blockedReasonOf(ctx, id); err != nil {
 			return scheduler.Status{}, err
 		}
+		if blocked.cause == scheduler.CauseVolume {
+			s.wakeForVolumes(ctx, job)
+		}
 	}
 	return status(view, alloc, blocked), nil
 }

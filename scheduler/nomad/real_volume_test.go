@@ -374,7 +374,7 @@ func (c *volumeCluster) testLostNode(t *testing.T) {
 	if err := node.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if status := awaitStatus(t, s, "a", isRunning); status.Node != home.Node {
+	if status := c.awaitBack(t, s); status.Node != home.Node {
 		t.Errorf("it runs on %s, and its files are on %s", status.Node, home.Node)
 	}
 	if n := runsPrinted(t, s); n != 2 {
@@ -388,6 +388,27 @@ func (c *volumeCluster) testLostNode(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// awaitBack waits until the server runs on the machine that has come back, which Nomad learns in steps.
+func (c *volumeCluster) awaitBack(t *testing.T, s *nomad.Scheduler) scheduler.Status {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		status, err := s.Status(ctx, "a")
+		if err == nil && isRunning(status) {
+			return status
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			state, volumeErr := s.VolumeByID(t.Context(), scheduler.MountDynamic, "home")
+			t.Fatalf("it does not run: %+v, %v; its volume is %+v, %v", status, err, state, volumeErr)
+		}
+	}
 }
 
 func (c *volumeCluster) eligible(t *testing.T, node *stack.Node, yes bool) {

@@ -218,7 +218,7 @@ func (h *hostWire) list(rw http.ResponseWriter, r *http.Request) {
 	stubs := []*api.HostVolumeStub{}
 	for _, v := range h.volumes {
 		if strings.HasPrefix(v.Name, r.URL.Query().Get("prefix")) {
-			stubs = append(stubs, &api.HostVolumeStub{ID: v.ID, Name: v.Name, NodeID: v.NodeID, State: v.State, CreateIndex: v.CreateIndex})
+			stubs = append(stubs, &api.HostVolumeStub{ID: v.ID, Name: v.Name, NodeID: v.NodeID, State: v.State, CreateIndex: v.CreateIndex, ModifyIndex: v.ModifyIndex})
 		}
 	}
 	slices.Reverse(stubs)
@@ -344,6 +344,40 @@ func TestAVolumeOnALostMachineIsNeitherReplacedNorDeleted(t *testing.T) {
 	}
 	if n := w.count("PUT /v1/volume/host/create"); n != 0 {
 		t.Errorf("%d were made", n)
+	}
+}
+
+// TestAJobIsLookedAtAgain once for each change of its volume or machine, and not while either is away.
+func TestAJobIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		node      string // where the volume is; n2 is down
+		evaluated uint64 // when Nomad looked last
+		want      int
+	}{
+		"the volume changed since": {"n1", 50, 1},
+		"it was looked at since":   {"n1", 500, 0},
+		"its machine is away":      {"n2", 50, 0},
+	} {
+		h, w, s := newHostWire(t)
+		h.add("v", "notebook-home", test.node)
+		h.volumes[0].ModifyIndex = 101
+		job := jobA("1", 12)
+		job.TaskGroups = []*api.TaskGroup{{Volumes: map[string]*api.VolumeRequest{"home": {Type: "host", Source: "notebook-home"}}}}
+		metric := &api.AllocationMetric{NodesEvaluated: 1, NodesFiltered: 1, ConstraintFiltered: map[string]int{"missing compatible host volumes": 1}}
+		w.mux.HandleFunc("GET /v1/job/notebook-a", reply(job))
+		w.mux.HandleFunc("GET /v1/job/notebook-a/allocations", reply([]any{}))
+		w.mux.HandleFunc("GET /v1/job/notebook-a/evaluations", reply([]*api.Evaluation{{
+			ID: "e", Status: api.EvalStatusBlocked, CreateIndex: test.evaluated, FailedTGAllocs: map[string]*api.AllocationMetric{"notebook": metric},
+		}}))
+		w.mux.HandleFunc("PUT /v1/job/notebook-a/evaluate", reply(map[string]any{"EvalID": "f"}))
+		status, err := s.Status(t.Context(), "a")
+		if err != nil || !status.Blocked || status.Cause != scheduler.CauseVolume {
+			t.Errorf("%s: the status is %+v, %v", name, status, err)
+		}
+		if n := w.count("PUT /v1/job/notebook-a/evaluate"); n != test.want {
+			t.Errorf("%s: Nomad was asked to look again %d times, want %d", name, n, test.want)
+		}
 	}
 }
 
