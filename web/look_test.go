@@ -180,6 +180,8 @@ func stories() []story {
 		{name: "not-found", as: "ada", path: "/hub/nothing", noisy: true},
 		{name: "forbidden", as: "ada", path: "/hub/admin", noisy: true},
 		{name: "proxy-error", path: "/hub/error/503"},
+		{name: "usage", as: "rita", path: "/hub/usage?by=run"},
+		{name: "usage-admin", as: "admin", path: "/hub/usage"},
 		{name: "tokens", as: "rita", path: "/hub/token"},
 		{name: "token-made", as: "rita", path: "/hub/token", act: func(p *browser.Page) {
 			p.Fill("#note", "made just now")

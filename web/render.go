@@ -20,7 +20,7 @@ var templateFiles embed.FS
 // chrome is what surrounds every page.
 type chrome struct {
 	Title   string
-	Section string // which entry of the navigation is this page: "home", "token", "admin" or ""
+	Section string // which entry of the navigation is this page: "home", "token", "usage", "admin" or ""
 	User    *personView
 	XSRF    string // for forms
 	// Refresh is after how many seconds a browser without JavaScript asks again; 0: never.
@@ -36,7 +36,7 @@ type personView struct {
 }
 
 // links are the addresses that every page offers.
-type links struct{ Index, Home, Token, Admin, Login, Logout, Hub string }
+type links struct{ Index, Home, Token, Usage, Admin, Login, Logout, Hub string }
 
 // chrome prepares a page for whoever asks for it. It may set the cookie of the page token, so it comes before anything is written.
 func (h *Web) chrome(w http.ResponseWriter, r *http.Request, title, section string) chrome {
@@ -56,7 +56,7 @@ func (h *Web) bareChrome(title string) chrome {
 	return chrome{
 		Title: title, Version: h.version,
 		Links: links{
-			Index: at, Home: h.urls.Home(), Token: at + "token", Admin: at + "admin", Login: h.urls.Login(), Logout: at + "logout", Hub: at,
+			Index: at, Home: h.urls.Home(), Token: at + "token", Usage: at + "usage", Admin: at + "admin", Login: h.urls.Login(), Logout: at + "logout", Hub: at,
 		},
 	}
 }

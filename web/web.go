@@ -101,6 +101,7 @@ func (h *Web) Mount(r chi.Router) {
 		h.mountServers(r)
 		h.mountRunning(r)
 		h.mountTokens(r)
+		read(r, "/usage", h.do(h.usage))
 		h.mountAdmin(r)
 	})
 	r.Post("/security/csp-report", h.do(h.cspReport))
