@@ -90,9 +90,11 @@ func TestClusterProfiles(t *testing.T) {
 		t.Errorf("after the restart the server has %q", got)
 	}
 
-	ada := c.scriptOf(t, "ada")
+	ben := c.scriptOf(t, "ben")
+	ben.must(t, http.MethodDelete, "/users/ben/server", http.StatusAccepted, http.StatusNoContent)
+	ben.awaitServer(t, "stopped", "ben", func(s apiServer) bool { return s.Stopped })
 	for options, word := range map[string]string{`{"profile":"none"}`: "none", `{"profile":"small","greeting":"LOUD"}`: "greeting", `{"colour":"red"}`: "colour"} {
-		got, err := ada.ask(t.Context(), http.MethodPost, "/users/ada/server", options)
+		got, err := ben.ask(t.Context(), http.MethodPost, "/users/ben/server", options)
 		if err != nil || got.status != http.StatusBadRequest || !strings.Contains(got.body, word) {
 			t.Errorf("%s by API: %d %s, %v", options, got.status, got.body, err)
 		}
