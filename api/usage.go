@@ -250,7 +250,7 @@ func writeCSV[T any](w http.ResponseWriter, head []string, rows iter.Seq2[T, err
 			}
 		}
 		if err := out.Write(row(v)); err != nil {
-			return nil //nolint:nilerr // the reader has gone
+			return nil // the reader has gone
 		}
 	}
 	if !begun {

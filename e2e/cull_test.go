@@ -150,10 +150,10 @@ func TestEmbeddedKilledWhileCulling(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			q := newQuietHub(t, failpoints.binary(t), eager)
 			q.signal(syscall.SIGTERM)
-			q.hubProcess.start("NOMADHUB_FAILPOINT=" + point)
+			q.start("NOMADHUB_FAILPOINT=" + point)
 			q.up(t, "idle")
 			q.diesByItself(t)
-			q.hubProcess.start()
+			q.start()
 			q.awaitStopped(t, "idle")
 			var s struct {
 				Failure struct {
@@ -177,7 +177,7 @@ func TestEmbeddedKilledBesideTheLedger(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			q := newQuietHub(t, failpoints.binary(t), "usage {\n  interval = \"1s\"\n}\n")
 			q.signal(syscall.SIGTERM)
-			q.hubProcess.start("NOMADHUB_FAILPOINT=" + point)
+			q.start("NOMADHUB_FAILPOINT=" + point)
 			q.must(t, http.MethodPost, "/users/ada", http.StatusCreated)
 			_, _ = q.ask(t.Context(), http.MethodPost, "/users/ada/server", "")
 			if point == "usage.before-close" {
@@ -185,7 +185,7 @@ func TestEmbeddedKilledBesideTheLedger(t *testing.T) {
 				_, _ = q.ask(t.Context(), http.MethodDelete, "/users/ada/server", "")
 			}
 			q.diesByItself(t)
-			q.hubProcess.start()
+			q.start()
 			if point != "usage.before-close" {
 				q.awaitReady(t, "ada")
 				q.must(t, http.MethodDelete, "/users/ada/server", http.StatusNoContent, http.StatusAccepted)

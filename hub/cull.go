@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/nomadhub/nomadhub/hub/cull"
 )
 
@@ -90,26 +88,35 @@ func (h *Hub) askAll(ctx context.Context, c *culler, rules cull.Rules, ask []sus
 	defer cancel()
 	ask = c.due(ask, h.now())
 	rand.Shuffle(len(ask), func(i, j int) { ask[i], ask[j] = ask[j], ask[i] })
-	var g errgroup.Group
-	g.SetLimit(maxAsking)
+	var asking sync.WaitGroup
+	free := make(chan struct{}, maxAsking)
 	for _, s := range ask {
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+		}
 		if ctx.Err() != nil {
 			break
 		}
-		g.Go(func() error {
-			answer := h.askServer(ctx, s.server)
-			if ctx.Err() != nil {
-				return nil
-			}
-			s.evidence.Answer = &answer
-			now := h.now()
-			v := cull.Decide(rules, s.subject, s.evidence, now)
-			c.later(s, now, v, rules)
-			h.settle(ctx, s, v, rules)
-			return nil
+		asking.Go(func() {
+			defer func() { <-free }()
+			h.askOne(ctx, c, rules, s)
 		})
 	}
-	_ = g.Wait()
+	asking.Wait()
+}
+
+// askOne asks one server and decides with its answer. An answer that was cut short says nothing.
+func (h *Hub) askOne(ctx context.Context, c *culler, rules cull.Rules, s suspect) {
+	answer := h.askServer(ctx, s.server)
+	if ctx.Err() != nil {
+		return
+	}
+	s.evidence.Answer = &answer
+	now := h.now()
+	v := cull.Decide(rules, s.subject, s.evidence, now)
+	c.later(s, now, v, rules)
+	h.settle(ctx, s, v, rules)
 }
 
 // due keeps those who are worth asking now, and forgets those who are no longer there.

@@ -122,8 +122,7 @@ func TestWhatEndsWhileNoHubWatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.fake.Forget(s.ID)
-	var next *bench
-	next = openBench(t, b.store, b.fake.Reopen(), withResources, func(o *hub.Options) { // five hours later
+	next := openBench(t, b.store, b.fake.Reopen(), withResources, func(o *hub.Options) { // five hours later
 		o.Now = func() time.Time { return time.Now().Add(5 * time.Hour) }
 	})
 	next.awaitState(s.ID, hub.Stopped)

@@ -34,7 +34,7 @@ func culling() []test {
 		}},
 		{"Only what may be past a rule is a candidate", func(f fixture) {
 			u := f.user("ada", "b", "a")
-			make := func(name string, state hub.ServerState, change func(*hub.Server)) string {
+			server := func(name string, state hub.ServerState, change func(*hub.Server)) string {
 				s := f.server(u, name, state)
 				s.Started = noon
 				change(&s)
@@ -44,12 +44,12 @@ func culling() []test {
 				return s.ID
 			}
 			plain := func(*hub.Server) {}
-			used := make("used", hub.Ready, plain)
-			make("stopped", hub.Stopped, func(s *hub.Server) { s.IdleAfter = time.Minute })
-			idle := make("idle", hub.Ready, func(s *hub.Server) { s.IdleAfter = time.Hour })
-			make("never", hub.Ready, func(s *hub.Server) { s.IdleAfter, s.MaxAge = -1*time.Microsecond, -1*time.Microsecond })
-			old := make("old", hub.Ready, func(s *hub.Server) { s.MaxAge = 2 * time.Hour })
-			noticed := make("noticed", hub.Ready, func(s *hub.Server) { s.Notice = &hub.Notice{Kind: hub.NoticeIdle, Message: "m", Time: noon} })
+			used := server("used", hub.Ready, plain)
+			server("stopped", hub.Stopped, func(s *hub.Server) { s.IdleAfter = time.Minute })
+			idle := server("idle", hub.Ready, func(s *hub.Server) { s.IdleAfter = time.Hour })
+			server("never", hub.Ready, func(s *hub.Server) { s.IdleAfter, s.MaxAge = -1*time.Microsecond, -1*time.Microsecond })
+			old := server("old", hub.Ready, func(s *hub.Server) { s.MaxAge = 2 * time.Hour })
+			noticed := server("noticed", hub.Ready, func(s *hub.Server) { s.Notice = &hub.Notice{Kind: hub.NoticeIdle, Message: "m", Time: noon} })
 			for _, c := range []struct {
 				what string
 				q    hub.CullQuery
