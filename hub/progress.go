@@ -161,7 +161,8 @@ type follower struct {
 }
 
 func (h *Hub) follow(ctx context.Context, s Server, yield func(ProgressEvent) bool) {
-	defer h.rows.watch(s.ID)()
+	waiter := h.rows.join(s.ID)
+	defer waiter.leave()
 	f := &follower{h: h, s: s, yield: yield}
 	if s.State == Starting && len(h.journals.since(s.ID, s.Generation, 0)) == 0 && !yield(ProgressEvent{Message: "The server is starting."}) {
 		return
@@ -175,7 +176,7 @@ func (h *Hub) follow(ctx context.Context, s Server, yield func(ProgressEvent) bo
 			now, err = Server{State: Stopped}, nil
 		}
 		if err == nil {
-			h.rows.saw(now)
+			waiter.saw(now)
 			if !f.tell(ctx, now) {
 				return
 			}

@@ -13,42 +13,44 @@ import (
 type rowWatch struct {
 	h  *Hub
 	mu sync.Mutex
-	of map[string]*watchedRow
+	of map[string]map[*rowWaiter]bool // by server
 }
 
-type watchedRow struct {
-	waiters  int
-	revision int64 // the last that a waiter read; -1: none yet
+// rowWaiter is one who waits for a server. What one of them has read says nothing of what the others know.
+type rowWaiter struct {
+	watch    *rowWatch
+	id       string
+	revision int64 // the last that it read; -1: none yet
 }
 
-func (w *rowWatch) init(h *Hub) { w.h, w.of = h, map[string]*watchedRow{} }
+func (w *rowWatch) init(h *Hub) { w.h, w.of = h, map[string]map[*rowWaiter]bool{} }
 
-// watch has waiters for the server woken until the returned function is called.
-func (w *rowWatch) watch(id string) (end func()) {
+// join has somebody woken when the server's row is not what they read last, until they leave.
+func (w *rowWatch) join(id string) *rowWaiter {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	row := w.of[id]
-	if row == nil {
-		row = &watchedRow{revision: -1}
-		w.of[id] = row
+	r := &rowWaiter{watch: w, id: id, revision: -1}
+	if w.of[id] == nil {
+		w.of[id] = map[*rowWaiter]bool{}
 	}
-	row.waiters++
-	return func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if row.waiters--; row.waiters == 0 {
-			delete(w.of, id)
-		}
+	w.of[id][r] = true
+	return r
+}
+
+func (r *rowWaiter) leave() {
+	r.watch.mu.Lock()
+	defer r.watch.mu.Unlock()
+	delete(r.watch.of[r.id], r)
+	if len(r.watch.of[r.id]) == 0 {
+		delete(r.watch.of, r.id)
 	}
 }
 
-// saw notes what a waiter has read.
-func (w *rowWatch) saw(s Server) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if row := w.of[s.ID]; row != nil {
-		row.revision = max(row.revision, s.Revision)
-	}
+// saw notes what was read.
+func (r *rowWaiter) saw(s Server) {
+	r.watch.mu.Lock()
+	defer r.watch.mu.Unlock()
+	r.revision = s.Revision
 }
 
 func (w *rowWatch) ids() []string {
@@ -84,16 +86,18 @@ func (w *rowWatch) run(ctx context.Context) error {
 	}
 }
 
-// changed are those of the servers that are not as a waiter last saw them. What is gone is told once.
+// changed are those of the servers of which somebody does not know the present row.
 func (w *rowWatch) changed(ids []string, now map[string]int64) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []string
 	for _, id := range ids {
-		row := w.of[id]
 		revision, there := now[id]
-		if row != nil && (!there || revision != row.revision) {
-			out = append(out, id)
+		for r := range w.of[id] {
+			if !there || r.revision < revision {
+				out = append(out, id)
+				break
+			}
 		}
 	}
 	return out

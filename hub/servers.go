@@ -95,7 +95,8 @@ const awaitInterval = 500 * time.Millisecond
 // AwaitServer waits until done says so of the server, or ctx ends, and returns the server as it was last seen. A server that is removed meanwhile is
 // reported as stopped.
 func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool) (Server, error) {
-	defer h.rows.watch(id)()
+	waiter := h.rows.join(id)
+	defer waiter.leave()
 	var last Server
 	for {
 		changed := h.journals.changed(id)
@@ -107,7 +108,7 @@ func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool
 		if err != nil {
 			return last, err
 		}
-		h.rows.saw(s)
+		waiter.saw(s)
 		if last = s; done(s) {
 			return s, nil
 		}
