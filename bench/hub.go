@@ -181,21 +181,26 @@ func (h *hubProcess) awaitCount(ctx context.Context, state hub.ServerState, want
 // profiled is for how long a profile is taken.
 const profiled = 20 * time.Second
 
-// profile has the hub profile itself from now on, where that was asked for, and goes on meanwhile. The profile itself costs some percent.
+// profile has the hub profile its processor time from now on, where that was asked for, and goes on meanwhile. The profile itself costs some percent.
 func (h *hubProcess) profile(ctx context.Context, what string) {
+	go func() {
+		_ = h.await(ctx, time.Minute, func(ctx context.Context) error { return answers(ctx, h.metrics+"/health") })
+		h.keepProfile(ctx, what, fmt.Sprintf("profile?seconds=%.0f", profiled.Seconds()))
+	}()
+}
+
+// keepProfile asks the hub for one of its profiles, where that was asked for.
+func (h *hubProcess) keepProfile(ctx context.Context, what, path string) {
 	if h.profiles == "" {
 		return
 	}
-	go func() {
-		url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%.0f", h.metrics, profiled.Seconds())
-		text, err := read(ctx, h.client, url)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(h.profiles, filepath.Base(h.dir)+"-"+what+".pprof"), text, 0o600)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "bench: no profile:", err)
-		}
-	}()
+	text, err := read(ctx, h.client, h.metrics+"/debug/pprof/"+path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(h.profiles, filepath.Base(h.dir)+"-"+what+".pprof"), text, 0o600)
+	}
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(os.Stderr, "bench: no profile:", err)
+	}
 }
 
 // read gets a page.

@@ -183,6 +183,7 @@ func (f *field) idle(ctx context.Context) (idleHub, error) {
 	if i.resident, i.peak, err = memory(f.pid()); err != nil {
 		return i, err
 	}
+	f.keepProfile(ctx, "heap", "heap")
 	began = time.Now()
 	text, err := read(ctx, f.client, f.metrics+"/metrics")
 	i.scrape, i.scraped = since(began), float64(len(text))/1024
