@@ -133,8 +133,8 @@ func TestEmbeddedStockIdleCuller(t *testing.T) {
 
 const eager = `
 culling {
-  idle_after        = "6s"
-  warning           = "2s"
+  idle_after        = "10s"
+  warning           = "5s"
   interval          = "1s"
   activity_interval = "1s"
 }
@@ -193,6 +193,22 @@ func TestEmbeddedKilledBesideTheLedger(t *testing.T) {
 			q.awaitStopped(t, "ada")
 			q.oneRun(t)
 		})
+	}
+}
+
+// TestEmbeddedAsksStockJupyter: a stock single-user server lets the hub in with the token that it makes for the question, and tells of its kernels; being asked is
+// no activity to it.
+func TestEmbeddedAsksStockJupyter(t *testing.T) {
+	q := newQuietHub(t, plain.binary(t), strings.NewReplacer(`"10s"`, `"20s"`, `"5s"`, `"8s"`).Replace(eager))
+	q.signal(syscall.SIGTERM)
+	q.args = q.args[:len(q.args)-2] // Jupyter itself, not the stand-in
+	q.start()
+	q.up(t, "idle")
+	q.awaitStopped(t, "idle")
+	var s struct{ Failure struct{ Evidence []string } }
+	q.read(t, "/users/idle/server", &s)
+	if said := strings.Join(s.Failure.Evidence, " "); !strings.Contains(said, "it had no kernels") {
+		t.Errorf("the evidence is %q", said)
 	}
 }
 
