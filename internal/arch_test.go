@@ -17,13 +17,13 @@ const module = "github.com/nomadhub/nomadhub/"
 
 // drawing says which packages of this module each package may import, tests aside. An entry with a trailing slash speaks for all below. What is not drawn is not allowed.
 var drawing = map[string][]string{
-	"cmd/":      {"*"},
-	"api":       {"httpd", "hub", "hub/budget", "auth", "auth/scope", "profile", "scheduler"},
-	"web":       {"httpd", "hub", "hub/budget", "auth", "auth/scope", "profile", "scheduler"},
-	"oauth":     {"httpd", "hub", "auth", "auth/scope"},
-	"httpd":     {"hub"},
-	"store":     {"hub"},
-	"hub":       {"scheduler", "routing", "auth", "auth/scope", "profile", "hub/cull", "hub/budget"},
+	"cmd/":     {"*"},
+	"api":      {"httpd", "hub", "hub/budget", "auth", "auth/scope", "profile", "scheduler"},
+	"web":      {"httpd", "hub", "hub/budget", "auth", "auth/scope", "profile", "scheduler"},
+	"oauth":    {"httpd", "hub", "auth", "auth/scope"},
+	"httpd":    {"hub"},
+	"store":    {"hub"},
+	"hub":      {"scheduler", "routing", "auth", "auth/scope", "profile", "hub/cull", "hub/budget"},
 	"hub/cull": {}, "hub/budget": {},
 	"profile":   {"scheduler"},
 	"scheduler": {}, "scheduler/local": {"scheduler"}, "scheduler/nomad": {"scheduler"},
