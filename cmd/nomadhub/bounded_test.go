@@ -39,7 +39,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = b.RoundTrip(r) //nolint:bodyclose // there is none
+		_, err = b.RoundTrip(r)
 		return err
 	}
 	var group sync.WaitGroup
