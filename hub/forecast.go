@@ -52,7 +52,7 @@ func (h *Hub) Forecasts(ctx context.Context, userName, serverName string) (map[s
 			f, err := h.forecastOf(ctx, u, s, options)
 			if err != nil {
 				h.log.DebugContext(ctx, "no forecast", "profile", form.Name, "err", err)
-				return nil //nolint:nilerr // what is not known is not told
+				return nil // what is not known is not told
 			}
 			mu.Lock()
 			defer mu.Unlock()

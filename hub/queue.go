@@ -99,7 +99,7 @@ func planQueue(q queueState, l Limits) []turn {
 }
 
 // lane holds a start back whose node pool is full.
-func (q queueState) lane(w waiting) hold {
+func (q *queueState) lane(w waiting) hold {
 	if l := q.lanes[w.pool]; l.full() && !w.fits {
 		return hold{barrierPool, w.pool}
 	}

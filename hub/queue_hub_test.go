@@ -109,7 +109,7 @@ func TestProgressTellsThePlaceInTheQueue(t *testing.T) {
 	for e := range events {
 		if e.Position > 0 && told.Position == 0 {
 			told = e
-			go b.hub.StopServer(t.Context(), "alice", "", false) //nolint:errcheck // seen by what follows
+			go b.hub.StopServer(t.Context(), "alice", "", false) // what comes of it is seen by what follows
 		}
 		last = e
 	}
