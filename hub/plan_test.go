@@ -77,7 +77,7 @@ func TestPlanServer(t *testing.T) {
 		{name: "runs", o: observation{server: ready, status: status(3, scheduler.Running, "127.0.0.1:9"), published: true, now: start}, want: rest},
 		{name: "runs for hours", o: observation{server: ready, status: status(3, scheduler.Running, "127.0.0.1:9"), published: true, now: start.Add(9 * time.Hour)}, want: rest},
 		{name: "runs, and this replica is new", o: observation{server: ready, status: status(3, scheduler.Running, "127.0.0.1:9"), now: start}, want: publish},
-		{name: "its machine is out of contact", o: observation{server: ready, status: &scheduler.Status{Generation: 3, State: scheduler.Running, Lost: true, Instance: "alloc", Address: "127.0.0.1:9"}, published: true, now: start}, want: rest},
+		{name: "its machine is out of contact", o: observation{server: ready, status: &scheduler.Status{Generation: 3, State: scheduler.Running, Lost: true, Instance: "alloc", Address: "127.0.0.1:9"}, published: true, now: start}, want: note},
 		{name: "died", o: observation{server: ready, status: dead, published: true, now: start}, want: fail, reason: "out of memory"},
 		{name: "job removed while running", o: observation{server: ready, published: true, now: start}, want: fail, reason: "removed by somebody else"},
 		{name: "to be stopped", o: observation{server: Server{State: Stopping, Generation: 3}, status: status(3, scheduler.Running, "x:1"), now: start}, want: remove},
