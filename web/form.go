@@ -213,10 +213,10 @@ func amount(mb int64) string {
 
 // warmText says how many machines have the image already.
 func warmText(w scheduler.Warmth) string {
-	switch {
-	case w.Nodes == 0:
+	switch w.Nodes {
+	case 0:
 		return ""
-	case w.Nodes == w.Ready:
+	case w.Ready:
 		return "Its image is on every machine."
 	}
 	return fmt.Sprintf("Its image is on %d of %d machines; on another one the start takes longer.", w.Ready, w.Nodes)
