@@ -70,7 +70,10 @@ func (a *API) narrow(r *http.Request, q *ledgerQuery) error {
 	filter := httpd.Principal(r).Scopes.Filter("read:servers")
 	if name := r.URL.Query().Get("user"); name != "" {
 		u, err := a.hub.UserByName(r.Context(), name)
-		if err != nil || !filter.Covers(userObject(u)) {
+		switch {
+		case err != nil && hub.KindOf(err) != hub.NotFound:
+			return err
+		case err != nil, !filter.Covers(userObject(u)):
 			return errHidden
 		}
 		q.UserIDs = []string{u.ID}

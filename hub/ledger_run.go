@@ -3,6 +3,7 @@ package hub
 import (
 	"cmp"
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,8 +23,12 @@ type ledger struct {
 // knownEnd is an end, and when it was heard of.
 type knownEnd struct{ at, heard time.Time }
 
-// maxKnownEnds bounds what is kept in memory; what is dropped is written less exactly.
-const maxKnownEnds = 10_000
+const (
+	// maxKnownEnds bounds what is kept in memory; what is dropped is written less exactly.
+	maxKnownEnds = 10_000
+	// endAge is how long an end is worth being kept. A replica that is not elected hears of all ends, and writes only those of the servers it works on.
+	endAge = 10 * time.Minute
+)
 
 // heard keeps the end that an event tells, until it is written.
 func (l *ledger) heard(st scheduler.Status, now time.Time) {
@@ -34,6 +39,9 @@ func (l *ledger) heard(st scheduler.Status, now time.Time) {
 	defer l.mu.Unlock()
 	if l.ends == nil {
 		l.ends = map[RunKey]knownEnd{}
+	}
+	if len(l.ends) >= maxKnownEnds {
+		maps.DeleteFunc(l.ends, func(_ RunKey, end knownEnd) bool { return now.Sub(end.heard) > endAge })
 	}
 	if len(l.ends) < maxKnownEnds {
 		l.ends[RunKey{st.ID, st.Generation, st.Instance}] = knownEnd{st.Ended, now}

@@ -237,6 +237,12 @@ func TestLimitsWarnRefuseAndStop(t *testing.T) {
 			if _, err := b.hub.StartServer(t.Context(), "alice", "third", nil); hub.KindOf(err) != hub.Forbidden || !strings.Contains(err.Error(), "The next day begins on") {
 				t.Errorf("a start over the limit gives %v", err)
 			}
+			if _, err := b.hub.RestartServer(t.Context(), hub.StartRequest{User: "alice"}); hub.KindOf(err) != hub.Forbidden {
+				t.Errorf("a restart over the limit, which would give a new time of grace, gives %v", err)
+			}
+			if _, err := b.hub.MoveServer(t.Context(), "alice", ""); hub.KindOf(err) != hub.Forbidden {
+				t.Errorf("a move over the limit gives %v", err)
+			}
 			b.ahead(61 * time.Minute)
 			gone := b.awaitState(s.ID, hub.Stopped)
 			if gone.Failure == nil || !strings.Contains(gone.Failure.Message, "GiB-hours") || len(gone.Failure.Evidence) < 3 {

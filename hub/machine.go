@@ -10,7 +10,7 @@ import (
 
 // MoveServer writes the wish that a running server go on elsewhere, with the same options and volumes, and returns at once: it is stopped, and started again on a machine
 // that takes new work, which one that is being emptied does not. A server that moves already is returned as it is; one that does not run, is being stopped for
-// good, or is on a machine that cannot be reached, is a Conflict.
+// good, or is on a machine that cannot be reached, is a Conflict. Forbidden over a hard limit of usage.
 func (h *Hub) MoveServer(ctx context.Context, userName, serverName string) (Server, error) {
 	for {
 		s, err := h.Server(ctx, userName, serverName)
@@ -23,6 +23,13 @@ func (h *Hub) MoveServer(ctx context.Context, userName, serverName string) (Serv
 			return s, nil
 		case s.Notice != nil && s.Notice.Kind == NoticeLost: // its stop would wait for the machine
 			return s, Errorf(Conflict, "The server's machine cannot be reached, and the server may still be running there, so it cannot be moved: two would write to the same files. Wait for the machine, or ask the administrator.")
+		}
+		u, err := h.store.UserByID(ctx, s.UserID)
+		if err == nil {
+			err = h.checkBudget(ctx, u) // as for a restart
+		}
+		if err != nil {
+			return s, err
 		}
 		next, err := h.restart(ctx, s, Restart{Reason: "The server moves to another machine."})
 		if !errors.Is(err, ErrStale) {

@@ -7,7 +7,7 @@ import (
 )
 
 // RestartServer writes the wish that a running server be stopped and started again with these options, and returns at once. Its volumes are kept, and so
-// is its place among the active servers. One that is stopped is started; one that is being stopped for good is a Conflict.
+// is its place among the active servers. One that is stopped is started; one that is being stopped for good is a Conflict. Forbidden over a hard limit of usage.
 func (h *Hub) RestartServer(ctx context.Context, r StartRequest) (Server, error) {
 	if err := checkOptions(r.Options); err != nil {
 		return Server{}, err
@@ -19,6 +19,9 @@ func (h *Hub) RestartServer(ctx context.Context, r StartRequest) (Server, error)
 		}
 		if s.State == Stopped {
 			return h.Start(ctx, r)
+		}
+		if err := h.checkBudget(ctx, u); err != nil { // else its grace would begin anew with each restart
+			return s, err
 		}
 		c, err := h.choose(u, s, r.Options)
 		if err != nil {

@@ -199,4 +199,11 @@ func TestNotices(t *testing.T) {
 	if s := b.await("alice", "", hub.Ready); s.Notice != nil {
 		t.Errorf("after the move it says %+v", s.Notice)
 	}
+	b.fake.Lose(s.ID, true)
+	b.awaitThat("alice", func(s hub.Server) bool { return s.Notice != nil && s.Notice.Kind == hub.NoticeLost })
+	token := url.Values{"_xsrf": {v.get("/hub/home").want(http.StatusOK).form("stop").Get("_xsrf")}}
+	v.post("/hub/move/alice", token).want(http.StatusConflict).says("two would write to the same files")
+	if s := b.await("alice", "", hub.Ready); s.Generation != 2 {
+		t.Errorf("a server that cannot be reached was moved: %+v", s)
+	}
 }

@@ -64,13 +64,13 @@ func (h *Web) postRestart(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// move stops the server and starts it again as it is; it gets a place on another machine, as its own takes no new work.
+// move has the server go on elsewhere as it is; see [hub.Hub.MoveServer].
 func (h *Web) move(w http.ResponseWriter, r *http.Request) error {
 	user, name, err := h.target(r, scopeServers)
 	if err != nil {
 		return err
 	}
-	if _, err := h.hub.RestartServer(r.Context(), hub.StartRequest{User: user.Name, Server: name, Queue: true}); err != nil {
+	if _, err := h.hub.MoveServer(r.Context(), user.Name, name); err != nil {
 		return err
 	}
 	redirect(w, h.urls.SpawnPending(user.Name, name), http.StatusSeeOther)
