@@ -60,6 +60,9 @@ func (l Limits) named(u User) int {
 	return l.perMember(u, l.NamedServers, func(g GroupLimits) int { return g.NamedServers })
 }
 
+// NamedLimit is how many named servers the user may have; 0: any number.
+func (h *Hub) NamedLimit(u User) int { return h.Limits().named(u) }
+
 // perUser is how many of the user's servers may be active; 0: any number.
 func (l Limits) perUser(u User) int {
 	return l.perMember(u, l.ServersPerUser, func(g GroupLimits) int { return g.ServersPerUser })

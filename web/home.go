@@ -57,7 +57,7 @@ func (h *Web) fillHome(r *http.Request, u hub.User, v *homeView) error {
 		}
 		v.Named = append(v.Named, h.viewServer(s, now))
 	}
-	if limit := h.hub.Limits().NamedServers; limit > 0 {
+	if limit := h.hub.NamedLimit(u); limit > 0 {
 		v.NamedRoom = roomText(limit - len(v.Named))
 		v.NamedFull = len(v.Named) >= limit
 	}
