@@ -42,8 +42,8 @@ func failures() []failure {
 	}
 }
 
-// TestClusterFailures starts servers that cannot work: the person is told why in the stream of the start and on the page, and can go on from there.
-func TestClusterFailures(t *testing.T) {
+// TestF13_ClusterFailures starts servers that cannot work: the person is told why in the stream of the start and on the page, and can go on from there.
+func TestF13_ClusterFailures(t *testing.T) {
 	t.Parallel()
 	b := browser.New(t)
 	c := newChild(t, plain.binary(t), "fail", setup{notebook: standIn})

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestClusterKilledAtEachPoint kills the hub without warning at eight points of a start. The next hub brings the server up, with exactly one Nomad job, and
+// TestF01F02_ClusterKilledAtEachPoint kills the hub without warning at eight points of a start. The next hub brings the server up, with exactly one Nomad job, and
 // when it is stopped nothing is left.
-func TestClusterKilledAtEachPoint(t *testing.T) {
+func TestF01F02_ClusterKilledAtEachPoint(t *testing.T) {
 	t.Parallel()
 	c := newChild(t, failpoints.binary(t), "kill", setup{notebook: standIn})
 	c.begin(t)

@@ -329,7 +329,7 @@ func TestVolumesThatNeedNoMaking(t *testing.T) {
 	}
 }
 
-func TestAServerSaysWhatItsVolumeWaitsFor(t *testing.T) {
+func TestF50_AServerSaysWhatItsVolumeWaitsFor(t *testing.T) {
 	t.Parallel()
 	b := volumeBench(t, claim("home", profile.ShareUser, ""))
 	ada := b.login("ada")
@@ -363,7 +363,7 @@ func TestAWaitingServerSaysWhereItsFilesAre(t *testing.T) {
 	}
 }
 
-func TestAFullDiskIsSaid(t *testing.T) {
+func TestF50_AFullDiskIsSaid(t *testing.T) {
 	t.Parallel()
 	for line, says := range map[string]string{
 		"OSError: [Errno 28] No space left on device: '/home/x/.jupyter'": "The disk with the server's files is full",

@@ -55,9 +55,9 @@ profile "lab" {
 }
 `
 
-// FuzzResolve is F38: whatever is sent as options, every text that a person is free to write ends up in nothing but the leaves that the profile put it into,
+// FuzzF38Resolve: whatever is sent as options, every text that a person is free to write ends up in nothing but the leaves that the profile put it into,
 // and whole.
-func FuzzResolve(f *testing.F) {
+func FuzzF38Resolve(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `null`, `[]`, `{"profile":["lab"],"branch":["main"],"memory":["4"]}`, `{"profile":"lab","branch":"${env}"}`, `{"profile":"lab","branch":"{{ key }}"}`,
 		`{"profile":"lab","branch":"../../etc"}`, `{"profile":"lab","branch":"x\"; privileged = true"}`, `{"profile":"lab","image":"team/a/b@sha256:1"}`,

@@ -65,8 +65,8 @@ func newClient(t *testing.T, profiles string) client {
 	return c
 }
 
-// TestProfilesOfARunningHub changes the configuration of a hub that runs, and asks for servers through the API as scripts do: F38 and live reload.
-func TestProfilesOfARunningHub(t *testing.T) {
+// TestF38_ProfilesOfARunningHub changes the configuration of a hub that runs, and asks for servers through the API as scripts do: F38 and live reload.
+func TestF38_ProfilesOfARunningHub(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, `profile "small" {}`)
 	for options, want := range map[string]string{

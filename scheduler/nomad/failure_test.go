@@ -9,8 +9,8 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-// TestFailuresOfDrivers tells for what drivers, registries and hooks say, as Nomad hands it on in a task's event, how a user reads it.
-func TestFailuresOfDrivers(t *testing.T) {
+// TestF13FailuresOfDrivers tells for what drivers, registries and hooks say, as Nomad hands it on in a task's event, how a user reads it.
+func TestF13FailuresOfDrivers(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name, event, says string
@@ -23,8 +23,8 @@ func TestFailuresOfDrivers(t *testing.T) {
 			scheduler.CauseImageMissing, "The server's image registry.example.org/lab:9 does not exist in its registry.",
 		},
 		{
-			"the engine has no such image after the pull", api.TaskDriverFailure, "Error response from daemon: No such image: quay.io/x/none:1",
-			scheduler.CauseImageMissing, "The server's image quay.io/x/none:1 does not exist in its registry.",
+			"the engine has no such image after the pull", api.TaskDriverFailure, "Error response from daemon: No such image: registry.example.org/x/none:1",
+			scheduler.CauseImageMissing, "The server's image registry.example.org/x/none:1 does not exist in its registry.",
 		},
 		{
 			"no name of an image", api.TaskDriverFailure, "unable to pull docker image \"Not A Name\": invalid reference format: repository name (library/Not A Name) must be lowercase",
@@ -32,8 +32,8 @@ func TestFailuresOfDrivers(t *testing.T) {
 		},
 		{
 			"a registry that wants a login", api.TaskDriverFailure,
-			"Failed to pull `quay.io/private/lab:1`: Error response from daemon: unauthorized: access to the requested resource is not authorized",
-			scheduler.CauseImageRefused, "The registry refused the server's image quay.io/private/lab:1",
+			"Failed to pull `registry.example.org/private/lab:1`: Error response from daemon: unauthorized: access to the requested resource is not authorized",
+			scheduler.CauseImageRefused, "The registry refused the server's image registry.example.org/private/lab:1",
 		},
 		{
 			"a registry that hides what it has", api.TaskDriverFailure,

@@ -34,8 +34,8 @@ type volumeCluster struct {
 // fullVolume is a static host volume of the machines, of a name that the hub's token may mount, which has room for next to nothing.
 const fullVolume = "notebook-full"
 
-// TestRealVolumes runs what is about volumes on two machines of a real Nomad.
-func TestRealVolumes(t *testing.T) {
+// TestF50RealVolumes runs what is about volumes on two machines of a real Nomad.
+func TestF50RealVolumes(t *testing.T) {
 	t.Parallel()
 	c := startVolumeCluster(t)
 	t.Run("machines that stay", func(t *testing.T) {

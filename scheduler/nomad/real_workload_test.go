@@ -30,8 +30,8 @@ const (
 	dataVolume = "notebook-data"
 )
 
-// TestRealWorkloads runs what profiles ask for on a real Nomad.
-func TestRealWorkloads(t *testing.T) {
+// TestF12F13RealWorkloads runs what profiles ask for on a real Nomad.
+func TestF12F13RealWorkloads(t *testing.T) {
 	t.Parallel()
 	c := startWorkloadCluster(t)
 	t.Run("one machine", func(t *testing.T) {
@@ -381,7 +381,7 @@ func (c *workloadCluster) testAdvice(t *testing.T) {
 	if told := advice(scheduler.Spec{}); !strings.Contains(told, "does not isolate: all servers run as nobody") || strings.Contains(told, "oversubscription") {
 		t.Errorf("raw_exec:\n%s", told)
 	}
-	limited.Workload = scheduler.Workload{Driver: "podman", Image: "quay.io/jupyter/base-notebook:1"}
+	limited.Workload = scheduler.Workload{Driver: "podman", Image: "registry.example.org/jupyter/base-notebook:1"}
 	if told := advice(limited); !strings.Contains(told, "has the driver podman") || !strings.Contains(told, "1.5 cores are reserved for each server, and not the 0.1") {
 		t.Errorf("podman:\n%s", told)
 	}

@@ -157,8 +157,8 @@ func TestCSIVolumeInUseOrNotReady(t *testing.T) {
 	}
 }
 
-// TestCSIRefusals goes through what Nomad and plugins say.
-func TestCSIRefusals(t *testing.T) {
+// TestF50CSIRefusals goes through what Nomad and plugins say.
+func TestF50CSIRefusals(t *testing.T) {
 	t.Parallel()
 	for says, want := range map[string]string{
 		`no CSI plugin named: "ebs" could be found`:                                         `the cluster has no CSI plugin "ebs"`,

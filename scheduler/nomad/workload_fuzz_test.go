@@ -29,8 +29,8 @@ var allowed = regexp.MustCompile(`^\.(` + strings.Join([]string{
 	}, "|") + `)`,
 }, "|") + `)$`)
 
-// FuzzWorkload makes jobs of whatever passes the validation of a Spec. It must not panic, and no text may get where it would be code.
-func FuzzWorkload(f *testing.F) {
+// FuzzF38Workload makes jobs of whatever passes the validation of a Spec. It must not panic, and no text may get where it would be code.
+func FuzzF38Workload(f *testing.F) {
 	for _, driver := range []string{driverDocker, driverPodman, driverExec, driverRawExec} {
 		seed, err := json.Marshal(fullWorkload(driver))
 		if err != nil {
@@ -109,8 +109,8 @@ func eachLeaf(tb testing.TB, value any, call func(path, text string)) {
 	walk("", tree)
 }
 
-// TestTextGetsOnlyWhereItIsData puts hostile text into all fields that take free text, and looks for it in the job.
-func TestTextGetsOnlyWhereItIsData(t *testing.T) {
+// TestF38TextGetsOnlyWhereItIsData puts hostile text into all fields that take free text, and looks for it in the job.
+func TestF38TextGetsOnlyWhereItIsData(t *testing.T) {
 	t.Parallel()
 	template := templateLeaves(t)
 	for _, driver := range []string{driverDocker, driverPodman, driverExec, driverRawExec} {
