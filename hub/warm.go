@@ -14,6 +14,8 @@ const (
 	warmInterval = 30 * time.Second // how often the machines are told anew which images to keep: the profiles may have changed
 	warmthAge    = 15 * time.Second // how long an answer about them is told
 	warmPatience = 20 * time.Second
+	// warmthPatience is how long the form waits for that answer.
+	warmthPatience = 2 * time.Second
 )
 
 // keepWarm has the machines keep the images of the profiles in force, or none if that is not wanted.
@@ -59,6 +61,19 @@ type warmths struct {
 	told  []scheduler.Warmth
 }
 
+// ask brings what is known up to date; the caller holds mu. A cluster that gives no answer is not asked again before its time, since all who open a form wait for it.
+func (w *warmths) ask(ctx context.Context, h *Hub, warmer scheduler.Warmer) {
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), warmthPatience)
+	defer cancel()
+	told, err := warmer.Warmth(wctx)
+	w.asked = h.now()
+	if err != nil {
+		h.log.DebugContext(ctx, "nobody knows which images are kept", "err", err)
+		return
+	}
+	w.told = told
+}
+
 // Warmth tells on how many machines the image of a form is kept; the zero value if nobody knows, or if images are not kept.
 func (h *Hub) Warmth(ctx context.Context, form profile.Form) scheduler.Warmth {
 	warmer, ok := h.opts.Scheduler.(scheduler.Warmer)
@@ -68,12 +83,7 @@ func (h *Hub) Warmth(ctx context.Context, form profile.Form) scheduler.Warmth {
 	h.warmths.mu.Lock()
 	defer h.warmths.mu.Unlock()
 	if h.now().Sub(h.warmths.asked) > warmthAge {
-		told, err := warmer.Warmth(ctx)
-		if err != nil {
-			h.log.DebugContext(ctx, "nobody knows which images are kept", "err", err)
-			return scheduler.Warmth{}
-		}
-		h.warmths.asked, h.warmths.told = h.now(), told
+		h.warmths.ask(ctx, h, warmer)
 	}
 	at := slices.IndexFunc(h.warmths.told, func(w scheduler.Warmth) bool {
 		return w.Image == form.Image && (w.Pool == form.Pool || form.Pool == "")
