@@ -1,6 +1,6 @@
 # One user's notebook server in a container of Docker. It behaves in all as notebook.nomad.hcl does, whose first lines say what the hub sets and needs, and
 # adds what containers have: an image, a network and limits of their own. Any image does whose command becomes jupyterhub-singleuser when
-# JUPYTERHUB_API_TOKEN is in its environment, such as the public Jupyter ones (quay.io/jupyter/...).
+# JUPYTERHUB_API_TOKEN is in its environment, such as the public Jupyter ones (docker-stacks).
 
 variable "datacenters" {
   description = "Datacenters whose machines may run notebooks; globs are allowed."

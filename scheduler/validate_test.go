@@ -24,7 +24,7 @@ func full() scheduler.Spec {
 		}},
 	}
 	s.Workload = scheduler.Workload{
-		Template: "gpu", Driver: "docker", Image: "quay.io/jupyter/base-notebook:2026-01-05@sha256:0123", Command: "start-notebook.py",
+		Template: "gpu", Driver: "docker", Image: "registry.example.org/jupyter/base-notebook:2026-01-05@sha256:0123", Command: "start-notebook.py",
 		Args: []string{"--debug", `"; ${attr.kernel.name}`}, User: "1000:100", WorkDir: "/home/jovyan",
 		Config: map[string]any{
 			"shm_size": 1 << 30, "security_opt": []string{"no-new-privileges"}, "ulimit": map[string]any{"nofile": "1024"},

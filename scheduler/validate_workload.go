@@ -80,7 +80,7 @@ func (p program) check() string {
 	case p.driver != "" && !driverPattern.MatchString(p.driver):
 		return fmt.Sprintf("The driver %q cannot be used: Nomad's are docker, podman, exec and raw_exec.", p.driver)
 	case p.image != "" && !imagePattern.MatchString(p.image):
-		return fmt.Sprintf("The image %q cannot be used: it is no name of an image, such as quay.io/jupyter/base-notebook:latest.", p.image)
+		return fmt.Sprintf("The image %q cannot be used: it is no name of an image, such as registry.example.org/jupyter/base-notebook:latest.", p.image)
 	case p.user != "" && !userPattern.MatchString(p.user):
 		return fmt.Sprintf("The account %q cannot be used: it must be a name, or numbers as UID:GID.", p.user)
 	case p.workDir != "" && !isCleanPath(p.workDir):

@@ -18,7 +18,7 @@ func TestRefusesWhatAProcessCannotHave(t *testing.T) {
 	cases := map[string]func(*scheduler.Spec){
 		"jobspec": func(s *scheduler.Spec) { s.Workload.Template = "gpu" },
 		"driver":  func(s *scheduler.Spec) { s.Workload.Driver = "docker" },
-		"image":   func(s *scheduler.Spec) { s.Workload.Image = "quay.io/jupyter/base-notebook" },
+		"image":   func(s *scheduler.Spec) { s.Workload.Image = "registry.example.org/jupyter/base-notebook" },
 		"account": func(s *scheduler.Spec) { s.Workload.User = "jovyan" },
 		"options": func(s *scheduler.Spec) { s.Workload.Config = map[string]any{"shm_size": 1} },
 		"machine": func(s *scheduler.Spec) { s.Workload.Placement.NodePool = "gpu" },

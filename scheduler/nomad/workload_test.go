@@ -64,7 +64,7 @@ func fullWorkload(driver string) scheduler.Spec {
 	if driver == driverExec {
 		return s
 	}
-	w.Image = "quay.io/jupyter/base-notebook:2026-01-05"
+	w.Image = "registry.example.org/jupyter/base-notebook:2026-01-05"
 	w.Tasks[0].Image, w.Tasks[1].Image = "busybox:1", "squid"
 	w.Mounts[4].Path = "/scratch"
 	if driver == driverDocker {
