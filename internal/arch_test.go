@@ -26,7 +26,7 @@ var drawing = map[string][]string{
 	"hub":      {"scheduler", "routing", "auth", "auth/scope", "profile", "hub/cull", "hub/budget"},
 	"hub/cull": {}, "hub/budget": {},
 	"profile":   {"scheduler"},
-	"scheduler": {}, "scheduler/local": {"scheduler"}, "scheduler/nomad": {"scheduler"},
+	"scheduler": {}, "scheduler/local": {"scheduler"}, "scheduler/nomad": {"scheduler"}, "scheduler/mux": {"scheduler"},
 	"routing": {}, "routing/consul": {"routing"}, "routing/static": {"routing"},
 	"auth": {}, "auth/scope": {}, "auth/": {"auth", "auth/internal/", "secret"},
 	"secret": {}, "secret/": {"secret"},

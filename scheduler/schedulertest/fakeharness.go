@@ -1,6 +1,7 @@
 package schedulertest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -28,7 +29,6 @@ type inProcess struct {
 	fake *Fake
 
 	mu      sync.Mutex
-	count   int
 	running map[string]*httptest.Server
 }
 
@@ -62,8 +62,7 @@ func (p *inProcess) start(spec scheduler.Spec) {
 }
 
 func (p *inProcess) mark(spec scheduler.Spec) {
-	p.count++
-	leaveMark(spec.Env[marksVariable], fmt.Sprintf("in-process-%d", p.count))
+	leaveMark(spec.Env[marksVariable], "in-process-"+rand.Text()) // several fakes may share the folder
 }
 
 func environ(spec scheduler.Spec, url string) []string {

@@ -1,0 +1,55 @@
+package mux
+
+import "sync"
+
+// maxHints bounds what is remembered: about 100 bytes for each server.
+const maxHints = 50_000
+
+// hint is where a server was seen last.
+type hint struct {
+	place      int
+	generation int64
+}
+
+// hints spare questions. They may be wrong, and whoever follows one finds out.
+type hints struct {
+	mu   sync.Mutex
+	last map[string]hint
+}
+
+// get returns the hint for a server.
+func (h *hints) get(id string) (hint, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last, ok := h.last[id]
+	return last, ok
+}
+
+// note remembers where a generation of a server was seen, unless a newer one was seen elsewhere.
+func (h *hints) note(id string, place int, generation int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last, known := h.last[id]
+	if known && last.generation > generation {
+		return
+	}
+	if h.last == nil {
+		h.last = map[string]hint{}
+	}
+	if !known && len(h.last) >= maxHints {
+		for other := range h.last { // any
+			delete(h.last, other)
+			break
+		}
+	}
+	h.last[id] = hint{place, generation}
+}
+
+// forget drops what is known of a generation that is gone, and of older ones.
+func (h *hints) forget(id string, generation int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last[id].generation <= generation {
+		delete(h.last, id)
+	}
+}
