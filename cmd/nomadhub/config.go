@@ -119,8 +119,8 @@ const tablesProfiles = `
 Blocks ` + "`profile \"NAME\" { … }` and `profile_defaults { … }`" + ` say what users may choose from; [profiles](profiles.md) has all that may stand in them. A later file
 replaces a profile by using its name again. Without any profile, every server is started as ` + "`nomad`, `local` and `notebook`" + ` say.
 
-While the hub runs, it reads its files again when one of them changes, and on SIGHUP. Profiles, ` + "`limits`, `log.level` and who may enter (`login`)" + ` are
-live at once; the log names what waits for a restart. A configuration that is not good is refused with its line in the log, and the one before stays in force.
+While the hub runs, it reads its files again when one of them changes, and on SIGHUP. Profiles, ` + "`limits`, `culling`, `usage`, `log.level` and who may enter (`login`)" + `
+are live at once; the log names what waits for a restart. A configuration that is not good is refused with its line in the log, and the one before stays in force.
 `
 
 func writeTables(w io.Writer) error {

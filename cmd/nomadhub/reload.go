@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -65,6 +66,7 @@ type reloader struct {
 	held    string        // what its files held then
 	// jobspecs are files that belong to it beside its own, with what they held.
 	jobspecs map[string]string
+	inForce  loaded
 }
 
 // newReloader notes what the files hold before they are read for the first time. The function load reads the whole configuration and refuses a bad one.
@@ -143,7 +145,7 @@ func (r *reloader) reread(ctx context.Context, why string) {
 
 // keep remembers what is in force.
 func (r *reloader) keep(now loaded) {
-	r.current, r.jobspecs = now.Config, map[string]string{}
+	r.current, r.jobspecs, r.inForce = now.Config, map[string]string{}, now
 	for name, file := range now.profiles.Templates() {
 		r.jobspecs[file] = now.jobspecs[name]
 	}
@@ -157,9 +159,9 @@ func (r *reloader) reload(ctx context.Context, why string) {
 		return
 	}
 	changed := config.Differences(r.current, next.Config)
-	for _, part := range r.parts {
+	for i, part := range r.parts {
 		if err := part.apply(ctx, next); err != nil {
-			r.refuse(ctx, why, fmt.Errorf("%s: %w", part.name, err))
+			r.refuse(ctx, why, errors.Join(fmt.Errorf("%s: %w", part.name, err), r.takeBack(ctx, r.parts[:i])))
 			return
 		}
 	}
@@ -176,6 +178,17 @@ func (r *reloader) reload(ctx context.Context, why string) {
 	r.valid.Set(1)
 	r.pending.Set(float64(len(waiting)))
 	r.reloads.WithLabelValues(result).Inc()
+}
+
+// takeBack hands parts that took a configuration the one before, since another part refused it.
+func (r *reloader) takeBack(ctx context.Context, parts []livePart) error {
+	var errs []error
+	for _, part := range parts {
+		if err := part.apply(ctx, r.inForce); err != nil {
+			errs = append(errs, fmt.Errorf("%s: the configuration before could not be put back: %w", part.name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // refuse keeps what is in force.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,7 @@ type reloading struct {
 	handed []loaded
 	fail   error
 	log    bytes.Buffer
+	first  []string // the profiles of all that a part before it was handed
 }
 
 func (r *reloading) Write(b []byte) (int, error) {
@@ -49,6 +51,14 @@ func (r *reloading) take(_ context.Context, l loaded) error {
 		r.handed = append(r.handed, l)
 	}
 	return r.fail
+}
+
+// takeFirst is a part that comes before the other and takes everything.
+func (r *reloading) takeFirst(_ context.Context, l loaded) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.first = append(r.first, strings.Join(l.profiles.Names(), " "))
+	return nil
 }
 
 // names are the profiles that the part was handed last.
@@ -94,7 +104,8 @@ func newReloading(t *testing.T, text string) *reloading {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.prepare(now, slog.New(slog.NewTextHandler(r, nil)), prometheus.NewRegistry(), livePart{"profiles", covering("profile", "profile_defaults"), r.take})
+	r.prepare(now, slog.New(slog.NewTextHandler(r, nil)), prometheus.NewRegistry(),
+		livePart{"limits", covering("limits"), r.takeFirst}, livePart{"profiles", covering("profile", "profile_defaults"), r.take})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -181,6 +192,11 @@ func TestWhatAPartRefusesIsRefused(t *testing.T) {
 	eventually(t, "it is refused", func() bool {
 		return r.count("refused") == 1 && strings.Contains(r.said(), "profiles: no jobspec declares it")
 	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if want := []string{"a", ""}; !slices.Equal(r.first, want) {
+		t.Errorf("the part before it was handed configurations with the profiles %q, want %q: the refused one is taken back", r.first, want)
+	}
 }
 
 func TestAFileThatIsOnlyTouchedIsNotRead(t *testing.T) {
