@@ -24,7 +24,7 @@ import (
 	"github.com/nomadhub/nomadhub/store"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // bench is a hub on a real SQLite file and a fake scheduler.
 type bench struct {

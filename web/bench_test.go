@@ -32,7 +32,7 @@ import (
 	"github.com/nomadhub/nomadhub/web"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // bench is a whole hub behind a socket: pages, API and proxy on a real SQLite file; only the machines that run servers are faked.
 type bench struct {

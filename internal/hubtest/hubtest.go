@@ -29,7 +29,7 @@ import (
 )
 
 // Patience bounds every wait for something that has to happen.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // Bench is a hub and the two addresses at which it is reached.
 type Bench struct {
