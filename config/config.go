@@ -4,6 +4,9 @@ package config
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -81,6 +84,8 @@ type Nomad struct {
 	TokenFile  string            `hcl:"token_file,optional" doc:"File with a token or workload identity, read again when it changes; default: NOMAD_TOKEN."`
 	Region     string            `hcl:"region,optional" doc:"Region; default: the agent's."`
 	Namespace  string            `hcl:"namespace,optional" doc:"Namespace of users' jobs."`
+	Namespaces []string          `hcl:"namespaces,optional" doc:"Further namespaces, which profiles choose by their namespace. The hub's token needs the same rights there."`
+	Regions    []string          `hcl:"regions,optional" doc:"Further regions, which profiles choose by their region, with the same namespaces. Needs region, so that the hub knows which is its own."`
 	Jobspec    string            `hcl:"jobspec,optional" doc:"File with the job of one server; default: the one that comes with the hub."`
 	Variables  map[string]string `hcl:"variables,optional" doc:"Values for the jobspec's variables."`
 	WarmImages bool              `hcl:"warm_images,optional" doc:"Whether machines keep the images of the profiles, so that no start waits for a pull. Takes a small container on each machine for each image."`
@@ -202,6 +207,49 @@ func (v *Vault) fill() {
 
 func (n *Nomad) fill() {
 	n.Namespace, n.JobPrefix = cmp.Or(n.Namespace, "default"), cmp.Or(n.JobPrefix, "notebook-")
+}
+
+// NomadPlace is one namespace of one region.
+type NomadPlace struct{ Region, Namespace string }
+
+// Places are where servers may run. The first one is for those whose profile names none.
+func (n *Nomad) Places() []NomadPlace {
+	var all []NomadPlace
+	for _, region := range append([]string{n.Region}, n.Regions...) {
+		for _, namespace := range append([]string{n.Namespace}, n.Namespaces...) {
+			all = append(all, NomadPlace{region, namespace})
+		}
+	}
+	return all
+}
+
+// Has tells whether servers may run in that namespace of that region. What is empty is the hub's own.
+func (n *Nomad) Has(region, namespace string) bool {
+	return slices.Contains(n.Places(), NomadPlace{cmp.Or(region, n.Region), cmp.Or(namespace, n.Namespace)})
+}
+
+// validate finds places that cannot be meant.
+func (n *Nomad) validate() error {
+	if n == nil {
+		return nil
+	}
+	var errs []error
+	check := func(option, own string, more []string) {
+		for i, name := range more {
+			switch {
+			case name == "" || name == "*":
+				errs = append(errs, fmt.Errorf("nomad.%ss: %q is no %s; name each one", option, name, option))
+			case name == own || slices.Contains(more[:i], name):
+				errs = append(errs, fmt.Errorf("nomad.%ss: %q is named twice; nomad.%s is one of them anyway", option, name, option))
+			}
+		}
+	}
+	check("namespace", n.Namespace, n.Namespaces)
+	check("region", n.Region, n.Regions)
+	if len(n.Regions) > 0 && n.Region == "" {
+		errs = append(errs, errors.New("nomad.regions needs nomad.region: without it the hub does not know which region is its own"))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Consul) fill() {

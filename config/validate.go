@@ -49,6 +49,7 @@ func (c *Config) Validate() error {
 	if c.Secrets.Environment && c.Secrets.Vault != nil {
 		add(errors.New("secrets.environment and a secrets.vault block exclude each other: secrets come from one place"))
 	}
+	add(c.Nomad.validate())
 	add(c.Limits.validate())
 	add(c.Culling.validate())
 	add(c.Usage.validate())

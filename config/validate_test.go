@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,9 +35,20 @@ func TestValidate(t *testing.T) {
 		"Nomad without Consul":      {func(c *Config) { c.Nomad = &Nomad{} }, "consul block"},
 		"Consul without Nomad":      {func(c *Config) { c.Consul = &Consul{} }, "nomad block"},
 		"both":                      {func(c *Config) { c.Nomad, c.Consul = &Nomad{}, &Consul{} }, ""},
-		"secrets of two places":     {func(c *Config) { c.Secrets.Environment, c.Secrets.Vault = true, &Vault{} }, "exclude each other"},
-		"log level":                 {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
-		"log format":                {func(c *Config) { c.Log.Format = "xml" }, "log.format"},
+		"namespaces": {func(c *Config) {
+			c.Nomad, c.Consul = &Nomad{Namespace: "a", Namespaces: []string{"b", "c"}}, &Consul{}
+		}, ""},
+		"a namespace twice": {func(c *Config) {
+			c.Nomad, c.Consul = &Nomad{Namespace: "a", Namespaces: []string{"b", "a"}}, &Consul{}
+		}, "nomad.namespaces"},
+		"all namespaces": {func(c *Config) { c.Nomad, c.Consul = &Nomad{Namespaces: []string{"*"}}, &Consul{} }, "nomad.namespaces"},
+		"regions": {func(c *Config) {
+			c.Nomad, c.Consul = &Nomad{Region: "a", Regions: []string{"b"}}, &Consul{}
+		}, ""},
+		"regions without the own one": {func(c *Config) { c.Nomad, c.Consul = &Nomad{Regions: []string{"b"}}, &Consul{} }, "nomad.regions needs nomad.region"},
+		"secrets of two places":       {func(c *Config) { c.Secrets.Environment, c.Secrets.Vault = true, &Vault{} }, "exclude each other"},
+		"log level":                   {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
+		"log format":                  {func(c *Config) { c.Log.Format = "xml" }, "log.format"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -81,5 +93,24 @@ func TestDurationValue(t *testing.T) {
 	t.Parallel()
 	if got := Duration("90s").Value(); got != 90*time.Second {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestPlacesOfServers(t *testing.T) {
+	t.Parallel()
+	n := Nomad{Region: "eu", Regions: []string{"us"}, Namespace: "small", Namespaces: []string{"gpu"}}
+	want := []NomadPlace{{"eu", "small"}, {"eu", "gpu"}, {"us", "small"}, {"us", "gpu"}}
+	if got := n.Places(); !slices.Equal(got, want) {
+		t.Errorf("places %v, want %v", got, want)
+	}
+	for where, has := range map[NomadPlace]bool{
+		{"", ""}: true, {"", "gpu"}: true, {"us", ""}: true, {"us", "gpu"}: true, {"asia", ""}: false, {"", "else"}: false, {"us", "else"}: false,
+	} {
+		if n.Has(where.Region, where.Namespace) != has {
+			t.Errorf("servers may run in %v: %v", where, !has)
+		}
+	}
+	if alone := (&Nomad{Namespace: "small"}); len(alone.Places()) != 1 || alone.Has("eu", "") || !alone.Has("", "small") {
+		t.Errorf("a hub of one namespace: %v", alone.Places())
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/nomadhub/nomadhub/config"
+	"github.com/nomadhub/nomadhub/profile"
 )
 
 // defaultDirectory is where a hub keeps its files unless told otherwise.
@@ -234,6 +235,32 @@ func loadConfig(base config.Config, files []string, environ []string) (config.Co
 }
 
 func checkProfiles(cfg config.Config, environ []string) error {
-	_, _, err := decodeProfiles(cfg, environ)
-	return err
+	set, _, err := decodeProfiles(cfg, environ)
+	if err != nil || cfg.Nomad == nil {
+		return err
+	}
+	return checkProfilePlaces(*cfg.Nomad, set)
+}
+
+// checkProfilePlaces refuses profiles whose servers nobody would look for. What depends on who starts a server may still be refused then.
+func checkProfilePlaces(c config.Nomad, set *profile.Set) error {
+	var errs []error
+	told := map[string]bool{}
+	for _, one := range set.Cases() {
+		p := one.Workload.Placement
+		if one.Err != nil || c.Has(p.Region, p.Namespace) {
+			continue
+		}
+		option, name := "namespace", p.Namespace
+		if !c.Has(p.Region, "") {
+			option, name = "region", p.Region
+		}
+		reason := fmt.Sprintf("profile %q asks for the %s %q, in which this hub runs no servers; correct the profile, or add the %s to nomad.%ss",
+			one.Profile, option, name, option, option)
+		if !told[reason] {
+			told[reason] = true
+			errs = append(errs, errors.New(reason))
+		}
+	}
+	return errors.Join(errs...)
 }

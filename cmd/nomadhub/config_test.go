@@ -127,6 +127,7 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		meant     = "login {\n  allow_all = true\n  public = true\n}\n"
 		ada       = "login {\n  allowed_users = [\"ada\"]\n}\n"
 		dummy     = "authenticator \"dummy\" \"d\" {}\n"
+		cluster   = "nomad {\n  namespaces = [\"gpu\"]\n}\nconsul {}\n"
 	)
 	hub := func(options string) string { return strings.ReplaceAll(gitHub, "%s", options) }
 	issuer := func(url string) string { return strings.ReplaceAll(provider, "ISSUER", url) }
@@ -160,7 +161,13 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		"a type that is none":                  {ada + "authenticator \"ldap\" \"l\" {}\n", nil, "there are dummy, github, oidc"},
 		"an unknown option":                    {ada + "authenticator \"dummy\" \"d\" {\n  pasword = \"x\"\n}\n", nil, "hub.hcl, line 5"},
 		"a required option":                    {ada + "authenticator \"oidc\" \"o\" {\n  client_id = \"x\"\n}\n", nil, `"issuer"`},
-		"a log level":                          {entrance + "log {\n  level = \"loud\"\n}\n", nil, "log.level"},
+		"a profile's namespace":                {entrance + cluster + "profile \"p\" {\n  namespace = \"else\"\n}\n", nil, `profile "p" asks for the namespace "else"`},
+		"a profile's region":                   {entrance + cluster + "profile \"p\" {\n  region = \"mars\"\n}\n", nil, `add the region to nomad.regions`},
+		"a namespace of a choice": {
+			entrance + cluster + "profile \"p\" {\n  option \"o\" {\n    choice \"a\" {}\n    choice \"b\" {\n      set { namespace = \"else\" }\n    }\n  }\n}\n",
+			nil, `add the namespace to nomad.namespaces`,
+		},
+		"a log level": {entrance + "log {\n  level = \"loud\"\n}\n", nil, "log.level"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -202,5 +209,28 @@ func TestDevStaysOnThisMachine(t *testing.T) {
 	got := call(t, nil, "dev", "-notebook", "no-such-program", "-dir", t.TempDir())
 	if got.err == nil || !strings.Contains(got.err.Error(), "no-such-program was not found") {
 		t.Errorf("without a notebook program: %v", got.err)
+	}
+}
+
+func TestProfilesMayNameConfiguredPlaces(t *testing.T) {
+	t.Parallel()
+	const text = entrance + `
+nomad {
+  region     = "eu"
+  regions    = ["us"]
+  namespaces = ["gpu"]
+}
+consul {}
+profile "near" {
+  namespace = "default"
+}
+profile "far" {
+  region    = "us"
+  namespace = "gpu"
+}
+`
+	checked := call(t, nil, "config", "check", "-offline", write(t, "hub.hcl", text))
+	if checked.err != nil || !strings.Contains(checked.out, `["gpu"]`) {
+		t.Errorf("%v; printed %s", checked.err, checked.out)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/nomadhub/nomadhub/jobspecs"
 	"github.com/nomadhub/nomadhub/scheduler"
 	"github.com/nomadhub/nomadhub/scheduler/local"
+	"github.com/nomadhub/nomadhub/scheduler/mux"
 	"github.com/nomadhub/nomadhub/scheduler/nomad"
 )
 
@@ -59,8 +60,9 @@ func openLocal(c config.Local, environ []string, log *slog.Logger) (*local.Sched
 	return local.New(o)
 }
 
-func openNomad(c config.Nomad, named map[string]string, log *slog.Logger) (*nomad.Scheduler, error) {
-	client, err := nomadClient(c)
+// openNomad opens a scheduler for each namespace and region that servers may run in.
+func openNomad(c config.Nomad, named map[string]string, log *slog.Logger) (scheduler.Scheduler, error) {
+	conf, err := nomadConfig(c)
 	if err != nil {
 		return nil, err
 	}
@@ -68,10 +70,47 @@ func openNomad(c config.Nomad, named map[string]string, log *slog.Logger) (*noma
 	if err != nil {
 		return nil, err
 	}
-	return nomad.New(nomad.Options{
-		Client: client, Namespace: c.Namespace, Region: c.Region, Jobspec: jobspec, Jobspecs: named, Variables: c.Variables,
-		JobPrefix: c.JobPrefix, MHzPerCore: c.MHzPerCore, Logger: log,
-	})
+	fleet := &nomadFleet{}
+	var places []mux.Place
+	for _, p := range c.Places() {
+		own := *conf // all share one HTTP client, and so its bounds and its token
+		own.Region, own.Namespace = cmp.Or(p.Region, conf.Region), p.Namespace
+		client, err := api.NewClient(&own)
+		if err != nil {
+			return nil, err
+		}
+		s, err := nomad.New(nomad.Options{
+			Client: client, Namespace: p.Namespace, Region: p.Region, Jobspec: jobspec, Jobspecs: named, Variables: c.Variables,
+			JobPrefix: c.JobPrefix, MHzPerCore: c.MHzPerCore, Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		fleet.all = append(fleet.all, s)
+		places = append(places, mux.Place{Region: p.Region, Namespace: p.Namespace, Scheduler: s})
+	}
+	if len(fleet.all) == 1 {
+		return fleet.all[0], nil
+	}
+	fleet.Scheduler, err = mux.New(mux.Options{Places: places, VolumeID: fleet.all[0].VolumeID, Logger: log})
+	return fleet, err
+}
+
+// nomadFleet are the schedulers of several namespaces and regions as one.
+type nomadFleet struct {
+	*mux.Scheduler
+
+	all []*nomad.Scheduler
+}
+
+// SetJobspecs implements jobspecTaker. All have the same jobspecs, so that what one refuses all do.
+func (f *nomadFleet) SetJobspecs(named map[string]string) error {
+	for _, s := range f.all {
+		if err := s.SetJobspecs(named); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func readJobspec(name string) (string, error) {
@@ -90,6 +129,15 @@ const nomadHeaderTimeout = 6 * time.Minute // above the longest blocking query
 
 // nomadClient reaches Nomad over TCP or its task API's socket, with a token that may be replaced while the hub runs.
 func nomadClient(c config.Nomad) (*api.Client, error) {
+	conf, err := nomadConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	return api.NewClient(conf)
+}
+
+// nomadConfig says how Nomad is reached, by one HTTP client for all that is asked of it.
+func nomadConfig(c config.Nomad) (*api.Config, error) {
 	conf := api.DefaultConfig()
 	conf.Address = cmp.Or(c.Address, conf.Address)
 	conf.Region, conf.Namespace = cmp.Or(c.Region, conf.Region), c.Namespace
@@ -114,7 +162,7 @@ func nomadClient(c config.Nomad) (*api.Client, error) {
 		client.Transport = &tokenFile{next: client.Transport, path: c.TokenFile}
 	}
 	conf.HttpClient = client
-	return api.NewClient(conf)
+	return conf, nil
 }
 
 // tokenFile puts the token of a file into each request. Nomad replaces the file before a workload identity expires.

@@ -2,14 +2,20 @@ package main
 
 import (
 	"encoding/pem"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nomadhub/nomadhub/config"
+	"github.com/nomadhub/nomadhub/scheduler"
+	"github.com/nomadhub/nomadhub/scheduler/nomad"
 )
 
 // nomadLeader answers as Nomad does when it is asked for its leader, to those who have the token.
@@ -73,5 +79,61 @@ func TestNomadIsReached(t *testing.T) {
 	write("token", []byte("first"))
 	if _, err := client.Status().Leader(); err != nil {
 		t.Errorf("with the new token: %v", err)
+	}
+}
+
+// TestNamespacesAreSchedulersOfTheirOwn asks Nomad through the scheduler of a hub with two namespaces and two regions, and sees which ones are asked, with which token.
+func TestNamespacesAreSchedulersOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	asked := map[config.NomadPlace]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Nomad-Token") != "secret" {
+			http.Error(w, "Permission denied", http.StatusForbidden)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		asked[config.NomadPlace{Region: r.URL.Query().Get("region"), Namespace: r.URL.Query().Get("namespace")}] = true
+		_, _ = w.Write([]byte("[]"))
+	}))
+	t.Cleanup(server.Close)
+	c := config.Nomad{
+		Address: server.URL, TokenFile: write(t, "token", "secret"), JobPrefix: "notebook-",
+		Region: "eu", Regions: []string{"us"}, Namespace: "small", Namespaces: []string{"gpu"},
+	}
+	named := map[string]string{"own": `job "x" {}`}
+	s, err := openNomad(c, named, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.List(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("listed %v, %v", all, err)
+	}
+	for _, place := range c.Places() {
+		if !asked[place] {
+			t.Errorf("%v was not asked; asked were %v", place, asked)
+		}
+	}
+	taker, ok := s.(jobspecTaker)
+	if !ok {
+		t.Fatal("changed profiles would need a restart")
+	}
+	if err := taker.SetJobspecs(named); err != nil {
+		t.Error(err)
+	}
+	if err := taker.SetJobspecs(map[string]string{"bad": " "}); err == nil {
+		t.Error("an empty jobspec was taken")
+	}
+	err = s.Start(t.Context(), scheduler.Spec{ID: "a", Generation: 1, Workload: scheduler.Workload{Placement: scheduler.Placement{Namespace: "else"}}})
+	if rejected, ok := errors.AsType[*scheduler.RejectedError](err); !ok || !strings.Contains(rejected.Reason, `"else"`) {
+		t.Errorf("a start elsewhere: %v", err)
+	}
+	c.Regions, c.Namespaces = nil, nil
+	if s, err = openNomad(c, named, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if _, alone := s.(*nomad.Scheduler); !alone {
+		t.Errorf("one namespace is looked after by a %T", s)
 	}
 }

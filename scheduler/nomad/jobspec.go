@@ -68,9 +68,9 @@ func (s *Scheduler) compose(ctx context.Context, spec scheduler.Spec) (*api.Job,
 func (s *Scheduler) checkPlace(p scheduler.Placement) error {
 	switch {
 	case p.Namespace != "" && p.Namespace != s.opts.Namespace:
-		return refuse("The profile's namespace %q is not %q, where this hub runs its servers and keeps their volumes. Leave it out, or run another hub there.", p.Namespace, s.opts.Namespace)
+		return refuse("This hub runs no servers in the namespace %q, which the profile asks for, but in %q. An operator must correct the profile, or add the namespace to the hub's configuration.", p.Namespace, s.opts.Namespace)
 	case p.Region != "" && p.Region != s.opts.Region:
-		return refuse("The profile's region %q is not the one that this hub was configured to run servers in. Leave it out, or run another hub there.", p.Region)
+		return refuse("This hub was not configured to run servers in the region %q, which the profile asks for. An operator must correct the profile, or add the region to the hub's configuration.", p.Region)
 	}
 	return nil
 }

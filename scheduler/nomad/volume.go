@@ -20,6 +20,15 @@ func (s *Scheduler) volumeName(id string) string { return s.opts.JobPrefix + id 
 // volumeID is the caller's name for a volume of ours.
 func (s *Scheduler) volumeID(name string) string { return strings.TrimPrefix(name, s.opts.JobPrefix) }
 
+// VolumeID tells which of the hub's volumes the source of a mount is; "" for a volume that somebody else made.
+func (s *Scheduler) VolumeID(source string) string {
+	id, ours := strings.CutPrefix(source, s.opts.JobPrefix)
+	if !ours || !validID(id) {
+		return ""
+	}
+	return id
+}
+
 // EnsureVolume implements scheduler.VolumeKeeper. A volume that exists on a machine which cannot be reached or takes no work is returned as it is, not ready
 // and with the reason: its servers wait for the machine.
 func (s *Scheduler) EnsureVolume(ctx context.Context, v scheduler.Volume) (scheduler.VolumeState, error) {
@@ -47,9 +56,9 @@ func (s *Scheduler) checkVolume(v scheduler.Volume) error {
 	case v.MinMB < 0 || v.MaxMB < 0 || v.MaxMB > 0 && v.MinMB > v.MaxMB:
 		return refuse("The volume's size of %d to %d MB cannot be.", v.MinMB, v.MaxMB)
 	case v.Placement.Namespace != "" && v.Placement.Namespace != s.opts.Namespace:
-		return refuse("Volumes are made in the hub's own namespace %q, where Nomad lets its jobs mount them; not in %q.", s.opts.Namespace, v.Placement.Namespace)
+		return refuse("Volumes are made in the namespace %q, where Nomad lets this hub's jobs mount them; not in %q. An operator must correct the profile, or add the namespace to the hub's configuration.", s.opts.Namespace, v.Placement.Namespace)
 	case v.Placement.Region != "" && v.Placement.Region != s.opts.Region:
-		return refuse("Volumes are made in the hub's own region, and not in %q.", v.Placement.Region)
+		return refuse("Volumes are made in the hub's own region, and not in %q. An operator must correct the profile, or add the region to the hub's configuration.", v.Placement.Region)
 	}
 	return nil
 }
