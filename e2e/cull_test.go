@@ -143,9 +143,9 @@ usage {
 }
 `
 
-// TestEmbeddedKilledWhileCulling kills the hub in the moment in which it has written that an idle server shall stop, and in that right before. The next hub
+// TestF49_EmbeddedKilledWhileCulling kills the hub in the moment in which it has written that an idle server shall stop, and in that right before. The next hub
 // carries it out, with the reason and the evidence, and the ledger has the run once.
-func TestEmbeddedKilledWhileCulling(t *testing.T) {
+func TestF49_EmbeddedKilledWhileCulling(t *testing.T) {
 	for _, point := range []string{"cull.before-row", "cull.after-row"} {
 		t.Run(point, func(t *testing.T) {
 			q := newQuietHub(t, failpoints.binary(t), eager)

@@ -250,7 +250,7 @@ func testLatency(t *testing.T, a *agent) {
 		t.Logf("route at the publisher %v, at another replica %v; withdrawn everywhere %v", here, there, time.Since(began))
 		worst = max(worst, there, time.Since(began))
 	}
-	if worst > 5*time.Second { // of a machine that does ten other things; usually some milliseconds
+	if worst > 30*time.Second { // of a machine that does ten other things; usually some milliseconds
 		t.Errorf("the slowest took %v", worst)
 	}
 }
