@@ -21,8 +21,6 @@ func (h *Hub) MoveServer(ctx context.Context, userName, serverName string) (Serv
 			return s, Errorf(Conflict, "The server does not run, so there is nothing to move. Start it.")
 		case s.State == Stopping && s.Restart != nil:
 			return s, nil
-		case s.Notice != nil && s.Notice.Kind == NoticeLost: // its stop would wait for the machine
-			return s, Errorf(Conflict, "The server's machine cannot be reached, and the server may still be running there, so it cannot be moved: two would write to the same files. Wait for the machine, or ask the administrator.")
 		}
 		u, err := h.store.UserByID(ctx, s.UserID)
 		if err == nil {

@@ -7,7 +7,8 @@ import (
 )
 
 // RestartServer writes the wish that a running server be stopped and started again with these options, and returns at once. Its volumes are kept, and so
-// is its place among the active servers. One that is stopped is started; one that is being stopped for good is a Conflict. Forbidden over a hard limit of usage.
+// is its place among the active servers. One that is stopped is started; one that is being stopped for good, or is on a machine
+// that cannot be reached, is a Conflict. Forbidden over a hard limit of usage.
 func (h *Hub) RestartServer(ctx context.Context, r StartRequest) (Server, error) {
 	if err := checkOptions(r.Options); err != nil {
 		return Server{}, err
@@ -37,8 +38,11 @@ func (h *Hub) RestartServer(ctx context.Context, r StartRequest) (Server, error)
 // restart writes the wish that an active server be stopped and started again. ErrStale if the row was written since it was read, which is for the caller to
 // look at.
 func (h *Hub) restart(ctx context.Context, s Server, r Restart) (Server, error) {
-	if s.State == Stopping && s.Restart == nil {
+	switch {
+	case s.State == Stopping && s.Restart == nil:
 		return s, Errorf(Conflict, "The server is being stopped. Start it when it has stopped.")
+	case s.Notice != nil && s.Notice.Kind == NoticeLost: // its stop would wait for the machine
+		return s, Errorf(Conflict, "The server's machine cannot be reached, and the server may still be running there, so it cannot be started elsewhere: two would write to the same files. Wait for the machine, or ask the administrator.")
 	}
 	s.State, s.Restart, s.Wait = Stopping, &r, nil
 	s, err := h.store.UpdateServer(ctx, s)

@@ -99,7 +99,7 @@ const (
 	MountHost    MountKind = "host"    // a static host volume, which the operator declared on the machines
 	MountDynamic MountKind = "dynamic" // a dynamic host volume of Nomad 1.10 or newer, made by a [VolumeKeeper]
 	MountCSI     MountKind = "csi"     // a CSI volume
-	MountSticky  MountKind = "sticky"  // the allocation's own disk, which follows the server to its next run where that is possible
+	MountSticky  MountKind = "sticky"  // the allocation's own disk, which follows the server where Nomad places it anew by itself; it ends with a stop
 	MountDocker  MountKind = "docker"  // a volume of the docker engine on one machine
 )
 

@@ -203,6 +203,7 @@ func TestNotices(t *testing.T) {
 	b.awaitThat("alice", func(s hub.Server) bool { return s.Notice != nil && s.Notice.Kind == hub.NoticeLost })
 	token := url.Values{"_xsrf": {v.get("/hub/home").want(http.StatusOK).form("stop").Get("_xsrf")}}
 	v.post("/hub/move/alice", token).want(http.StatusConflict).says("two would write to the same files")
+	v.post("/hub/restart/alice", token).want(http.StatusConflict).says("two would write to the same files")
 	if s := b.await("alice", "", hub.Ready); s.Generation != 2 {
 		t.Errorf("a server that cannot be reached was moved: %+v", s)
 	}
