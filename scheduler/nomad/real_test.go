@@ -23,7 +23,17 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler/schedulertest"
 )
 
-func TestMain(m *testing.M) { schedulertest.Main(m) }
+// TestMain is also the programs that the tests have Nomad run.
+func TestMain(m *testing.M) {
+	if plan := os.Getenv(attackVariable); plan != "" {
+		os.Exit(attack(plan))
+	}
+	if len(os.Args) > 3 && os.Args[1] == "serve" {
+		fmt.Fprintln(os.Stderr, standIn(os.Args[3:]))
+		os.Exit(1)
+	}
+	schedulertest.Main(m)
+}
 
 // TestRealNomad runs everything that needs a real Nomad on one.
 func TestRealNomad(t *testing.T) {
@@ -38,6 +48,7 @@ func TestRealNomad(t *testing.T) {
 		t.Run("the jobspec is valid and parsed as recorded", c.testJobspec)
 		t.Run("a jobspec that is wrong is told before any start", c.testCheck)
 		t.Run("Consul knows whose the server is", c.testConsul)
+		t.Run("servers move between namespaces", c.testNamespaces)
 	})
 }
 
