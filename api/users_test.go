@@ -138,6 +138,7 @@ func TestUserModel(t *testing.T) {
 		"url": "/user/alice/r%20d/", "progress_url": "/hub/api/users/alice/servers/r%20d/progress",
 		"full_url":          "https://hub.example.org/user/alice/r%20d/",
 		"full_progress_url": "https://hub.example.org/hub/api/users/alice/servers/r%20d/progress",
+		"last_used":         nil, // not JupyterHub's: nobody has used it yet
 		"user_options":      map[string]any{"gpu": 1.0},
 	})
 	b.as("root", http.MethodDelete, "/users/alice/servers/r%20d", "").want(http.StatusNoContent).empty()

@@ -260,7 +260,7 @@ func TestFailuresAreSentences(t *testing.T) {
 			}
 		}, want: "64 GB asked"},
 		{name: "never answers", cause: func(b *bench, t *testing.T) { b.placeAt(silent(t)) },
-			change: func(o *hub.Options) { o.Notebook.AnswerTimeout = 50 * time.Millisecond }, want: "did not answer within"},
+			change: func(o *hub.Options) { o.Notebook.AnswerTimeout = 3 * time.Second }, want: "did not answer within"},
 		{name: "purged by an operator", cause: func(b *bench, _ *testing.T) {
 			b.fake.OnStart = func(s scheduler.Spec) {
 				go func() { b.fake.Place(s.ID, "127.0.0.1:1"); b.fake.Forget(s.ID); b.fake.Resync() }()
