@@ -91,6 +91,12 @@ variable "notebook_namespace" {
   default     = "notebooks"
 }
 
+variable "further_notebook_namespaces" {
+  description = "Namespaces that profiles may choose beside that one. The hub needs the same rights there."
+  type        = list(string)
+  default     = []
+}
+
 variable "notebook_variables" {
   description = "Values for the variables of the notebooks' jobspec, such as command, path and user."
   type        = map(string)
@@ -329,6 +335,7 @@ job "nomadhub" {
             address    = "unix://{{ env "NOMAD_SECRETS_DIR" }}/api.sock"
             ${var.nomad_creds == "" ? "token_file = \"{{ env \"NOMAD_SECRETS_DIR\" }}/nomad_token\"" : ""}
             namespace  = ${jsonencode(var.notebook_namespace)}
+            namespaces = ${jsonencode(var.further_notebook_namespaces)}
             variables  = ${jsonencode(var.notebook_variables)}
             ${var.notebook_jobspec == "" ? "" : "jobspec    = \"{{ env \"NOMAD_TASK_DIR\" }}/notebook.nomad.hcl\""}
           }

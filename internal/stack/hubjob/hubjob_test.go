@@ -253,6 +253,17 @@ func TestNomadPolicyIsTheProvenOne(t *testing.T) {
 	if got, want := rules(policies["nomad"]), rules(string(proven)); got != want {
 		t.Errorf("policies/nomad-hub.hcl says\n%s\nand the scheduler's tests run with\n%s", got, want)
 	}
+	further, err := os.ReadFile("../../../terraform/modules/nomadhub/policies/nomad-hub-namespace.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proven, err = os.ReadFile("../../../scheduler/nomad/testdata/policy-namespace.hcl"); err != nil {
+		t.Fatal(err)
+	}
+	filled := strings.NewReplacer("${further_namespace}", "notebooks-gpu", "${job_prefix}", "notebook-").Replace(string(further))
+	if got, want := rules(filled), rules(string(proven)); got != want {
+		t.Errorf("policies/nomad-hub-namespace.hcl says\n%s\nand the scheduler's tests run with\n%s", got, want)
+	}
 }
 
 // rules is a policy without comments and layout.

@@ -10,6 +10,12 @@ variable "notebook_namespace" {
   default     = "notebooks"
 }
 
+variable "further_notebook_namespaces" {
+  description = "Nomad namespaces that profiles may choose beside that one, such as gpu-jobs. The module makes them, and gives the hub the same rights there."
+  type        = set(string)
+  default     = []
+}
+
 variable "name" {
   description = "Name of the policies and roles that the module makes in Nomad, Consul and Vault. Change it to run two hubs on one cluster."
   type        = string
