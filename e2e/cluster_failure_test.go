@@ -28,7 +28,7 @@ func failures() []failure {
 			"The server ended with exit code 3.", "no kernel here",
 		},
 		{
-			"more memory than there is", setup{notebook: standIn, more: "notebook {\n  memory = 4194304\n  place_timeout = \"4s\"\n}"},
+			"more memory than there is", setup{notebook: standIn, more: "notebook {\n  memory = 4194304\n  queue_timeout = \"4s\"\n}"},
 			"No machine had room for the server within 4s. Waiting for a machine: 4096 GB of memory asked, the only node does not have it free.", "",
 		},
 		{

@@ -154,8 +154,14 @@ func (m *machines) awaitRunning(t *testing.T, generation int64) scheduler.Status
 	status := awaitStatus(t, m.s, "a", func(s scheduler.Status) bool {
 		return s.State == scheduler.Running && s.Generation == generation && !s.Lost && !s.Began.IsZero()
 	})
+	// What the counter says may be of the generation before, whose process has ended.
 	await(t, "the server counts", func() error {
-		_, err := os.Stat(filepath.Join(m.dir, "counter"))
+		text, err := os.ReadFile(filepath.Join(m.dir, "counter"))
+		if err != nil {
+			return err
+		}
+		pid, _, _ := strings.Cut(string(text), " ")
+		_, err = os.Stat(filepath.Join("/proc", pid, "stat"))
 		return err
 	})
 	return status
