@@ -32,8 +32,7 @@ func (c counting) Status(ctx context.Context, id string) (scheduler.Status, erro
 
 func TestStatusAsksOnePlace(t *testing.T) {
 	t.Parallel()
-	one, two, other := schedulertest.NewFake(), schedulertest.NewFake(), (*mux.Scheduler)(nil)
-	other = over(t, memberOf(one), memberOf(two))
+	one, two, other := pair(t)
 	var asked atomic.Int64
 	s := over(t, counting{memberOf(one), &asked}, counting{memberOf(two), &asked})
 	mustStart(t, other, in("two", 1))

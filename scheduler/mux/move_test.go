@@ -177,13 +177,13 @@ func TestStraysAreEnded(t *testing.T) {
 	for name, left := range map[string][2]int64{"an older one": {1, 2}, "a newer one": {4, 3}, "the same": {5, 5}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			one, two, s := pair(t)
+			one, two := schedulertest.NewFake(), schedulertest.NewFake()
 			mustStart(t, one, in("", left[0]))
 			mustStart(t, two, in("", left[1]))
 			ended := make(chan struct{})
 			one.OnStop, two.OnStop = func(scheduler.Spec) { close(ended) }, func(scheduler.Spec) { close(ended) }
 			one, two = one.Reopen(), two.Reopen()
-			s = over(t, memberOf(one), memberOf(two))
+			s := over(t, memberOf(one), memberOf(two))
 			newest := max(left[0], left[1])
 			for event, err := range s.Watch(t.Context()) {
 				if err != nil || !event.Resync {
