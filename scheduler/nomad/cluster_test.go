@@ -15,6 +15,7 @@ import (
 
 // cluster is the real stack with what the tests add to it.
 type cluster struct {
+	stack   *stack.Stack
 	admin   *api.Client // management token
 	token   string      // the management token
 	hub     *api.Client // a token with testdata/policy.hcl and nothing else
@@ -37,7 +38,7 @@ func startClusterWith(t *testing.T, o stack.Options) *cluster {
 		t.Skip("skipped because a Nomad client that runs notebooks as another account must be root")
 	}
 	s := stack.NewOwn(t, o)
-	c := &cluster{consul: s.Consul, token: s.Nomad.Token, nomad: stack.Program(t, "nomad"), program: copyProgram(t, openDir(t))}
+	c := &cluster{stack: s, consul: s.Consul, token: s.Nomad.Token, nomad: stack.Program(t, "nomad"), program: copyProgram(t, openDir(t))}
 	c.admin = client(t, s.Nomad.Address, c.token)
 	c.hub = client(t, s.Nomad.Address, c.hubToken(t))
 	return c
@@ -114,7 +115,12 @@ func copyProgram(t *testing.T, dir string) string {
 // await repeats try until it succeeds.
 func await(t *testing.T, what string, try func() error) {
 	t.Helper()
-	deadline := time.NewTimer(time.Minute)
+	awaitFor(t, what, time.Minute, try)
+}
+
+func awaitFor(t *testing.T, what string, atMost time.Duration, try func() error) {
+	t.Helper()
+	deadline := time.NewTimer(atMost)
 	defer deadline.Stop()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
@@ -126,7 +132,7 @@ func await(t *testing.T, what string, try func() error) {
 		select {
 		case <-again.C:
 		case <-deadline.C:
-			t.Fatalf("waited a minute in vain until %s: %v", what, err)
+			t.Fatalf("waited %s in vain until %s: %v", atMost, what, err)
 		}
 	}
 }

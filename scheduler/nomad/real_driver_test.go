@@ -28,6 +28,8 @@ type driverCluster struct {
 	engine   *dockerd.Engine
 	image    string // has a shell, a few tools, and the libraries of the suite's program
 	registry string // host and port of a registry with that image
+	self     string // path of the suite's program in the image and in chroots
+	homes    string // folder of this machine that is the volume homesVolume
 }
 
 // TestRealDrivers runs what depends on the driver on a real engine and in real chroots.
@@ -57,6 +59,10 @@ func startDriverCluster(t *testing.T) *driverCluster {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.self, c.homes = self, openDir(t)
+	if err := os.Chown(c.homes, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
 	var set rootfs.Set
 	if err := set.AddPrograms("/bin/sh", "/usr/bin/env", "cat", "cp", "id", "ls", "mkdir", "sleep", "tail", self); err != nil {
 		t.Fatal(err)
@@ -65,7 +71,7 @@ func startDriverCluster(t *testing.T) *driverCluster {
 	set.WriteFile("/etc/group", 0o644, "root:x:0:\nnogroup:x:65534:\n")
 	set.Mkdir("/home/nobody", 0o755, 65534, 65534)
 	c.cluster = startClusterWith(t, stack.Options{Drivers: stack.Drivers{
-		Docker: c.engine.Socket, Chroot: chroot(t, &set), HostVolumes: map[string]string{tempVolume: os.TempDir()},
+		Docker: c.engine.Socket, Chroot: chroot(t, &set), HostVolumes: map[string]string{tempVolume: os.TempDir(), homesVolume: c.homes},
 	}})
 	image := dockerd.Image{Name: "nomadhub-test/suite", Layer: &set, Config: dockerd.Config{
 		Env: []string{"PATH=/usr/bin:/bin", "HOME=/home/nobody"}, User: "65534", WorkingDir: "/home/nobody",
@@ -121,6 +127,9 @@ func runs(t *testing.T, options nomad.Options, command ...string) nomad.Options 
 
 // tempVolume is this machine's folder for temporary files. The hub's policy knows volumes of such names.
 const tempVolume = "notebook-tmp"
+
+// homesVolume is a folder in which the account of notebooks may make homes.
+const homesVolume = "notebook-homes"
 
 // withTemp lets servers see this machine's folder for temporary files, in which the suite's program lies and leaves its marks.
 func withTemp(jobspec string) string {

@@ -23,7 +23,17 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler/schedulertest"
 )
 
-func TestMain(m *testing.M) { schedulertest.Main(m) }
+// TestMain is also the programs that the tests have Nomad run.
+func TestMain(m *testing.M) {
+	if plan := os.Getenv(attackVariable); plan != "" {
+		os.Exit(attack(plan))
+	}
+	if len(os.Args) > 3 && os.Args[1] == "serve" {
+		fmt.Fprintln(os.Stderr, standIn(os.Args[3:]))
+		os.Exit(1)
+	}
+	schedulertest.Main(m)
+}
 
 // TestRealNomad runs everything that needs a real Nomad on one.
 func TestRealNomad(t *testing.T) {
