@@ -201,6 +201,36 @@ func TestVolumeMadeTwiceAtOnce(t *testing.T) {
 	}
 }
 
+// slow is a member that takes a second to make a volume.
+type slow struct{ member }
+
+func (s slow) EnsureVolume(ctx context.Context, v scheduler.Volume) (scheduler.VolumeState, error) {
+	<-time.After(time.Second)
+	return s.member.EnsureVolume(ctx, v)
+}
+
+// TestVolumeIsMadeByOneCall: two servers of one owner ask in two places, and one hub serves both.
+func TestVolumeIsMadeByOneCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		one, two := schedulertest.NewFake(), schedulertest.NewFake()
+		s := over(t, slow{memberOf(one)}, slow{memberOf(two)})
+		made := make(chan error, 2)
+		for _, namespace := range []string{"one", "two"} {
+			go func() {
+				_, err := s.EnsureVolume(t.Context(), scheduler.Volume{ID: "home", Kind: scheduler.MountCSI, Placement: scheduler.Placement{Namespace: namespace}})
+				made <- err
+			}()
+		}
+		if first, second := <-made, <-made; (first == nil) == (second == nil) {
+			t.Errorf("made: %v, %v; want one of them refused", first, second)
+		}
+		if all, err := s.Volumes(t.Context()); err != nil || len(all) != 1 {
+			t.Errorf("made are %+v, %v", all, err)
+		}
+	})
+}
+
 func TestMachinesAreOfRegions(t *testing.T) {
 	t.Parallel()
 	regional := func(nodes ...scheduler.Node) member {
@@ -277,7 +307,13 @@ func TestWatchMergesNews(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var watch sync.WaitGroup
 		watch.Go(func() {
+			first := true
 			for event, err := range over(t, members...).Watch(ctx) {
+				if event.Resync && first { // the reader may have listed all before the silent place begins
+					first = false
+					news[2] <- scheduler.Event{Resync: true}
+					synctest.Wait()
+				}
 				told <- heard{event, err}
 			}
 		})
@@ -290,13 +326,12 @@ func TestWatchMergesNews(t *testing.T) {
 		if h := <-told; !h.event.Resync || time.Since(begun) < time.Second || time.Since(begun) > time.Minute {
 			t.Errorf("%s later came %+v, want a resync", time.Since(begun), h)
 		}
+		if h := <-told; !h.event.Resync {
+			t.Errorf("the silent place began, and told was %+v", h)
+		}
 		news[1] <- scheduler.Event{ID: "b", Generation: 1}
 		if h := <-told; h.event.ID != "b" {
 			t.Errorf("then came %+v", h)
-		}
-		news[2] <- scheduler.Event{Resync: true}
-		if h := <-told; !h.event.Resync {
-			t.Errorf("the silent place began, and told was %+v", h)
 		}
 		news[0] <- scheduler.Event{Resync: true}
 		if h := <-told; !h.event.Resync {

@@ -171,6 +171,30 @@ func TestHubsAtTheSameInstant(t *testing.T) {
 	}
 }
 
+// TestAcceptedElsewhere starts what was accepted in another place, while something else is in the place asked for.
+func TestAcceptedElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		inOne, left int64
+		want        error
+	}{
+		"nothing": {0, 0, nil}, "an older one": {1, 0, nil}, "a newer one": {3, 3, scheduler.ErrStale},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one, two, s := pair(t)
+			mustStart(t, two, in("", 2))
+			if test.inOne > 0 {
+				mustStart(t, one, in("", test.inOne))
+			}
+			if err := s.Start(t.Context(), in("one", 2)); !errors.Is(err, test.want) || test.want == nil && err != nil {
+				t.Errorf("start: %v, want %v", err, test.want)
+			}
+			requireIn(t, one, two, test.left, 2)
+		})
+	}
+}
+
 // TestStraysAreEnded leaves what a hub leaves that died between a start and its second look.
 func TestStraysAreEnded(t *testing.T) {
 	t.Parallel()
