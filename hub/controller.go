@@ -14,8 +14,10 @@ import (
 
 const (
 	sweepInterval = 10 * time.Second // how often the elected replica looks at all servers
-	// sweepEach makes that seldomer where there are many: a look costs some 50 µs for each, and shall take less than a fiftieth of a core. Events tell of nearly
-	// everything before it.
+	// movingInterval is how often it looks at those that start or stop, however many servers there are: a replica that died may have left them, and somebody waits.
+	movingInterval = 10 * time.Second
+	// sweepEach makes the look at all seldomer where there are many: it costs some 50 µs for each, and shall take less than a fiftieth of a core. Events tell of
+	// nearly everything before it.
 	sweepEach    = 3 * time.Millisecond
 	retryFirst   = 100 * time.Millisecond
 	retryMost    = 10 * time.Second
@@ -159,10 +161,18 @@ func (c *controller) run(ctx context.Context) error {
 	return err
 }
 
-// lead looks at all servers while this replica is elected.
+// lead looks after all servers while this replica is elected.
 func (c *controller) lead(ctx context.Context) error {
 	c.setElected(true)
 	defer c.setElected(false)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.leadMoving(gctx) })
+	g.Go(func() error { return c.leadSweeps(gctx) })
+	return g.Wait()
+}
+
+// leadSweeps compares all rows with what the scheduler runs, the seldomer the more there are.
+func (c *controller) leadSweeps(ctx context.Context) error {
 	c.awaitTable(ctx)
 	for {
 		seen, err := c.sweep(ctx)
@@ -170,6 +180,18 @@ func (c *controller) lead(ctx context.Context) error {
 			c.h.log.WarnContext(ctx, "sweep of all servers failed, will be repeated", "err", err)
 		}
 		if !sleep(ctx, max(sweepInterval, time.Duration(seen)*sweepEach), nil) {
+			return ctx.Err()
+		}
+	}
+}
+
+// leadMoving looks at servers on their way. It needs no list of the scheduler, so it goes on while the sweep waits for one.
+func (c *controller) leadMoving(ctx context.Context) error {
+	for {
+		if err := c.lookAtMoving(ctx); err != nil && ctx.Err() == nil {
+			c.h.log.WarnContext(ctx, "look at servers that start or stop failed, will be repeated", "err", err)
+		}
+		if !sleep(ctx, movingInterval, nil) {
 			return ctx.Err()
 		}
 	}

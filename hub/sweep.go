@@ -94,7 +94,7 @@ func (c *controller) awaitTable(ctx context.Context) {
 	}
 }
 
-// sweep wakes the worker of every active server that is not as it should be, and of every stopped one that the scheduler still runs. It is two
+// sweep wakes the worker of every ready server that is not as it should be, and of every stopped one that the scheduler still runs. It is two
 // lists, however many servers there are. It returns how many are active.
 func (c *controller) sweep(ctx context.Context) (seen int, err error) {
 	lctx, cancel := context.WithTimeout(ctx, listPatience)
@@ -113,14 +113,11 @@ func (c *controller) sweep(ctx context.Context) (seen int, err error) {
 	}
 	c.h.metrics.observe(active)
 	var unshown []string
-	waiting := 0
 	for _, s := range active {
 		st, known := status[s.ID]
 		delete(status, s.ID)
 		switch {
-		case s.waits():
-			waiting++
-			c.h.expire(ctx, s)
+		case s.State != Ready: // lookAtMoving has it
 		case !known || !settled(s, st):
 			c.nudge(s.ID)
 		case c.forgotten(s):
@@ -130,12 +127,32 @@ func (c *controller) sweep(ctx context.Context) (seen int, err error) {
 	for id := range status {
 		c.nudge(id)
 	}
-	if waiting > 0 {
-		c.h.queue.seen()
-	}
 	c.repair(ctx, unshown)
 	c.prune(active)
 	return len(active), nil
+}
+
+// lookAtMoving wakes the worker of every server that starts or stops, and gives up starts that waited too long. It is one query by state.
+func (c *controller) lookAtMoving(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, listPatience)
+	defer cancel()
+	moving, _, err := c.h.store.Servers(ctx, ServerQuery{States: []ServerState{Starting, Stopping}})
+	if err != nil {
+		return err
+	}
+	waiting := false
+	for _, s := range moving {
+		if s.waits() {
+			waiting = true
+			c.h.expire(ctx, s)
+			continue
+		}
+		c.nudge(s.ID)
+	}
+	if waiting {
+		c.h.queue.seen()
+	}
+	return nil
 }
 
 // settled tells whether a server runs as the row says, so that nothing need be done.
