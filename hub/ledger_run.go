@@ -49,13 +49,13 @@ func (l *ledger) heard(st scheduler.Status, now time.Time) {
 }
 
 // takeEnds hands out the ends that were heard of before then.
-func (l *ledger) takeEnds(then time.Time) map[RunKey]time.Time {
+func (l *ledger) takeEnds(then time.Time) map[RunKey]knownEnd {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	taken := map[RunKey]time.Time{}
+	taken := map[RunKey]knownEnd{}
 	for key, end := range l.ends {
 		if end.heard.Before(then) {
-			taken[key] = end.at
+			taken[key] = end
 			delete(l.ends, key)
 		}
 	}
@@ -63,12 +63,23 @@ func (l *ledger) takeEnds(then time.Time) map[RunKey]time.Time {
 }
 
 // takeEnd hands out the end of one run.
-func (l *ledger) takeEnd(key RunKey) (time.Time, bool) {
+func (l *ledger) takeEnd(key RunKey) (knownEnd, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	end, ok := l.ends[key]
 	delete(l.ends, key)
-	return end.at, ok
+	return end, ok
+}
+
+// putBack keeps ends that were taken and could not be written.
+func (l *ledger) putBack(ends map[RunKey]knownEnd) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, end := range ends {
+		if _, newer := l.ends[key]; !newer && len(l.ends) < maxKnownEnds {
+			l.ends[key] = end // the map is there, since they were taken from it
+		}
+	}
 }
 
 // noteRun writes down that a run began or ended, as one round of a worker sees it.
@@ -138,14 +149,20 @@ func (h *Hub) endRun(ctx context.Context, s Server, st scheduler.Status) error {
 	}
 	key := RunKey{s.ID, st.Generation, st.Instance}
 	ended, exact := st.Ended, !st.Ended.IsZero()
+	known, heard := knownEnd{}, false
 	if !exact {
-		ended, exact = h.ledger.takeEnd(key)
+		known, heard = h.ledger.takeEnd(key)
+		ended, exact = known.at, heard
 	}
 	if !exact {
 		ended = h.now()
 	}
 	failpoint("usage.before-close")
-	return h.store.CloseRun(ctx, key, ended, exact, whyEnded(st))
+	err := h.store.CloseRun(ctx, key, ended, exact, whyEnded(st))
+	if err != nil && heard {
+		h.ledger.putBack(map[RunKey]knownEnd{key: known})
+	}
+	return err
 }
 
 // noteGone ends what is open of a server of which the scheduler knows nothing. If this process has seen it run, it ended now; if not, it ended while
@@ -183,7 +200,8 @@ func (h *Hub) closeRuns(ctx context.Context, s Server, ended time.Time) error {
 	}
 	key := RunKey{s.ID, s.Generation, s.Instance}
 	if exact, ok := h.ledger.takeEnd(key); ok {
-		if err := h.store.CloseRun(ctx, key, exact, true, reason); err != nil {
+		if err := h.store.CloseRun(ctx, key, exact.at, true, reason); err != nil {
+			h.ledger.putBack(map[RunKey]knownEnd{key: exact})
 			return err
 		}
 	}

@@ -51,10 +51,8 @@ func (h *Hub) forgetRuns(ctx context.Context, then time.Time) {
 // compareUsage repairs what a hub that died did not write: runs that are not in the ledger, and ends that are missing there.
 func (h *Hub) compareUsage(ctx context.Context) error {
 	now := h.now()
-	for key, ended := range h.ledger.takeEnds(now.Add(-endPatience)) {
-		if err := h.store.CloseRun(ctx, key, ended, true, ""); err != nil {
-			return err
-		}
+	if err := h.writeEnds(ctx, now.Add(-endPatience)); err != nil {
+		return err
 	}
 	before, err := h.store.UsageTouched(ctx)
 	if err != nil {
@@ -70,25 +68,13 @@ func (h *Hub) compareUsage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	status := make(map[string]scheduler.Status, len(list))
-	for _, st := range list {
-		status[st.ID] = st
+	gaps, err := h.compareRuns(ctx, open, list)
+	if err != nil {
+		return err
 	}
-	known, unclear := make(map[RunKey]bool, len(open)), false
-	for _, r := range open {
-		known[r.Key()] = true
-		left, err := h.compareRun(ctx, r, status, before)
-		if err != nil {
-			return err
-		}
-		unclear = unclear || left
-	}
-	for _, st := range list {
-		if st.State == scheduler.Running && st.Instance != "" && !known[RunKey{st.ID, st.Generation, st.Instance}] {
-			if err := h.addRun(ctx, st); err != nil {
-				return err
-			}
-		}
+	unclear, err := h.closeGaps(ctx, gaps, before)
+	if err != nil {
+		return err
 	}
 	if unclear { // whoever works on it needs to know when it was last seen
 		return nil
@@ -96,28 +82,123 @@ func (h *Hub) compareUsage(ctx context.Context) error {
 	return h.store.TouchUsage(ctx, now)
 }
 
-// compareRun ends a run that the scheduler says is over. One that it does not know, and whose row says that it is worked on, is left to who works on it.
-func (h *Hub) compareRun(ctx context.Context, r UsageRun, status map[string]scheduler.Status, before time.Time) (left bool, err error) {
-	st, listed := status[r.ServerID]
-	switch {
-	case listed && st.Generation == r.Generation && (st.Instance == r.Instance || st.Instance == ""):
-		if st.State != scheduler.Dead {
-			return false, nil
+// writeEnds writes the ends that were heard of before then and that no worker wrote. What the database does not take is kept for the next time.
+func (h *Hub) writeEnds(ctx context.Context, then time.Time) error {
+	ends := h.ledger.takeEnds(then)
+	for key, end := range ends {
+		if err := h.store.CloseRun(ctx, key, end.at, true, ""); err != nil {
+			h.ledger.putBack(ends)
+			return err
 		}
-		return false, h.store.CloseRun(ctx, r.Key(), orTime(st.Ended, h.now()), !st.Ended.IsZero(), whyEnded(st))
-	case listed && st.Generation < r.Generation: // an old list
-		return false, nil
-	case listed:
-		return false, h.store.CloseRun(ctx, r.Key(), orTime(st.Began, h.now()), false, "The server went on in another place.")
+		delete(ends, key)
 	}
-	s, err := h.store.ServerByID(ctx, r.ServerID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	return nil
+}
+
+// ledgerGaps are the differences between the ledger and what runs about which only rows can tell.
+type ledgerGaps struct {
+	unlisted  []UsageRun         // open in the ledger, and the scheduler does not know the server
+	unwritten []scheduler.Status // running, and not in the ledger
+}
+
+// compareRuns ends the runs that the scheduler says are over, and returns what else is different.
+func (h *Hub) compareRuns(ctx context.Context, open []UsageRun, list []scheduler.Status) (ledgerGaps, error) {
+	status := make(map[string]scheduler.Status, len(list))
+	for _, st := range list {
+		status[st.ID] = st
+	}
+	var gaps ledgerGaps
+	known := make(map[RunKey]bool, len(open))
+	for _, r := range open {
+		known[r.Key()] = true
+		st, listed := status[r.ServerID]
+		if !listed {
+			gaps.unlisted = append(gaps.unlisted, r)
+			continue
+		}
+		if err := h.compareRun(ctx, r, st); err != nil {
+			return gaps, err
+		}
+	}
+	for _, st := range list {
+		if st.State == scheduler.Running && st.Instance != "" && !known[RunKey{st.ID, st.Generation, st.Instance}] {
+			gaps.unwritten = append(gaps.unwritten, st)
+		}
+	}
+	return gaps, nil
+}
+
+// compareRun ends a run that the scheduler says is over.
+func (h *Hub) compareRun(ctx context.Context, r UsageRun, st scheduler.Status) error {
+	switch {
+	case st.Generation == r.Generation && (st.Instance == r.Instance || st.Instance == ""):
+		if st.State != scheduler.Dead {
+			return nil
+		}
+		return h.store.CloseRun(ctx, r.Key(), orTime(st.Ended, h.now()), !st.Ended.IsZero(), whyEnded(st))
+	case st.Generation < r.Generation: // an old list
+		return nil
+	}
+	return h.store.CloseRun(ctx, r.Key(), orTime(st.Began, h.now()), false, "The server went on in another place.")
+}
+
+// closeGaps ends runs of which the scheduler knows nothing, and writes down those of which only it knows. A run whose row says that it is worked on is left to
+// who works on it.
+func (h *Hub) closeGaps(ctx context.Context, gaps ledgerGaps, before time.Time) (left bool, err error) {
+	ids := make([]string, 0, len(gaps.unlisted)+len(gaps.unwritten))
+	for _, r := range gaps.unlisted {
+		ids = append(ids, r.ServerID)
+	}
+	for _, st := range gaps.unwritten {
+		ids = append(ids, st.ID)
+	}
+	rows, err := h.activeRows(ctx, ids)
+	if err != nil {
 		return false, err
 	}
-	if err == nil && s.Active() && s.Generation == r.Generation {
-		return true, nil
+	for _, r := range gaps.unlisted {
+		if s, active := rows[r.ServerID]; active && s.Generation == r.Generation {
+			left = true
+			continue
+		}
+		if err := h.store.CloseRun(ctx, r.Key(), orTime(before, h.now()), false, "The server ended while no hub watched."); err != nil {
+			return left, err
+		}
 	}
-	return false, h.store.CloseRun(ctx, r.Key(), orTime(before, h.now()), false, "The server ended while no hub watched.")
+	for _, st := range gaps.unwritten {
+		if s, active := rows[st.ID]; active && s.Generation == st.Generation {
+			if err := h.store.OpenRun(ctx, h.runOf(s, st)); err != nil {
+				return left, err
+			}
+		}
+	}
+	return left, nil
+}
+
+// fewRows is up to how many rows are read one by one.
+const fewRows = 20
+
+// activeRows reads the rows of those of the servers that are active. If they are many, as after a hub that kept no ledger, it is one list of all.
+func (h *Hub) activeRows(ctx context.Context, ids []string) (map[string]Server, error) {
+	rows := make(map[string]Server, len(ids))
+	if len(ids) > fewRows {
+		active, _, err := h.store.Servers(ctx, ServerQuery{States: []ServerState{Starting, Ready, Stopping}})
+		for _, s := range active {
+			rows[s.ID] = s
+		}
+		return rows, err
+	}
+	for _, id := range ids {
+		s, err := h.store.ServerByID(ctx, id)
+		switch {
+		case errors.Is(err, ErrNotFound): // nobody's
+		case err != nil:
+			return nil, err
+		case s.Active():
+			rows[id] = s
+		}
+	}
+	return rows, nil
 }
 
 func orTime(t, otherwise time.Time) time.Time {
@@ -125,16 +206,4 @@ func orTime(t, otherwise time.Time) time.Time {
 		return otherwise
 	}
 	return t
-}
-
-// addRun writes down a run of which only the scheduler knows.
-func (h *Hub) addRun(ctx context.Context, st scheduler.Status) error {
-	s, err := h.store.ServerByID(ctx, st.ID)
-	if errors.Is(err, ErrNotFound) {
-		return nil // nobody's
-	}
-	if err != nil || s.Generation != st.Generation || !s.Active() {
-		return err
-	}
-	return h.store.OpenRun(ctx, h.runOf(s, st))
 }
