@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +14,15 @@ import (
 type rowWatch struct {
 	h  *Hub
 	mu sync.Mutex
-	of map[string]map[*rowWaiter]bool // by server
+	of map[string]*rowWaiters // by server
+}
+
+// rowWaiters are those who wait for one server.
+type rowWaiters struct {
+	all map[*rowWaiter]bool
+	// told is the revision of which all of them were woken last. They are woken once for each: who is woken and busy reads when it is not, and must not have the
+	// others read again and again until then.
+	told int64
 }
 
 // rowWaiter is one who waits for a server. What one of them has read says nothing of what the others know.
@@ -23,7 +32,7 @@ type rowWaiter struct {
 	revision int64 // the last that it read; -1: none yet
 }
 
-func (w *rowWatch) init(h *Hub) { w.h, w.of = h, map[string]map[*rowWaiter]bool{} }
+func (w *rowWatch) init(h *Hub) { w.h, w.of = h, map[string]*rowWaiters{} }
 
 // join has somebody woken when the server's row is not what they read last, until they leave.
 func (w *rowWatch) join(id string) *rowWaiter {
@@ -31,17 +40,18 @@ func (w *rowWatch) join(id string) *rowWaiter {
 	defer w.mu.Unlock()
 	r := &rowWaiter{watch: w, id: id, revision: -1}
 	if w.of[id] == nil {
-		w.of[id] = map[*rowWaiter]bool{}
+		w.of[id] = &rowWaiters{all: map[*rowWaiter]bool{}, told: -1}
 	}
-	w.of[id][r] = true
+	w.of[id].all[r] = true
 	return r
 }
 
 func (r *rowWaiter) leave() {
 	r.watch.mu.Lock()
 	defer r.watch.mu.Unlock()
-	delete(r.watch.of[r.id], r)
-	if len(r.watch.of[r.id]) == 0 {
+	all := r.watch.of[r.id].all
+	delete(all, r)
+	if len(all) == 0 {
 		delete(r.watch.of, r.id)
 	}
 }
@@ -86,19 +96,37 @@ func (w *rowWatch) run(ctx context.Context) error {
 	}
 }
 
-// changed are those of the servers of which somebody does not know the present row.
+// rowGone stands for the revision of a row that is no more.
+const rowGone = math.MaxInt64
+
+// changed are those of the servers of which somebody does not know the present row, and has not been told of it.
 func (w *rowWatch) changed(ids []string, now map[string]int64) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []string
 	for _, id := range ids {
+		waiters := w.of[id]
+		if waiters == nil { // all left meanwhile
+			continue
+		}
 		revision, there := now[id]
-		for r := range w.of[id] {
-			if !there || r.revision < revision {
-				out = append(out, id)
-				break
-			}
+		if !there {
+			revision = rowGone
+		}
+		if revision > waiters.told && waiters.behind(revision) {
+			waiters.told = revision
+			out = append(out, id)
 		}
 	}
 	return out
+}
+
+// behind tells whether one of them has not read that revision.
+func (w *rowWaiters) behind(revision int64) bool {
+	for r := range w.all {
+		if r.revision < revision {
+			return true
+		}
+	}
+	return false
 }

@@ -67,8 +67,9 @@ func TestF51_ManyWatchersOfProgress(t *testing.T) {
 	}
 	defer func() { t.Logf("%d were told of their place, %d saw the end", told.Load(), ended.Load()) }()
 	until(t, "all to be told of their place", func() bool { return told.Load() >= people*each-slow })
-	if n := reads.rows.Load(); n > 6*people*each {
-		t.Errorf("%d watchers read %d rows", people*each/2, n)
+	// Each reads once when it begins and once for each change of its row, of which there is hardly one: nobody has the others read because time passes.
+	if n, most := reads.rows.Load(), int64(4*people*each/2); n > most {
+		t.Errorf("%d watchers read %d rows, more than %d", people*each/2, n, most)
 	}
 	die()
 	dying.stop()
