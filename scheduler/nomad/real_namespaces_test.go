@@ -211,3 +211,13 @@ func (n *namespaces) testTwoHubs(t *testing.T, second *namespaces) {
 	n.awaitRuns(t, 5)
 	n.requireOnlyIn(t, otherNamespace)
 }
+
+func TestVolumeIDOfASource(t *testing.T) {
+	t.Parallel()
+	s := open(t, nomad.Options{Client: client(t, "http://127.0.0.1:1", ""), Jobspec: `job "x" {}`, JobPrefix: "notebook-x-"})
+	for source, want := range map[string]string{"notebook-x-abc": "abc", "datasets": "", "notebook-x-": "", "notebook-x-A/b": "", "notebook-y": ""} {
+		if id := s.VolumeID(source); id != want {
+			t.Errorf("%q is our volume %q, want %q", source, id, want)
+		}
+	}
+}
