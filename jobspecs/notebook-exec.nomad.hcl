@@ -57,7 +57,7 @@ variable "port" {
 }
 
 variable "home_volume" {
-  description = "Name of a host volume of the clients below which each user has a home that outlives their servers; user must be able to create directories in it. Empty: the home is in the allocation and Nomad removes it some hours after the server ended."
+  description = "Name of a host volume of the clients below which each user has a home that outlives their servers; user must be able to create directories in it. All notebooks see all of it and run as one account, so they can read each other's homes: for users who do not trust each other use volumes that the hub makes. Empty: the home is in the allocation and Nomad removes it some hours after the server ended."
   type        = string
   default     = ""
 }

@@ -149,7 +149,7 @@ func (a *attacker) askOnce(address, header, name, token string, r request) attem
 		}}
 		client = &http.Client{Timeout: a.client.Timeout, Transport: transport}
 	}
-	req, err := http.NewRequest(r.method, base+r.path, strings.NewReader(r.body)) //nolint:noctx // the client has a timeout
+	req, err := http.NewRequest(r.method, base+r.path, strings.NewReader(r.body))
 	if err != nil {
 		return attempt{probeBroken, err.Error()}
 	}

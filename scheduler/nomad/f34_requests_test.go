@@ -157,7 +157,7 @@ type login struct {
 // login shows a proof of identity, and returns the token that it gives, or "".
 func (a *attacker) login(addresses []string, path, body string, token func(login) string) string {
 	for _, address := range addresses {
-		res, err := a.client.Post(address+path, "application/json", strings.NewReader(body)) //nolint:noctx // the client has a timeout
+		res, err := a.client.Post(address+path, "application/json", strings.NewReader(body))
 		if err != nil {
 			continue // the probes that follow tell of it
 		}
