@@ -11,6 +11,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/scheduler"
 )
 
 // Options are what the API is made of. Hub, Sessions and Logger are required.
@@ -47,6 +49,7 @@ type API struct {
 	group    httpd.Group
 	opts     Options
 	watchers watchers
+	usage    usageFeeds
 }
 
 // New checks the options.
@@ -61,6 +64,9 @@ func New(o Options) (*API, error) {
 	return &API{
 		hub: o.Hub, urls: o.Hub.URLs(), sessions: o.Sessions,
 		group: httpd.Group{Render: httpd.RenderJSON, Log: o.Logger}, opts: o,
+		usage: usageFeeds{interval: o.UsageInterval, ask: func(ctx context.Context, of usageOf) (scheduler.Usage, error) {
+			return o.Hub.Usage(ctx, of.user, of.server)
+		}},
 	}, nil
 }
 

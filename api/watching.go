@@ -36,7 +36,7 @@ const (
 	// usageSpan is how long usage is told on one connection. Browsers connect anew by themselves.
 	usageSpan = time.Hour
 	// maxWatching bounds what one user has open at once of logs that are followed and usage that is watched, and maxWatchingAll what all have.
-	maxWatching, maxWatchingAll = 12, 2000
+	maxWatching, maxWatchingAll = 12, 500
 )
 
 // watchers counts who has streams open, by user.
@@ -52,9 +52,7 @@ func (w *watchers) enter(p hub.Principal) (leave func(), err error) {
 	defer w.mu.Unlock()
 	id := p.User.ID
 	if w.of[id] >= maxWatching || w.all >= maxWatchingAll {
-		e := hub.Errorf(hub.TooMany, "Too many logs and displays of usage are open at once. Close some of them.")
-		e.RetryAfter = 10 * time.Second
-		return nil, e
+		return nil, tooManyWatch()
 	}
 	if w.of == nil {
 		w.of = map[string]int{}
@@ -200,59 +198,61 @@ func viewUsage(u scheduler.Usage) usageView {
 // getUsage answers with what the server uses now; to who asks for events, every two seconds until the server no longer runs.
 func (a *API) getUsage(w http.ResponseWriter, r *http.Request) error {
 	t := targetOf(r)
+	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		return a.watchUsage(w, r, t)
+	}
 	usage, err := a.hub.Usage(r.Context(), t.user.Name, t.server)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		w.Header().Set("Cache-Control", "no-store")
-		return httpd.JSON(w, http.StatusOK, viewUsage(usage))
-	}
+	w.Header().Set("Cache-Control", "no-store")
+	return httpd.JSON(w, http.StatusOK, viewUsage(usage))
+}
+
+func (a *API) watchUsage(w http.ResponseWriter, r *http.Request, t target) error {
 	leave, err := a.watchers.enter(httpd.Principal(r))
 	if err != nil {
 		return err
 	}
 	defer leave()
+	ctx, cancel := context.WithTimeout(r.Context(), usageSpan)
+	defer cancel()
+	feed, leaveFeed, err := a.usage.watch(ctx, usageOf{t.user.Name, t.server})
+	if err != nil {
+		return err
+	}
+	defer leaveFeed()
+	told, newer, ok := feed.next(ctx, nil)
+	if !ok {
+		return ctx.Err()
+	}
+	if told.err != nil {
+		return told.err
+	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	ctx, cancel := context.WithTimeout(r.Context(), usageSpan)
-	defer cancel()
-	a.tellUsage(ctx, stream{w, http.NewResponseController(w)}, t, usage)
+	s := stream{w, http.NewResponseController(w)}
+	defer func() { _ = s.control.SetWriteDeadline(time.Time{}) }() // the connection may serve other requests
+	for ok && s.tellUsage(told) {
+		told, newer, ok = feed.next(ctx, newer)
+	}
 	return nil
 }
 
-func (a *API) tellUsage(ctx context.Context, s stream, t target, usage scheduler.Usage) {
-	defer func() { _ = s.control.SetWriteDeadline(time.Time{}) }() // the connection may serve other requests
-	tick := time.NewTicker(a.opts.UsageInterval)
-	defer tick.Stop()
-	for {
-		body, err := json.Marshal(viewUsage(usage))
-		if err != nil || !s.write([]byte("data: "+string(body)+"\n\n")) {
-			return
-		}
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			var again error
-			usage, again = a.hub.Usage(ctx, t.user.Name, t.server)
-			if again == nil {
-				break
-			}
-			if hub.KindOf(again) == hub.NotFound {
-				s.write([]byte("event: end\ndata: {\"message\": \"The server does not run any more.\"}\n\n"))
-				return
-			}
-			if !s.write([]byte(keepAlive)) { // its machine does not answer; the server may still run
-				return
-			}
-		}
+// tellUsage passes one answer on, and tells whether there is more to come.
+func (s stream) tellUsage(told usageTold) bool {
+	switch {
+	case told.err == nil:
+		body, err := json.Marshal(viewUsage(told.usage))
+		return err == nil && s.write([]byte("data: "+string(body)+"\n\n"))
+	case hub.KindOf(told.err) == hub.NotFound:
+		s.write([]byte("event: end\ndata: {\"message\": \"The server does not run any more.\"}\n\n"))
+		return false
 	}
+	return s.write([]byte(keepAlive)) // its machine does not answer; the server may still run
 }
 
 // eventView is one thing that happened to a server.
