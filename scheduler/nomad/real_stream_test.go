@@ -201,8 +201,9 @@ func TestF08LeaderLost(t *testing.T) {
 		return found
 	}
 	first := leader()
-	follower := agents[(slices.Index(agents, first)+1)%3]
-	s := schedulerAt(t, follower.address, "notebook-")
+	follower, third := agents[(slices.Index(agents, first)+1)%3], agents[(slices.Index(agents, first)+2)%3]
+	way := startFaults(t, follower.address)
+	s := schedulerAt(t, way.address, "notebook-")
 	w := watchAll(t, s)
 
 	var starts sync.WaitGroup
@@ -231,16 +232,14 @@ func TestF08LeaderLost(t *testing.T) {
 	first.start()
 	await(t, "the killed server is back", first.hasLeader)
 
-	if second := leader(); second != follower { // a hub that talks to a frozen server has no contact, which is another test's
-		second.signal(syscall.SIGSTOP)
-		started(10, 15)
-		recovered("frozen")
-		second.signal(syscall.SIGCONT)
-	} else {
-		t.Log("the leader is the one that the hub talks to, so it was not frozen")
-		started(10, 15)
-		starts.Wait()
+	second := leader()
+	if second == follower { // a hub that talks to a frozen server has no contact, which is another test's
+		way.lead(third.address)
 	}
+	second.signal(syscall.SIGSTOP)
+	started(10, 15)
+	recovered("frozen")
+	second.signal(syscall.SIGCONT)
 	for i := range 15 {
 		w.awaitTold(t, fmt.Sprintf("server-%d", i), 1)
 	}

@@ -162,12 +162,12 @@ func schedulerAt(t *testing.T, address, prefix string) *nomad.Scheduler {
 type faults struct {
 	address  string
 	listener net.Listener
-	target   string
 	group    sync.WaitGroup
 
-	mu    sync.Mutex
-	now   *wire              // of new connections
-	wires map[*wire]struct{} // all that have connections, or will
+	mu     sync.Mutex
+	target string             // of new connections, as host:port
+	now    *wire              // of new connections
+	wires  map[*wire]struct{} // all that have connections, or will
 }
 
 // wire is what connections that were made between two faults share.
@@ -201,7 +201,10 @@ func (f *faults) accept() {
 		if err != nil {
 			return
 		}
-		far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", f.target)
+		f.mu.Lock()
+		target := f.target
+		f.mu.Unlock()
+		far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", target)
 		if err != nil {
 			_ = near.Close()
 			continue
@@ -277,6 +280,14 @@ func (f *faults) thaw() {
 		}
 		w.mu.Unlock()
 	}
+}
+
+// lead has new connections go elsewhere, and cuts those that there are.
+func (f *faults) lead(target string) {
+	f.mu.Lock()
+	f.target = strings.TrimPrefix(target, "http://")
+	f.mu.Unlock()
+	f.cut()
 }
 
 // cut closes all connections that there are.
