@@ -210,10 +210,12 @@
   const amount = (bytes) => (bytes < 1 << 30 ? `${Math.round(bytes / (1 << 20))} MB` : `${(bytes / (1 << 30)).toFixed(1)} GB`);
 
   const meters = (box) => {
-    const source = new EventSource(box.dataset.usage);
     const trouble = box.querySelector("[data-trouble]");
-    source.addEventListener("message", (m) => {
-      const use = JSON.parse(m.data);
+    const missing = (text) => {
+      trouble.textContent = text;
+      trouble.hidden = false;
+    };
+    const show = (use) => {
       box.querySelector("[data-cpu]").textContent = `${use.cpu_cores.toFixed(2)} cores`;
       const limit = use.memory_limit_bytes;
       box.querySelector("[data-memory]").textContent = amount(use.memory_bytes) + (limit ? ` of ${amount(limit)}` : "");
@@ -226,11 +228,32 @@
         devices.querySelector("b").textContent = use.devices.map((d) => `${d.name}: ${Object.entries(d.values).map(([k, v]) => `${k} ${v}`).join(", ")}`).join("; ");
       }
       trouble.hidden = true;
-    });
-    source.addEventListener("error", () => {
-      trouble.textContent = "What it uses cannot be told at this moment.";
-      trouble.hidden = false;
-    });
+    };
+    // After a break the browser connects again by itself. After a refusal, as of a hub that has too much to do, it does not.
+    let wait = 5000;
+    const again = () => {
+      setTimeout(() => box.isConnected && open(), wait + 2000 * Math.random()); // not all at once
+      wait = Math.min(2 * wait, 60000);
+    };
+    const open = () => {
+      const source = new EventSource(box.dataset.usage);
+      source.addEventListener("message", (m) => {
+        wait = 5000;
+        show(JSON.parse(m.data));
+      });
+      source.addEventListener("end", (m) => {
+        source.close();
+        missing(JSON.parse(m.data).message);
+        again();
+      });
+      source.addEventListener("error", () => {
+        missing("What it uses cannot be told at this moment.");
+        if (source.readyState === EventSource.CLOSED) {
+          again();
+        }
+      });
+    };
+    open();
   };
 
   each("[data-log-of]", logButton);
