@@ -22,11 +22,11 @@ func (s *Scheduler) Advise(ctx context.Context, spec scheduler.Spec) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	_, task, err := notebookTask(job)
+	group, task, err := notebookTask(job)
 	if err != nil {
 		return nil, err
 	}
-	advice := slices.Concat(adviseMemory(job, task, answer.Warnings), adviseDriver(task, spec.Resources))
+	advice := slices.Concat(adviseMemory(job, task, answer.Warnings), adviseDriver(task, spec.Resources), adviseVolumes(group, task, spec.Workload.Mounts))
 	nodes, err := s.recentNodes(ctx)
 	switch {
 	case isForbidden(err):
@@ -80,6 +80,29 @@ func adviseDriver(task *api.Task, ask scheduler.Resources) (advice []string) {
 		advice = append(advice, fmt.Sprintf(
 			"Nomad's driver %s holds a container to the processor that is reserved for it. So %g cores are reserved for each server, and not the %g that are guaranteed. "+
 				"Leave the limit out to let servers share what is free.", task.Driver, ask.CPULimit, ask.CPUGuarantee))
+	}
+	return advice
+}
+
+// adviseVolumes tells of volumes that the jobspec itself shows to every server for writing. What the driver exec runs is one account for all, which may read
+// what it wrote for others. Containers' accounts are their images'.
+func adviseVolumes(group *api.TaskGroup, task *api.Task, ours []scheduler.Mount) (advice []string) {
+	if task.Driver != driverExec {
+		return nil
+	}
+	for _, mount := range task.VolumeMounts {
+		if mount.Volume == nil || mount.ReadOnly != nil && *mount.ReadOnly {
+			continue
+		}
+		name := *mount.Volume
+		volume := group.Volumes[name]
+		own := slices.ContainsFunc(ours, func(m scheduler.Mount) bool { return m.Name == name })
+		if own || volume == nil || volume.ReadOnly {
+			continue
+		}
+		advice = append(advice, fmt.Sprintf(
+			"The jobspec shows all of the volume %s to every server, and all servers run as %s: users can read each other's files in it. "+
+				"For users who do not trust each other give each a volume of kind dynamic or csi in the profile.", volume.Source, task.User))
 	}
 	return advice
 }

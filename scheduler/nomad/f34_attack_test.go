@@ -134,7 +134,7 @@ func (a *attacker) ask(probe string, addresses []string, header string, r reques
 			if header == "X-Vault-Token" && isJWT(token) {
 				continue // Vault takes these at a login only, and fails where they stand for a token
 			}
-			attempts = append(attempts, a.askOnce(address, header, name, token, r))
+			attempts = append(attempts, persist(func() attempt { return a.askOnce(address, header, name, token, r) }))
 		}
 	}
 	a.report(probe+": "+r.name, attempts)
@@ -284,26 +284,39 @@ func (a *attacker) execOther(addresses []string) {
 	var attempts []attempt
 	for _, address := range addresses {
 		for name, token := range a.tokens {
-			detail := "exec at " + address + " as " + name + ": "
-			client, err := api.NewClient(&api.Config{Address: address, SecretID: token, Namespace: namespace})
-			if err != nil {
-				attempts = append(attempts, attempt{probeBroken, detail + err.Error()})
-				continue
-			}
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			_, err = client.Allocations().Exec(ctx, &api.Allocation{ID: a.OtherAlloc, NodeID: a.Node, Namespace: namespace}, "notebook", false,
-				[]string{"/bin/true"}, strings.NewReader(""), io.Discard, io.Discard, nil, nil)
-			cancel()
-			client.Close()
-			made := attempt{probeOpen, detail + "it was done"}
-			if err != nil {
-				made = attempt{outcomeOf(err), detail + err.Error()}
-				if refuses(err.Error()) {
-					made.outcome = probeDenied
-				}
-			}
-			attempts = append(attempts, made)
+			attempts = append(attempts, persist(func() attempt { return a.execOnce(address, name, token) }))
 		}
 	}
 	a.report("Nomad: run a program in the other notebook", attempts)
+}
+
+func (a *attacker) execOnce(address, name, token string) attempt {
+	detail := "exec at " + address + " as " + name + ": "
+	client, err := api.NewClient(&api.Config{Address: address, SecretID: token, Namespace: namespace})
+	if err != nil {
+		return attempt{probeBroken, detail + err.Error()}
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), a.client.Timeout)
+	defer cancel()
+	_, err = client.Allocations().Exec(ctx, &api.Allocation{ID: a.OtherAlloc, NodeID: a.Node, Namespace: namespace}, "notebook", false,
+		[]string{"/bin/sh", "-c", "exit 0"}, strings.NewReader(""), io.Discard, io.Discard, nil, nil)
+	switch {
+	case err == nil:
+		return attempt{probeOpen, detail + "it was done"}
+	case refuses(err.Error()):
+		return attempt{probeDenied, detail + err.Error()}
+	}
+	return attempt{outcomeOf(err), detail + err.Error()}
+}
+
+// persist tries again what was cut short: a connection may be closed before its answer was read, and only an answer proves anything.
+func persist(try func() attempt) attempt {
+	var made attempt
+	for range 5 {
+		if made = try(); made.outcome != probeBroken {
+			break
+		}
+	}
+	return made
 }
