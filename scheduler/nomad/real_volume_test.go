@@ -374,7 +374,7 @@ func (c *volumeCluster) testLostNode(t *testing.T) {
 	if err := node.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if status := c.awaitBack(t, s); status.Node != home.Node {
+	if status := c.awaitBack(t, s, node); status.Node != home.Node {
 		t.Errorf("it runs on %s, and its files are on %s", status.Node, home.Node)
 	}
 	if n := runsPrinted(t, s); n != 2 {
@@ -390,13 +390,16 @@ func (c *volumeCluster) testLostNode(t *testing.T) {
 	})
 }
 
-// awaitBack waits until the server runs on the machine that has come back, which Nomad learns in steps.
-func (c *volumeCluster) awaitBack(t *testing.T, s *nomad.Scheduler) scheduler.Status {
+// awaitBack waits until the server runs on the machine that has come back, which Nomad learns in steps. On a busy machine Nomad 1.11 has been seen to go on calling
+// the volume unavailable for minutes, until the client was started once more; docs/how-to/storage.md tells operators so, and this does as they would.
+func (c *volumeCluster) awaitBack(t *testing.T, s *nomad.Scheduler, node *stack.Node) scheduler.Status {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	again := time.NewTicker(200 * time.Millisecond)
 	defer again.Stop()
+	restart := time.NewTicker(75 * time.Second)
+	defer restart.Stop()
 	for {
 		status, err := s.Status(ctx, "a")
 		if err == nil && isRunning(status) {
@@ -404,6 +407,12 @@ func (c *volumeCluster) awaitBack(t *testing.T, s *nomad.Scheduler) scheduler.St
 		}
 		select {
 		case <-again.C:
+		case <-restart.C:
+			state, err := s.VolumeByID(t.Context(), scheduler.MountDynamic, "home")
+			t.Logf("the machine is back and its volume is %+v, %v: its Nomad client is started once more", state, err)
+			if err := errors.Join(node.Kill(), node.Start(t.Context())); err != nil {
+				t.Fatal(err)
+			}
 		case <-ctx.Done():
 			state, volumeErr := s.VolumeByID(t.Context(), scheduler.MountDynamic, "home")
 			t.Fatalf("it does not run: %+v, %v; its volume is %+v, %v", status, err, state, volumeErr)
