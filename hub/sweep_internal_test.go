@@ -83,7 +83,7 @@ func sweepCrowd(t *testing.T, state ServerState) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	h.control.ctx = ctx
+	h.control.ctx = ctx         //nolint:fatcontext // as run does
 	for _, s := range c.ready { // their bindings are published
 		h.control.settled[s.ID] = mark{s.Generation, s.Instance, time.Now()}
 	}
