@@ -105,7 +105,7 @@ variable "kill_timeout" {
 }
 
 variable "lost_after" {
-  description = "How long a notebook on a machine that Nomad has lost contact with counts as perhaps running. It is not started elsewhere meanwhile, because two writers could spoil one home."
+  description = "How long Nomad waits before it may take a notebook on a machine that it has lost contact with for lost. With replace = false below, it is never started elsewhere by Nomad, also after that: two writers could spoil one home."
   type        = string
   default     = "6h"
 }
