@@ -25,7 +25,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	want.Login.AllowedUsers = []string{"ada", `o"brien`, "${x}", "%{ if }", "two\nlines", "Ärzte\t\\"}
 	want.Login.AllowAll, want.Limits.ActiveServers, want.Notebook.Memory = true, 12, 1<<40
 	got := mustLoad(t, hclOf(t, Describe(want)))
-	for _, list := range []*[]string{&got.Listen.TrustedProxies, &got.Login.AllowedGroups, &got.Login.BlockedUsers, &got.Login.AdminUsers, &got.Culling.ExemptUsers} {
+	for _, list := range []*[]string{&got.Listen.TrustedProxies, &got.Login.AllowedGroups, &got.Login.BlockedUsers, &got.Login.AdminUsers, &got.Culling.ExemptUsers, &got.Nomad.Namespaces, &got.Nomad.Regions} {
 		if len(*list) == 0 {
 			*list = nil
 		}
