@@ -62,6 +62,11 @@ func (s *Scheduler) makeHostVolume(ctx context.Context, v scheduler.Volume, inde
 			}
 			last = errNameTaken // left over from a maker that died; Nomad does not know it, and no job is ever placed by it
 		case errors.Is(err, errUnsuitable):
+			// So is a machine that has a volume of this name by now: somebody else was faster, and theirs is the volume.
+			found, _, lookErr := s.hostVolumesNamed(ctx, name, 0)
+			if lookErr != nil || len(found) > 0 {
+				return found, lookErr
+			}
 			last = err
 		case err != nil:
 			return nil, err
