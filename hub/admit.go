@@ -20,35 +20,7 @@ func (h *Hub) intend(ctx context.Context, i intent, queue bool) (Server, error) 
 			return Server{}, v.hold.refusal()
 		}
 	}
-	var written Server
-	var held hold
-	var others []string
-	err := h.exclusive(ctx, func(tx Store) error {
-		var err error
-		if err = h.checkOwner(ctx, tx, i, limits); err != nil {
-			return err
-		}
-		if held, others, err = h.judge(ctx, tx, i, limits, queue); err != nil {
-			return err
-		}
-		if held.barrier != noBarrier && !queue {
-			return held.refusal()
-		}
-		failpoint("start.before-admission")
-		written, err = i.write(ctx, tx, held)
-		return err
-	})
-	if err != nil {
-		return Server{}, err
-	}
-	failpoint("start.after-admission")
-	for _, id := range others {
-		h.control.own(id)
-	}
-	if held.barrier != noBarrier {
-		h.queue.joined()
-	}
-	return written, nil
+	return h.desk.ask(ctx, &request{intent: i, queue: queue, decided: make(chan struct{})})
 }
 
 // enqueue writes the row of a start that waits whatever there is room for; the queue's next round, which follows at once, may let it through.
@@ -108,36 +80,73 @@ func (h *Hub) checkOwner(ctx context.Context, tx Store, i intent, l Limits) erro
 	return nil
 }
 
+// headcount is what the limits are held against, as one transaction reads it once and counts on.
+type headcount struct {
+	limits Limits
+	count  StartCount
+	total  Load
+	groups map[string]Load // those with limits, of the owners that were judged
+}
+
+func (h *Hub) newHeadcount(ctx context.Context, tx Store, l Limits) (*headcount, error) {
+	count, err := tx.CountStarts(ctx)
+	t := &headcount{limits: l, count: count, total: Load{Starting: count.Starting}, groups: map[string]Load{}}
+	if err == nil && l.ActiveServers > 0 {
+		t.total.Active, err = tx.CountActive(ctx)
+	}
+	return t, err
+}
+
+// holds finds the first limit that holds back a start of a member of these groups.
+func (t *headcount) holds(ctx context.Context, tx Store, groups []string) (hold, error) {
+	capped := t.limits.capped(groups)
+	var unread []string
+	for _, name := range capped {
+		if _, read := t.groups[name]; !read {
+			unread = append(unread, name)
+		}
+	}
+	if len(unread) > 0 {
+		loads, err := tx.LoadOfGroups(ctx, unread)
+		if err != nil {
+			return hold{}, err
+		}
+		for _, name := range unread {
+			t.groups[name] = loads[name]
+		}
+	}
+	return t.limits.holds(capped, t.total, t.groups), nil
+}
+
+// add counts a start whose row was written. A row that had counted before only moves: it was stopped, so it did not.
+func (t *headcount) add(groups []string, h hold) {
+	if h.barrier != noBarrier {
+		t.count.Waiting++
+		return
+	}
+	t.count.Starting++
+	t.total.Starting++
+	t.total.Active++
+	for _, name := range groups {
+		if g, read := t.groups[name]; read {
+			t.groups[name] = Load{g.Starting + 1, g.Active + 1}
+		}
+	}
+}
+
 // judge tells what holds a start back. A start that is not to wait may go on only if it is its turn: then those before it are let through with it,
 // and returned.
-func (h *Hub) judge(ctx context.Context, tx Store, i intent, l Limits, queue bool) (hold, []string, error) {
-	count, err := tx.CountStarts(ctx)
-	if err != nil {
-		return hold{}, nil, err
-	}
-	if count.Waiting >= l.QueuedStarts {
+func (h *Hub) judge(ctx context.Context, tx Store, t *headcount, i intent, queue bool) (hold, []string, error) {
+	switch {
+	case t.count.Waiting >= t.limits.QueuedStarts:
 		return hold{}, nil, hold{barrier: barrierStarts}.refusal()
-	}
-	if count.Waiting > 0 && queue {
+	case t.count.Waiting > 0 && queue:
 		return hold{barrier: barrierTurn}, nil, nil
+	case t.count.Waiting > 0 || t.count.Blocked >= maxBlocked && h.planner() != nil:
+		return h.judgeByQueue(ctx, tx, i, t.limits)
 	}
-	if count.Waiting > 0 || count.Blocked >= maxBlocked && h.planner() != nil {
-		return h.judgeByQueue(ctx, tx, i, l)
-	}
-	total := Load{Starting: count.Starting}
-	if l.ActiveServers > 0 {
-		if total.Active, err = tx.CountActive(ctx); err != nil {
-			return hold{}, nil, err
-		}
-	}
-	var groups map[string]Load
-	capped := l.capped(i.user.Groups)
-	if len(capped) > 0 {
-		if groups, err = tx.LoadOfGroups(ctx, capped); err != nil {
-			return hold{}, nil, err
-		}
-	}
-	return l.holds(capped, total, groups), nil, nil
+	held, err := t.holds(ctx, tx, i.user.Groups)
+	return held, nil, err
 }
 
 // judgeByQueue has the start take its turn among all who wait.

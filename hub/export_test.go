@@ -6,3 +6,16 @@ func Workers(h *Hub) int {
 	defer h.control.mu.Unlock()
 	return len(h.control.workers)
 }
+
+// HoldDesk has starts stand at the desk until release is called.
+func HoldDesk(h *Hub) (release func()) {
+	h.queue.gate <- struct{}{}
+	return func() { <-h.queue.gate }
+}
+
+// AtDesk is how many starts stand there.
+func AtDesk(h *Hub) int {
+	h.desk.mu.Lock()
+	defer h.desk.mu.Unlock()
+	return len(h.desk.waiting)
+}

@@ -96,6 +96,7 @@ type Hub struct {
 	profiles  atomic.Pointer[Profiles]
 	limits    atomic.Pointer[Limits]
 	queue     startQueue
+	desk      desk
 	rows      rowWatch
 	forecasts forecasts
 	warmths   warmths
@@ -151,6 +152,7 @@ func New(o Options) (*Hub, error) {
 	h.control.init(h)
 	h.volumes.init()
 	h.queue.init(h)
+	h.desk.init(h)
 	h.rows.init(h)
 	h.forecasts.init(h)
 	return h, nil
