@@ -97,7 +97,8 @@ func (c *cluster) startNomad(ctx context.Context, ports []int) error {
 		"advertise": map[string]any{"http": "127.0.0.1", "rpc": "127.0.0.1", "serf": "127.0.0.1"},
 		"consul":    map[string]any{"address": c.consulAddress},
 		"client": map[string]any{
-			"enabled": true, "network_interface": "lo", "alloc_dir": filepath.Join(c.dir, "a"), // sockets below it have long names "min_dynamic_port": firstPort, "max_dynamic_port": lastPort,
+			"enabled": true, "network_interface": "lo", "alloc_dir": filepath.Join(c.dir, "a"), // sockets below it have long names
+			"min_dynamic_port": firstPort, "max_dynamic_port": lastPort,
 			"cpu_total_compute": 1_000_000, "memory_total_mb": 1_000_000,
 			"options":       map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
 			"gc_max_allocs": 20_000,

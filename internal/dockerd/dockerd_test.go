@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nomadhub/nomadhub/internal/leftover"
 	"github.com/nomadhub/nomadhub/internal/pyenv"
 	"github.com/nomadhub/nomadhub/internal/rootfs"
 )
@@ -100,11 +101,12 @@ func serveHello(t *testing.T) (port int) {
 
 func requireNothingLeft(t *testing.T, dir, bridge string) {
 	t.Helper()
-	if pids := left(dir); len(pids) > 0 {
+	left := leftover.Run{Dir: dir}
+	if pids := left.Processes(); len(pids) > 0 {
 		t.Errorf("processes %v are left", pids)
 	}
-	if mounts, err := os.ReadFile("/proc/self/mounts"); err != nil || strings.Contains(string(mounts), dir+"/") {
-		t.Errorf("mounts are left below %s: %v", dir, err)
+	if mounts, err := left.Mounts(); err != nil || len(mounts) > 0 {
+		t.Errorf("mounts %v are left, %v", mounts, err)
 	}
 	if _, err := net.InterfaceByName(bridge); err == nil {
 		t.Errorf("the bridge %s is left", bridge)
@@ -168,7 +170,7 @@ func TestKilledTestLeavesNothing(t *testing.T) {
 
 // running tells whether a process of the engine has this command line.
 func running(dir, command string) bool {
-	for _, pid := range left(dir) {
+	for _, pid := range (leftover.Run{Dir: dir}).Processes() {
 		if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(text), command) {
 			return true
 		}

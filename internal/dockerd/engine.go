@@ -6,6 +6,7 @@ package dockerd
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/nomadhub/nomadhub/internal/deps"
+	"github.com/nomadhub/nomadhub/internal/leftover"
 )
 
 const (
@@ -94,7 +96,7 @@ func (e *Engine) start(ctx context.Context) (err error) {
 		return err
 	}
 	e.Gateway = e.bridge.gateway()
-	if e.unwatch, err = e.watch(); err != nil {
+	if e.unwatch, err = e.leftovers().Watch(); err != nil {
 		return err
 	}
 	if err := e.launch(); err != nil {
@@ -145,7 +147,7 @@ func (e *Engine) launch() error {
 	//nolint:noctx // the engine outlives the context that it was started with
 	e.daemon = exec.Command(program, "--config-file", config)
 	e.daemon.Dir, e.daemon.Stdout, e.daemon.Stderr = e.Dir, out, out
-	e.daemon.Env = []string{marker + "=" + e.Dir, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + e.Dir, "TMPDIR=" + e.Dir}
+	e.daemon.Env = []string{e.leftovers().Mark(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + e.Dir, "TMPDIR=" + e.Dir}
 	e.daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := e.daemon.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", program, err)
@@ -167,12 +169,30 @@ func (e *Engine) Stop() error {
 		errs = append(errs, e.removeContainers(), e.endDaemon())
 		e.daemon = nil
 	}
-	errs = append(errs, sweep(e.Dir), e.bridge.remove())
+	errs = append(errs, e.sweep())
 	if e.unwatch != nil {
 		errs = append(errs, e.unwatch())
 		e.unwatch = nil
 	}
-	return errors.Join(append(errs, os.RemoveAll(e.Dir))...)
+	return errors.Join(errs...)
+}
+
+// sweep ends what outlived the daemon. After an orderly end there is nothing but the bridge and the folder.
+func (e *Engine) sweep() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*stopTimeout)
+	defer cancel()
+	return e.leftovers().Sweep(ctx)
+}
+
+// remove.sh removes what only engines have.
+//
+//go:embed remove.sh
+var removeScript string
+
+// leftovers are the engine's. What the daemon starts itself inherits its mark: containerd, the shims of containers, proxies of ports. What runs in containers
+// does not, and hangs below a shim.
+func (e *Engine) leftovers() leftover.Run {
+	return leftover.Run{Dir: e.Dir, Made: []string{"data/containers/*"}, Last: "bridge=" + e.bridge.name + "\n" + removeScript}
 }
 
 // removeContainers is quicker than to let the daemon do it when it ends, which asks each politely first.

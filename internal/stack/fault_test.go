@@ -3,17 +3,19 @@ package stack
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	consul "github.com/hashicorp/consul/api"
+
+	"github.com/nomadhub/nomadhub/internal/leftover"
 )
 
 // TestServersComeBackOnTheirData kills each server the hard way: what it knew is there again, and a running job never stopped.
@@ -107,24 +109,35 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	dir := readDir(t, out)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if n := len(marked(dir)); n < 5 { // three servers, the client and the job's task
-		t.Fatalf("only %d processes carry the stack's marker", n)
+	left := leftovers(dir)
+	if n := len(left.Processes()); n < 5 { // three servers, the client and the job's task
+		t.Fatalf("only %d processes are the stack's", n)
+	}
+	allocs, err := filepath.Glob(filepath.Join(dir, "nomad/alloc/*-*"))
+	if err != nil || len(allocs) != 1 {
+		t.Fatalf("folders of allocations: %v, %v", allocs, err)
+	}
+	id := filepath.Base(allocs[0])
+	if os.Geteuid() == 0 && len(leftover.Named(id)) == 0 {
+		t.Errorf("the allocation %s has no control group, so nothing is shown by its absence", id)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	err = poll(ctx, pollEvery, func(context.Context) error {
-		if pids := marked(dir); len(pids) > 0 {
+		if pids := left.Processes(); len(pids) > 0 {
 			return fmt.Errorf("processes %v are left", pids)
 		}
-		mounts, err := os.ReadFile("/proc/self/mounts")
-		if strings.Contains(string(mounts), dir+"/") {
-			return errors.New("mounts are left")
+		if mounts, err := left.Mounts(); err != nil || len(mounts) > 0 {
+			return fmt.Errorf("mounts %v are left, %w", mounts, err)
 		}
-		return err
+		if named := leftover.Named(id); len(named) > 0 {
+			return fmt.Errorf("%v are left", named)
+		}
+		return nil
 	})
 	if err != nil {
 		t.Error(err)

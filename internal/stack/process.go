@@ -17,6 +17,7 @@ import (
 const (
 	startTimeout = 90 * time.Second // of one server until it answers; a busy two-core machine needs most of it at worst
 	stopTimeout  = 20 * time.Second // until SIGKILL follows SIGTERM
+	sweepTimeout = time.Minute
 )
 
 // Process is one server of the stack. It can be killed and started again at will; its data and its address stay.
@@ -180,14 +181,10 @@ func (p *Process) LogTail(n int) string {
 	return lastLines(string(text), n)
 }
 
-// marker is an environment variable of every process that the stack starts. Nomad hands it on to the tasks that it starts, so
-// that the last sweep and the watchdog find exactly this stack's processes and no others.
-const marker = "NOMADHUB_STACK"
-
 // environment is what the servers get: enough to run, and none of the caller's Nomad, Consul, Vault or cloud settings, which
 // would change what the servers do.
 func environment(dir string) []string {
-	env := []string{marker + "=" + dir}
+	env := []string{leftovers(dir).Mark()}
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
 		switch name {

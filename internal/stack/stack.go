@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/nomadhub/nomadhub/internal/leftover"
 )
 
 const pollEvery = 100 * time.Millisecond
@@ -115,7 +117,7 @@ func (s *Stack) start(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if s.unwatch, err = watch(s.Dir); err != nil {
+	if s.unwatch, err = leftovers(s.Dir).Watch(); err != nil {
 		return err
 	}
 	ports, err := FreePorts(10)
@@ -201,7 +203,7 @@ func (s *Stack) Stop() error {
 	if s.Nomad != nil {
 		errs = append(errs, s.Nomad.ports.release())
 	}
-	errs = append(errs, s.stopPostgres(), sweep(s.Dir))
+	errs = append(errs, s.stopPostgres(), s.sweep())
 	if s.unwatch != nil {
 		errs = append(errs, s.unwatch())
 		s.unwatch = nil
@@ -211,6 +213,13 @@ func (s *Stack) Stop() error {
 	}
 	s.logger.Info("stack stopped", "dir", s.Dir)
 	return errors.Join(errs...)
+}
+
+// sweep is the last step: after an orderly stop it finds at most what Nomad forgets of its tasks.
+func (s *Stack) sweep() error {
+	ctx, cancel := context.WithTimeout(context.Background(), sweepTimeout)
+	defer cancel()
+	return leftovers(s.Dir).Sweep(ctx)
 }
 
 // processes are the servers in the order in which they are stopped: who depends on others goes first.
@@ -230,6 +239,9 @@ func (s *Stack) processes() []*Process {
 	}
 	return slices.DeleteFunc(all, func(p *Process) bool { return p == nil })
 }
+
+// leftovers are the stack's. Nomad hands its mark on to the tasks that it starts. Each client has a folder, and each allocation one in it.
+func leftovers(dir string) leftover.Run { return leftover.Run{Dir: dir, Made: []string{"*/alloc/*"}} }
 
 func (o Options) process(name, path string, args ...string) *Process {
 	return &Process{
