@@ -26,8 +26,8 @@ cluster: build ## Run real Nomad, Consul, Vault and Postgres here, and the hub o
 	@go build -o bin/cluster ./internal/cmd/cluster && exec bin/cluster $(ARGS)
 
 .PHONY: tools
-tools: ## Prepare what tests and the cluster need: servers, Python environments, a browser, a container engine
-	@go run ./internal/cmd/deps compiler postgres chromium docker
+tools: ## Prepare what tests and the cluster need: servers, Python environments, a browser, a container engine, networks
+	@go run ./internal/cmd/deps compiler postgres chromium docker network
 	@go run ./internal/cmd/tools
 	@go run ./internal/cmd/pyenv hub5 hub4 hub3 hub6 culler
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,19 +19,57 @@ import (
 // ErrUnavailable means that a server program is not on this machine and cannot be built on it.
 var ErrUnavailable = gotool.ErrUnavailable
 
-// tool is one server program that the stack runs, built from its own module below internal/stack/tools.
+// tool is one program that the stack or a test runs, built from a module of its own below internal/stack/tools.
 type tool struct {
 	gotool.Tool
 	oldest string // the oldest version that is taken from PATH; "" takes any
 }
 
 func tools() []tool {
-	return []tool{
+	servers := []tool{
 		{server("nomad", "1.11.0", "github.com/hashicorp/nomad", 5), "1.10.0"},
 		{server("consul", "1.21.0", "github.com/hashicorp/consul", 5), "1.18.0"},
 		{server("vault", "1.21.0", "github.com/hashicorp/vault", 12), "1.17.0"},
 		{gotool.Tool{Name: "dex", Version: "2.45.1", Package: "github.com/dexidp/dex/cmd/dex", Dir: "internal/stack/tools/dex", Minutes: 2}, ""},
 	}
+	return slices.Concat(servers, csiTools(), cniTools())
+}
+
+// csiTools are the tests' CSI plugin, which is this project's, and the program that checks it against the specification.
+func csiTools() []tool {
+	const dir = "internal/stack/tools/csi"
+	return []tool{
+		{gotool.Tool{Name: "csi", Version: "1.0.0", Package: "github.com/nomadhub/nomadhub/" + dir, Dir: dir, Minutes: 1}, ""},
+		{gotool.Tool{Name: "csi-sanity", Version: "5.4.0", Package: "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity", Dir: dir, Minutes: 1}, ""},
+	}
+}
+
+// cniTools are the plugins that Nomad's bridge network is made of, each named after its program with "cni-" before it.
+func cniTools() []tool {
+	var all []tool
+	for _, pkg := range []string{"main/bridge", "main/loopback", "ipam/host-local", "meta/portmap", "meta/firewall"} {
+		all = append(all, tool{gotool.Tool{
+			Name: cniPrefix + path.Base(pkg), Version: "1.9.1", Package: "github.com/containernetworking/plugins/plugins/" + pkg,
+			Dir: "internal/stack/tools/cni", Minutes: 1,
+		}, ""})
+	}
+	return all
+}
+
+const cniPrefix = "cni-"
+
+// CNIPlugins puts the plugins of Nomad's bridge network into a folder, under the names by which Nomad looks for them.
+func CNIPlugins(ctx context.Context, dir string) error {
+	for _, t := range cniTools() {
+		program, err := Binary(ctx, t.Name)
+		if err != nil {
+			return err
+		}
+		if err := os.Symlink(program, filepath.Join(dir, strings.TrimPrefix(t.Name, cniPrefix))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func server(name, version, pkg string, minutes int) gotool.Tool {
@@ -46,7 +85,7 @@ func ToolNames() []string {
 	return names
 }
 
-// Binary returns the path of a server program: nomad, consul, vault or dex. It takes the first of: one on PATH that is new
+// Binary returns the path of a program, one of [ToolNames]. It takes the first of: one on PATH that is new
 // enough, one in $NOMADHUB_BIN_DIR, one built before. Otherwise it builds it as a Go tool from its module in this
 // checkout, which takes minutes and says so on standard error; parallel callers wait for one build.
 //

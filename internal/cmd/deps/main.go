@@ -39,11 +39,22 @@ type need struct {
 
 func needs() map[string]need {
 	return map[string]need{
+		"network":  {"iptables or ip", networkTools, []string{"iptables", "iproute2"}},
 		"docker":   {"Docker's engine", dockerd.Installed, dockerd.Packages()},
 		"chromium": {"Chromium", func() error { _, err := deps.FindChromium(); return err }, []string{"chromium"}},
 		"postgres": {"Postgres", pgtest.Installed, []string{"postgresql"}},
 		"compiler": {"A C compiler", func() error { _, err := exec.LookPath("gcc"); return err }, []string{"gcc", "libc6-dev"}},
 	}
+}
+
+// networkTools looks for what Nomad's bridge network and its tests call.
+func networkTools() error {
+	for _, name := range []string{"iptables", "ip"} {
+		if _, err := exec.LookPath(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run looks for all of them before it gives up, so that a person reads once what to install.

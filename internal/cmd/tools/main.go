@@ -1,4 +1,4 @@
-// Command tools makes the server programs of the real stack ready (Nomad, Consul, Vault, dex) and prints where they are. What is
+// Command tools makes the server programs of the real stack ready (Nomad, Consul, Vault, dex) and what beside them the tests run, and prints where they are. What is
 // not on PATH it builds once, as Go tools; see package stack.
 package main
 
@@ -27,7 +27,7 @@ func run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%-7s %s\n", name, path)
+		fmt.Printf("%-15s %s\n", name, path)
 	}
 	return nil
 }
