@@ -1,6 +1,8 @@
 package routing
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -16,7 +18,8 @@ type Dropped struct {
 // DropReason tells why a route was not taken.
 type DropReason string
 
-// The reasons. Where two routes are equally right, both are dropped: an error page is better than somebody else's notebook.
+// The reasons. Who owns an address is decided among all routes, also those that are dropped for another reason: a superseded run that was
+// placed at an address after somebody else still proves that the other one is no longer there. Where two routes are equally right, both are dropped: an error page is better than somebody else's notebook.
 const (
 	DropInvalid    DropReason = "invalid"       // the prefix or the address cannot be right
 	DropSuperseded DropReason = "superseded"    // the same server has a newer run
@@ -26,112 +29,82 @@ const (
 
 var dropReasons = [...]DropReason{DropInvalid, DropSuperseded, DropAddress, DropPrefix}
 
-// ranked is a route with the place of its list; a lower list is more trusted.
-type ranked struct {
-	Route
-	list int
+// claim is one route of a source, and what became of it.
+type claim struct {
+	Route       // with the address in its normal form
+	given Route // as the source said it
+	place       // in its source's snapshot
+	nth   int   // of those with the same server in the same part, in the source's order
+
+	seen      uint64     // the reading of its part in which it was last found
+	contender bool       // it is the newest run of its server and owns its address, so it may claim its prefix
+	reason    DropReason // why it is not in the table; "": it is, or is not decided yet
 }
 
-// resolve drops whatever contradicts something truer. Who owns an address is decided among all routes, also those that are
-// dropped for another reason: a superseded run that was placed at an address after somebody else still proves that the
-// other one is no longer there. Routes that old has taken before need no second look at their form.
-func resolve(lists [][]Route, old *Table) ([]Route, []Dropped) {
-	var dropped []Dropped
-	drop := func(r *ranked, reason DropReason) { dropped = append(dropped, Dropped{Route: r.Route, Reason: reason}) }
+// place is a part of a source's snapshot. A lower list is more trusted.
+type place struct{ list, part int }
 
-	valid := make([]ranked, 0, countRoutes(lists))
-	for i, list := range lists {
-		for _, r := range list {
-			if e := old.servers[r.Server]; e == nil || e.Route != r {
-				r.Address = NormalAddress(r.Address)
-				if !validPrefix(r.Prefix) || r.Address == "" {
-					drop(&ranked{r, i}, DropInvalid)
-					continue
-				}
-			}
-			valid = append(valid, ranked{r, i})
-		}
-	}
-	addresses := claim(valid, func(r *ranked) string { return r.Address })
-
-	newest := make(map[string]*ranked, len(valid)) // by server
-	for i := range valid {
-		r := &valid[i]
-		if best := newest[r.Server]; best == nil || newerRun(r, best) {
-			newest[r.Server] = r
-		}
-	}
-	current := make([]ranked, 0, len(valid))
-	for i := range valid {
-		switch r := &valid[i]; {
-		case r.Server != "" && r != newest[r.Server]:
-			drop(r, DropSuperseded)
-		case !addresses[r.Address].belongsTo(r):
-			drop(r, DropAddress)
-		default:
-			current = append(current, *r)
-		}
-	}
-
-	prefixes := claim(current, func(r *ranked) string { return r.Prefix })
-	routes := make([]Route, 0, len(current))
-	for i := range current {
-		// Of two routes of an operator with one prefix the first is the owner.
-		if r := &current[i]; prefixes[r.Prefix].belongsTo(r) && (r.Server != "" || prefixes[r.Prefix].best == r) {
-			routes = append(routes, r.Route)
-		} else {
-			drop(r, DropPrefix)
-		}
-	}
-	return routes, dropped
+// before is the order in which claims were made, which decides between those that are equally right.
+func (c *claim) before(o *claim) bool {
+	return cmp.Or(cmp.Compare(c.list, o.list), cmp.Compare(c.part, o.part), cmp.Compare(c.nth, o.nth)) < 0
 }
 
-func countRoutes(lists [][]Route) (n int) {
-	for _, list := range lists {
-		n += len(list)
-	}
-	return n
-}
+// name tells the claim from all others.
+func (c *claim) name() string { return fmt.Sprint(c.list, " ", c.part, " ", c.nth, " ", c.Server) }
 
 // newerRun compares two runs of one server. Generations count before lists: a start that one source has not heard of yet is
 // still the newer one.
-func newerRun(a, b *ranked) bool {
+func newerRun(a, b *claim) bool {
 	if a.Generation != b.Generation {
 		return a.Generation > b.Generation
 	}
 	if a.list != b.list {
 		return a.list < b.list
 	}
-	return a.Placement > b.Placement
+	if a.Placement != b.Placement {
+		return a.Placement > b.Placement
+	}
+	return a.before(b)
+}
+
+// newest returns the newest of the runs of one server.
+func newest(runs []*claim) *claim {
+	best := runs[0]
+	for _, c := range runs[1:] {
+		if newerRun(c, best) {
+			best = c
+		}
+	}
+	return best
 }
 
 // owner is who claims an address or a prefix with the best right.
 type owner struct {
-	best *ranked
+	best *claim
 	tie  bool // somebody else claims it with the same right
 }
 
-func (o owner) belongsTo(r *ranked) bool { return r.Server == o.best.Server && !o.tie }
+func (o owner) belongsTo(c *claim) bool { return c.Server == o.best.Server && !o.tie }
 
-func claim(routes []ranked, key func(*ranked) string) map[string]owner {
-	owners := make(map[string]owner, len(routes))
-	for i := range routes {
-		r := &routes[i]
-		k := key(r)
-		o, ok := owners[k]
+// ownerAmong tells who owns what all these claim.
+func ownerAmong(claims []*claim) owner {
+	o := owner{best: claims[0]}
+	for _, c := range claims[1:] {
 		switch {
-		case !ok || betterRight(r, o.best):
-			owners[k] = owner{best: r}
-		case r.Server != o.best.Server && !betterRight(o.best, r):
+		case betterRight(c, o.best):
+			o = owner{best: c}
+		case betterRight(o.best, c):
+		case c.Server != o.best.Server:
 			o.tie = true
-			owners[k] = o
+		case c.before(o.best):
+			o.best = c
 		}
 	}
-	return owners
+	return o
 }
 
 // betterRight compares the claims of different servers. Placements of different lists do not compare.
-func betterRight(a, b *ranked) bool {
+func betterRight(a, b *claim) bool {
 	if a.list != b.list {
 		return a.list < b.list
 	}

@@ -41,19 +41,9 @@ func routerMetrics(r *Router) []prometheus.Collector {
 			Name:        "nomadhub_routing_dropped_routes",
 			Help:        "Routes of the current snapshots that contradict a truer one, or cannot be right.",
 			ConstLabels: prometheus.Labels{"reason": string(reason)},
-		}, func() float64 { return float64(r.Table().countDropped(reason)) }))
+		}, func() float64 { return float64(r.Table().counts[reason]) }))
 	}
 	return all
-}
-
-func (t *Table) countDropped(reason DropReason) int {
-	n := 0
-	for _, d := range t.dropped {
-		if d.Reason == reason {
-			n++
-		}
-	}
-	return n
 }
 
 // proxyMetrics are what one proxy counts.

@@ -33,7 +33,9 @@ type RouterOptions struct {
 type Router struct {
 	log     *slog.Logger
 	sources []*feed
+	ledger  *ledger // of Run
 	current atomic.Pointer[version]
+	waiting waiting
 	wake    chan struct{} // a feed has news; holds at most one token, so that a burst makes one table
 	ready   chan struct{} // closed when every source has answered once
 }
@@ -49,8 +51,8 @@ func NewRouter(o RouterOptions) (*Router, error) {
 	if len(o.Sources) == 0 {
 		return nil, errors.New("routing: a router needs at least one source")
 	}
-	r := &Router{log: orDefault(o.Logger), wake: make(chan struct{}, 1), ready: make(chan struct{})}
-	r.current.Store(&version{table: NewTable(nil), replaced: make(chan struct{})})
+	r := &Router{log: orDefault(o.Logger), ledger: newLedger(), wake: make(chan struct{}, 1), ready: make(chan struct{})}
+	r.current.Store(&version{table: r.ledger.table, replaced: make(chan struct{})})
 	names := make(map[string]bool)
 	for _, s := range o.Sources {
 		if s.Source == nil || s.Name == "" || names[s.Name] {
@@ -81,15 +83,7 @@ func (r *Router) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
-			began := time.Now()
-			r.rebuild()
-			// A burst of starts on a large table must not take more than a fifth of one core.
-			if wait := 4 * time.Since(began); wait > time.Millisecond {
-				select {
-				case <-ctx.Done():
-				case <-time.After(wait):
-				}
-			}
+			r.update()
 		}
 	}
 }
@@ -101,24 +95,28 @@ func (r *Router) poke() {
 	}
 }
 
-// rebuild makes a table of the newest snapshots and swaps it in if it differs. Only Run calls it.
-func (r *Router) rebuild() {
-	lists := make([][]Route, len(r.sources))
-	all := true
+// update makes a table of what changed in the newest snapshots and swaps it in if it differs. Only Run calls it.
+func (r *Router) update() {
+	var all []news
+	ready := true
 	for i, f := range r.sources {
-		routes, answered := f.snapshot()
-		lists[i], all = routes, all && answered
+		changed, answered := f.take()
+		ready = ready && answered
+		for number, routes := range changed {
+			all = append(all, news{place{list: i, part: number}, routes})
+		}
 	}
-	old := r.current.Load()
-	next := newTable(lists, old.table)
-	if !next.equal(old.table) {
-		r.logSwap(old.table, next)
+	changes := r.ledger.apply(all)
+	next := r.ledger.table
+	if len(changes.added)+len(changes.removed) > 0 {
+		r.logSwap(next, changes)
 	}
-	if !next.equal(old.table) || len(next.dropped) != len(old.table.dropped) {
-		r.current.Store(&version{table: next, replaced: make(chan struct{})})
+	if !changes.none() {
+		old := r.current.Swap(&version{table: next, replaced: make(chan struct{})})
 		close(old.replaced)
+		r.waiting.tell(changes)
 	}
-	if all && !r.Ready() {
+	if ready && !r.Ready() {
 		close(r.ready)
 		r.log.Info("routing is ready", "routes", next.Len())
 	}
@@ -147,7 +145,8 @@ func (r *Router) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Await returns when done says yes to the current table, or with the context's error. It asks again whenever the table is replaced.
+// Await returns when done says yes to the current table, or with the context's error. It asks again whenever the table is replaced; who waits
+// for one server is better served by AwaitRoute, which other servers do not wake.
 func (r *Router) Await(ctx context.Context, done func(*Table) bool) error {
 	for {
 		v := r.current.Load()
@@ -165,26 +164,20 @@ func (r *Router) Await(ctx context.Context, done func(*Table) bool) error {
 // AwaitRoute returns when this run of the server is routed. An empty instance stands for any of the generation. It fails with
 // ErrSuperseded when a newer generation is routed, and with the context's error.
 func (r *Router) AwaitRoute(ctx context.Context, server string, generation int64, instance string) error {
-	superseded := false
-	err := r.Await(ctx, func(t *Table) bool {
+	return r.awaitServer(ctx, server, func(t *Table) (bool, error) {
 		route, ok := t.Server(server)
 		if ok && route.Generation > generation {
-			superseded = true
-			return true
+			return true, ErrSuperseded
 		}
-		return ok && route.Generation == generation && (instance == "" || route.Instance == instance)
+		return ok && route.Generation == generation && (instance == "" || route.Instance == instance), nil
 	})
-	if err == nil && superseded {
-		return ErrSuperseded
-	}
-	return err
 }
 
 // AwaitNoRoute returns when the server has no route of this generation or an older one.
 func (r *Router) AwaitNoRoute(ctx context.Context, server string, generation int64) error {
-	return r.Await(ctx, func(t *Table) bool {
+	return r.awaitServer(ctx, server, func(t *Table) (bool, error) {
 		route, ok := t.Server(server)
-		return !ok || route.Generation > generation
+		return !ok || route.Generation > generation, nil
 	})
 }
 

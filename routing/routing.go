@@ -1,8 +1,10 @@
 // Package routing decides which request path goes to which server, and takes it there.
 //
 // A [Table] is an immutable set of routes; the proxy reads the current one with a single atomic load, and never waits for a
-// database, a lock or Consul. Sources (routing/consul, routing/static) yield whole snapshots. The package knows nothing of
-// users, logins or the hub, so that a proxy can run alone.
+// database, a lock or Consul. Sources (routing/consul, routing/static) yield whole snapshots, or the parts of one that changed. The package
+// knows nothing of users, logins or the hub, so that a proxy can run alone.
+//
+//	Source ─► feed: last good snapshot ─► ledger: who is right, where something changed ─► Table ─► one atomic pointer ─► Proxy
 package routing
 
 import (
@@ -30,6 +32,21 @@ type Route struct {
 // of which a part may be old. After an error, a source that is well again yields its snapshot, even an unchanged one.
 type Source interface {
 	Routes(ctx context.Context) iter.Seq2[[]Route, error]
+}
+
+// Part is one part of a snapshot: all routes that the source has in it now.
+type Part struct {
+	Number int
+	Routes []Route
+}
+
+// PartedSource is a [Source] that can yield its snapshots in parts, so that a change costs what its own part is large, and not what the
+// whole is.
+type PartedSource interface {
+	Source
+	// Parts yields a whole snapshot first: a part that is not in it is empty. What follows has the parts that changed since, each of
+	// them whole. For errors the same holds as for Routes, with parts in the place of routes. A part's routes are not changed once yielded.
+	Parts(ctx context.Context) iter.Seq2[[]Part, error]
 }
 
 // Publisher tells a source's readers, on every replica, where the hub has placed a server.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"net/url"
 	"slices"
@@ -12,12 +13,15 @@ import (
 	"strings"
 )
 
-// Table is an immutable set of routes with at most one per prefix, per server and per address. It is safe for concurrent use.
+// Table is an immutable set of routes with at most one per prefix, per server and per address. It is safe for concurrent use. A table that
+// differs from another in a few routes shares everything else with it; see [ledger].
 type Table struct {
-	root    node
-	entries []*entry          // by prefix
-	servers map[string]*entry // by server ID
-	dropped []Dropped
+	seed    maphash.Seed
+	root    *node        // nil: no routes
+	servers hamt[*entry] // by server ID
+	routes  int
+	dropped hamt[Dropped] // by the claim's name
+	counts  map[DropReason]int
 }
 
 // entry is a route with what the proxy would otherwise compute for each request.
@@ -27,58 +31,40 @@ type entry struct {
 	pool string
 }
 
-// node is one path segment. Its children are keyed by decoded segment; a key never holds a slash.
+// node is one path segment. Its children are keyed by decoded segment; a key never holds a slash. A node that is nil has neither a route nor
+// children.
 type node struct {
 	entry    *entry
-	children map[string]*node
+	children hamt[*node]
 }
 
 // NewTable makes a table of the routes. Of routes that contradict each other only the true one is taken; see [Table.Dropped].
-func NewTable(routes []Route) *Table { return newTable([][]Route{routes}, &Table{}) }
-
-// newTable makes a table of several lists. Where two lists contradict each other, the earlier one is right. It takes from the old table
-// what it can, since mostly one route of thousands is new.
-func newTable(lists [][]Route, old *Table) *Table {
-	routes, dropped := resolve(lists, old)
-	slices.SortFunc(routes, func(a, b Route) int { return cmp.Compare(a.Prefix, b.Prefix) })
-	t := &Table{dropped: dropped, servers: make(map[string]*entry, len(routes)), entries: make([]*entry, len(routes))}
-	for i, r := range routes {
-		e := old.servers[r.Server]
-		if e == nil || e.Route != r {
-			e = &entry{Route: r, pool: poolName(r)}
-		}
-		t.entries[i] = e
-		t.insert(e)
-		if r.Server != "" {
-			t.servers[r.Server] = e
-		}
-	}
-	return t
+func NewTable(routes []Route) *Table {
+	l := newLedger()
+	l.apply([]news{{routes: routes}})
+	return l.table
 }
 
-func (t *Table) insert(e *entry) {
-	n := &t.root
-	for segment := range segments(e.Prefix) {
-		child := n.children[segment]
-		if child == nil {
-			child = &node{}
-			if n.children == nil {
-				n.children = make(map[string]*node, 1)
-			}
-			n.children[segment] = child
+// set returns the table's node with the entry at rest, what is left of the path; nil removes what is there.
+func (n *node) set(seed maphash.Seed, e *edit, rest string, to *entry) *node {
+	var next node
+	if n != nil {
+		next = *n
+	}
+	if rest == "" {
+		next.entry = to
+	} else {
+		segment, after, _ := strings.Cut(rest, "/")
+		if child := next.children.get(seed, segment).set(seed, e, after, to); child != nil {
+			next.children = next.children.with(e, seed, segment, child)
+		} else {
+			next.children = next.children.without(e, seed, segment)
 		}
-		n = child
 	}
-	n.entry = e
-}
-
-// segments yields the path segments of a valid prefix; of "/" none.
-func segments(prefix string) iter.Seq[string] {
-	trimmed := strings.Trim(prefix, "/")
-	if trimmed == "" {
-		return func(func(string) bool) {}
+	if next.entry == nil && next.children.n == 0 {
+		return nil
 	}
-	return strings.SplitSeq(trimmed, "/")
+	return &next
 }
 
 // Lookup finds the route with the longest prefix of a request's path. The path is the percent-encoded one, as it came
@@ -93,13 +79,13 @@ func (t *Table) Lookup(escapedPath string) (Route, bool) {
 }
 
 func (t *Table) find(path string) *entry {
-	if path == "" || path[0] != '/' { // "*" and the authority of CONNECT
+	if t.root == nil || path == "" || path[0] != '/' { // "*" and the authority of CONNECT
 		return nil
 	}
-	n, best := &t.root, t.root.entry
-	for rest := path[1:]; rest != "" && n.children != nil; {
+	n, best := t.root, t.root.entry
+	for rest := path[1:]; rest != "" && n.children.n > 0; {
 		segment, after, _ := strings.Cut(rest, "/")
-		if n = n.child(segment); n == nil {
+		if n = n.child(t.seed, segment); n == nil {
 			break
 		}
 		if n.entry != nil {
@@ -111,16 +97,29 @@ func (t *Table) find(path string) *entry {
 }
 
 // child decodes into a buffer on the stack, so that a lookup of an ordinary path allocates nothing.
-func (n *node) child(segment string) *node {
+func (n *node) child(seed maphash.Seed, segment string) *node {
 	if strings.IndexByte(segment, '%') < 0 {
-		return n.children[segment]
+		return n.children.get(seed, segment)
 	}
 	var buf [128]byte
 	decoded, ok := unescape(buf[:0], segment)
 	if !ok {
 		return nil
 	}
-	return n.children[string(decoded)]
+	return n.children.getBytes(seed, decoded)
+}
+
+// at returns the route of exactly this prefix.
+func (t *Table) at(prefix string) *entry {
+	n := t.root
+	for rest := prefix[1:]; rest != "" && n != nil; {
+		segment, after, _ := strings.Cut(rest, "/")
+		n, rest = n.children.get(t.seed, segment), after
+	}
+	if n == nil {
+		return nil
+	}
+	return n.entry
 }
 
 // unescape appends the decoded segment to dst. It fails on an escape that is not one.
@@ -157,19 +156,19 @@ func unhex(c byte) byte {
 
 // Server returns the route of the server with this ID.
 func (t *Table) Server(id string) (Route, bool) {
-	if e := t.servers[id]; e != nil {
+	if e := t.servers.get(t.seed, id); e != nil {
 		return e.Route, true
 	}
 	return Route{}, false
 }
 
 // Len is the number of routes.
-func (t *Table) Len() int { return len(t.entries) }
+func (t *Table) Len() int { return t.routes }
 
-// All yields the routes by prefix.
+// All yields the routes by prefix. It takes a copy of the list first: it is for people and tests, not for the way of a request.
 func (t *Table) All() iter.Seq[Route] {
 	return func(yield func(Route) bool) {
-		for _, e := range t.entries {
+		for _, e := range t.sorted() {
 			if !yield(e.Route) {
 				return
 			}
@@ -177,13 +176,42 @@ func (t *Table) All() iter.Seq[Route] {
 	}
 }
 
-// Dropped lists the routes that were handed in and not taken, with the reason.
-func (t *Table) Dropped() []Dropped { return slices.Clone(t.dropped) }
+func (t *Table) sorted() []*entry {
+	entries := make([]*entry, 0, t.routes)
+	t.root.collect(&entries)
+	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.Prefix, b.Prefix) })
+	return entries
+}
+
+func (n *node) collect(entries *[]*entry) {
+	if n == nil {
+		return
+	}
+	if n.entry != nil {
+		*entries = append(*entries, n.entry)
+	}
+	for _, child := range n.children.all() {
+		child.collect(entries)
+	}
+}
+
+// Dropped lists the routes that were handed in and not taken, with the reason, by reason and prefix.
+func (t *Table) Dropped() []Dropped {
+	var dropped []Dropped
+	for _, d := range t.dropped.all() {
+		dropped = append(dropped, d)
+	}
+	slices.SortFunc(dropped, func(a, b Dropped) int {
+		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Route.Prefix, b.Route.Prefix), cmp.Compare(a.Route.Server, b.Route.Server),
+			cmp.Compare(a.Route.Generation, b.Route.Generation), cmp.Compare(a.Route.Placement, b.Route.Placement))
+	})
+	return dropped
+}
 
 // String is one line per route, sorted. It is safe to log: what a person typed is percent-encoded or quoted.
 func (t *Table) String() string {
 	var b strings.Builder
-	for _, e := range t.entries {
+	for _, e := range t.sorted() {
 		b.WriteString(e.line())
 		b.WriteByte('\n')
 	}
@@ -207,13 +235,8 @@ func plain(s string) string {
 
 // holds tells whether the table still sends the entry's prefix to the very same run.
 func (t *Table) holds(e *entry) bool {
-	i, ok := slices.BinarySearchFunc(t.entries, e.Prefix, func(x *entry, p string) int { return cmp.Compare(x.Prefix, p) })
-	return ok && t.entries[i].pool == e.pool
-}
-
-// equal tells whether both tables hold the same routes.
-func (t *Table) equal(o *Table) bool {
-	return slices.EqualFunc(t.entries, o.entries, func(a, b *entry) bool { return a.Route == b.Route })
+	now := t.at(e.Prefix)
+	return now != nil && now.pool == e.pool
 }
 
 // poolName is shaped like a host name, because net/http keeps idle connections by host.
