@@ -25,9 +25,14 @@ const long = 90 * time.Second
 // until waits for a condition that nothing tells of.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
+	untilWithin(t, long, what, done)
+}
+
+func untilWithin(t *testing.T, atMost time.Duration, what string, done func() bool) {
+	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(long)
+	deadline := time.After(atMost)
 	for !done() {
 		select {
 		case <-deadline:

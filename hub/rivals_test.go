@@ -142,10 +142,11 @@ func TestF07_StartOnItsWayWhenTheRecordIsRemovedLeavesNothing(t *testing.T) {
 	b.login("alice")
 	s := b.start("alice", "lab")
 	begun <- s.ID
-	awaitClosed(t, ended, "the job of the server whose record is gone to end")
-	if left, err := b.fake.List(t.Context()); err != nil || len(left) != 0 {
-		t.Errorf("left over: %+v, %v", left, err)
-	}
+	awaitClosed(t, ended, "the job of the server whose record is gone to be ended")
+	until(t, "nothing to be left over", func() bool {
+		left, err := b.fake.List(t.Context())
+		return err == nil && len(left) == 0
+	})
 }
 
 func TestF07_NoTokenForAServerThatWasStoppedMeanwhile(t *testing.T) {
