@@ -15,6 +15,7 @@ type metrics struct {
 	running prometheus.Gauge
 	states  *prometheus.GaugeVec
 	logins  *prometheus.CounterVec
+	sweeps  prometheus.Histogram
 	queue   queueMetrics
 	stream  streamMetrics
 }
@@ -33,6 +34,10 @@ func newMetrics(r prometheus.Registerer, s scheduler.Scheduler) metrics {
 			Name: "nomadhub_servers", Help: "Servers by state, as the replica that looks after them last saw.",
 		}, []string{"state"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nomadhub_logins_total", Help: "Logins by result."}, []string{"result"}),
+		sweeps: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "nomadhub_sweep_duration_seconds", Help: "Time that a comparison of all servers with what the scheduler runs took.",
+			Buckets: []float64{0.01, 0.05, 0.1, 0.3, 1, 3, 10, 30, 60},
+		}),
 	}
 	m.queue = newQueueMetrics(r)
 	m.stream = newStreamMetrics(r, s)
@@ -41,7 +46,7 @@ func newMetrics(r prometheus.Registerer, s scheduler.Scheduler) metrics {
 		m.stops.WithLabelValues(status)
 	}
 	if r != nil {
-		r.MustRegister(m.starts, m.stops, m.running, m.states, m.logins)
+		r.MustRegister(m.starts, m.stops, m.running, m.states, m.logins, m.sweeps)
 	}
 	return m
 }
@@ -55,6 +60,8 @@ func (m metrics) failed(took time.Duration) {
 func (m metrics) ended(took time.Duration) {
 	m.stops.WithLabelValues("success").Observe(took.Seconds())
 }
+
+func (m metrics) swept(took time.Duration) { m.sweeps.Observe(took.Seconds()) }
 
 func (m metrics) login(admitted bool) {
 	result := "refused"

@@ -97,6 +97,7 @@ func (c *controller) awaitTable(ctx context.Context) {
 // sweep wakes the worker of every ready server that is not as it should be, and of every stopped one that the scheduler still runs. It is two
 // lists, however many servers there are. It returns how many are active.
 func (c *controller) sweep(ctx context.Context) (seen int, err error) {
+	defer func(begun time.Time) { c.h.metrics.swept(time.Since(begun)) }(time.Now())
 	lctx, cancel := context.WithTimeout(ctx, listPatience)
 	defer cancel()
 	running, err := c.h.opts.Scheduler.List(lctx)
