@@ -130,10 +130,7 @@ func (s *Store) Servers(ctx context.Context, q hub.ServerQuery) ([]hub.Server, i
 	if err != nil {
 		return nil, 0, err
 	}
-	if whole(len(servers), limit, offset) {
-		return servers, len(servers), nil
-	}
-	total, err := s.count(ctx, "count servers", "SELECT count(*) FROM servers s "+where, a)
+	total, err := s.total(ctx, len(servers), limit, offset, "servers s "+where, a)
 	return servers, total, err
 }
 

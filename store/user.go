@@ -136,10 +136,7 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 	if err != nil {
 		return nil, 0, err
 	}
-	if whole(len(users), limit, offset) {
-		return users, len(users), nil
-	}
-	total, err := s.count(ctx, "count users", "SELECT count(*) FROM users u "+where, a)
+	total, err := s.total(ctx, len(users), limit, offset, "users u "+where, a)
 	return users, total, err
 }
 
@@ -195,9 +192,12 @@ func page(limit, offset int) (int, int) {
 	return limit, max(0, offset)
 }
 
-// whole tells whether a page of n rows shows by itself how many there are.
-func whole(n, limit, offset int) bool {
-	return offset == 0 && n < limit
+// total is how many rows there are of which a page shows n. The database is asked only if the page does not show it by itself.
+func (s *Store) total(ctx context.Context, n, limit, offset int, from string, a args) (int, error) {
+	if offset == 0 && n < limit {
+		return n, nil
+	}
+	return s.count(ctx, "count "+from, "SELECT count(*) FROM "+from, a)
 }
 
 func (s *Store) count(ctx context.Context, what, query string, a args) (int, error) {

@@ -79,10 +79,7 @@ func (s *Store) Volumes(ctx context.Context, q hub.VolumeQuery) ([]hub.Volume, i
 	if err != nil {
 		return nil, 0, err
 	}
-	if whole(len(volumes), limit, offset) {
-		return volumes, len(volumes), nil
-	}
-	total, err := s.count(ctx, "count volumes", "SELECT count(*) FROM volumes "+where, a)
+	total, err := s.total(ctx, len(volumes), limit, offset, "volumes "+where, a)
 	return volumes, total, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/scheduler"
 )
 
 // detailsView is all that there is to see of one server: for its owner and for administrators.
@@ -50,15 +51,11 @@ const clusterPatience = 2 * time.Second
 const maxHappenings = 200
 
 func (h *Web) details(w http.ResponseWriter, r *http.Request) error {
-	user, name, err := h.target(r, scopeServers)
+	user, s, err := h.targetServer(r)
 	if err != nil {
 		return err
 	}
-	s, err := h.hub.Server(r.Context(), user.Name, name)
-	if err != nil {
-		return err
-	}
-	forms, err := h.hub.Forms(r.Context(), user.Name, name)
+	forms, err := h.hub.Forms(r.Context(), user.Name, s.Name)
 	if err != nil {
 		return err
 	}
@@ -114,7 +111,7 @@ func factsAbout(s hub.Server) []fact {
 		add("Processor", strconv.Itoa(held.CPU)+" MHz")
 	}
 	if held.MemoryMB > 0 {
-		add("Memory", amount(held.MemoryMB))
+		add("Memory", scheduler.Megabytes(held.MemoryMB))
 	}
 	var devices []string
 	for name, n := range held.Devices {
@@ -157,7 +154,7 @@ func (h *Web) volumes(r *http.Request, user hub.User, s hub.Server, now time.Tim
 		}
 		view := volumeView{Name: v.Name, Whose: whose(v.Volume), Machine: v.Node, Fate: v.Fate(), Note: v.Note, LastUsed: when(v.LastUsed, now)}
 		if v.CapacityMB > 0 {
-			view.Size = amount(v.CapacityMB)
+			view.Size = scheduler.Megabytes(v.CapacityMB)
 		}
 		views = append(views, view)
 	}

@@ -185,9 +185,9 @@ func factsOf(f profile.Form) []string {
 	add(r.CPUGuarantee > 0 && r.CPUGuarantee != r.CPULimit, "%s guaranteed", counted(r.CPUGuarantee, "core"))
 	add(r.CPULimit > 0, "%s at most", counted(r.CPULimit, "core"))
 	add(r.CPU > 0, "%d MHz of processor", r.CPU)
-	add(r.MemoryMB > 0, "%s of memory", amount(r.MemoryMB))
-	add(r.MemoryMaxMB > r.MemoryMB, "up to %s of memory", amount(r.MemoryMaxMB))
-	add(r.DiskMB > 0, "%s of scratch disk", amount(r.DiskMB))
+	add(r.MemoryMB > 0, "%s of memory", scheduler.Megabytes(r.MemoryMB))
+	add(r.MemoryMaxMB > r.MemoryMB, "up to %s of memory", scheduler.Megabytes(r.MemoryMaxMB))
+	add(r.DiskMB > 0, "%s of scratch disk", scheduler.Megabytes(r.DiskMB))
 	for _, d := range r.Devices {
 		add(true, "%d × %s", d.Count, d.Name)
 	}
@@ -201,14 +201,6 @@ func counted(n float64, unit string) string {
 		text += "s"
 	}
 	return text
-}
-
-// amount writes MiB as people say it.
-func amount(mb int64) string {
-	if mb < 1024 {
-		return fmt.Sprintf("%d MB", mb)
-	}
-	return strings.TrimSuffix(strconv.FormatFloat(float64(mb)/1024, 'f', 1, 64), ".0") + " GB"
 }
 
 // warmText says how many machines have the image already.

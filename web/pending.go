@@ -22,11 +22,7 @@ type pendingView struct {
 
 // pending shows where a start stands. It never starts anything.
 func (h *Web) pending(w http.ResponseWriter, r *http.Request) error {
-	user, name, err := h.target(r, scopeServers)
-	if err != nil {
-		return err
-	}
-	s, err := h.hub.Server(r.Context(), user.Name, name)
+	_, s, err := h.targetServer(r)
 	if err != nil {
 		return err
 	}

@@ -21,19 +21,15 @@ func (h *Web) mountRunning(r chi.Router) {
 
 // restart shows the choice while a server runs. One that does not run is started the usual way.
 func (h *Web) restart(w http.ResponseWriter, r *http.Request) error {
-	user, name, err := h.target(r, scopeServers)
-	if err != nil {
-		return err
-	}
-	s, err := h.hub.Server(r.Context(), user.Name, name)
+	user, s, err := h.targetServer(r)
 	if err != nil {
 		return err
 	}
 	if s.State != hub.Ready {
-		redirect(w, withNext(h.urls.Spawn(user.Name, name), h.next(r)), http.StatusFound)
+		redirect(w, withNext(h.urls.Spawn(user.Name, s.Name), h.next(r)), http.StatusFound)
 		return nil
 	}
-	forms, err := h.hub.Forms(r.Context(), user.Name, name)
+	forms, err := h.hub.Forms(r.Context(), user.Name, s.Name)
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,16 @@ func (h *Web) target(r *http.Request, need string) (user hub.User, server string
 	return user, server, err
 }
 
+// targetServer is the server that the address means, as [Web.target] reads it, with its owner.
+func (h *Web) targetServer(r *http.Request) (hub.User, hub.Server, error) {
+	user, name, err := h.target(r, scopeServers)
+	if err != nil {
+		return hub.User{}, hub.Server{}, err
+	}
+	s, err := h.hub.Server(r.Context(), user.Name, name)
+	return user, s, err
+}
+
 // errHidden is said of what does not exist and of what the person may not see.
 var errHidden = hub.Errorf(hub.NotFound, "There is no such server, or you may not use it.")
 
@@ -182,7 +192,9 @@ func parseForm(r *http.Request) error {
 
 // start starts a server and waits a moment, so that a failure that is there at once is shown at once.
 func (h *Web) start(w http.ResponseWriter, r *http.Request, user, name string, options json.RawMessage) error {
+	decided := h.hub.Asking()
 	s, err := h.hub.Start(r.Context(), hub.StartRequest{User: user, Server: name, Options: options, Queue: true})
+	decided()
 	if err != nil {
 		return err
 	}

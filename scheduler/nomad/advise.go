@@ -50,7 +50,7 @@ func adviseMemory(job *api.Job, task *api.Task, warnings string) (advice []strin
 			advice = append(advice, fmt.Sprintf(
 				"Memory oversubscription is off in Nomad's scheduler configuration: the task %s is held to the %s that are reserved for it and not to its limit of %s. "+
 					"Switch it on (nomad operator scheduler set-config -memory-oversubscription=true), or reserve as much as the limit.",
-				t.Name, megabytes(int64(value(r.MemoryMB))), megabytes(int64(value(r.MemoryMaxMB)))))
+				t.Name, scheduler.Megabytes(int64(value(r.MemoryMB))), scheduler.Megabytes(int64(value(r.MemoryMaxMB)))))
 		}
 	}
 	if task.Driver == driverRawExec && value(task.Resources.MemoryMB) > 0 {

@@ -124,7 +124,7 @@ func asked(m *api.AllocationMetric, dimension string) string {
 	}
 	switch resource := resourceOf(dimension); {
 	case resource == "memory" && memory > 0:
-		return megabytes(int64(memory)) + " of memory"
+		return scheduler.Megabytes(int64(memory)) + " of memory"
 	case dimension == "cpu" && cpu > 0:
 		return fmt.Sprintf("%d MHz of processor", cpu)
 	case resource == "cpu" && cores > 0:
@@ -132,7 +132,7 @@ func asked(m *api.AllocationMetric, dimension string) string {
 	case resource == "cpu" && dimension != "cpu":
 		return "whole processor cores"
 	case resource == "disk" && disk > 0:
-		return megabytes(int64(disk)) + " of disk"
+		return scheduler.Megabytes(int64(disk)) + " of disk"
 	case resource == "cpu":
 		return "processor"
 	case resource == "port":

@@ -174,17 +174,17 @@ func neverFits(d demand, nodes []scheduler.Node, pool string) (resource, reason 
 	}
 	switch {
 	case none(func(n scheduler.Node) bool { return n.MemoryMB >= d.memory }):
-		return "memory", fmt.Sprintf("%s has %s of memory.", where, megabytes(d.memory))
+		return "memory", fmt.Sprintf("%s has %s of memory.", where, scheduler.Megabytes(d.memory))
 	case none(func(n scheduler.Node) bool { return int64(n.CPU) >= d.cpu }):
 		return "cpu", fmt.Sprintf("%s has %d MHz of processor.", where, d.cpu)
 	case none(func(n scheduler.Node) bool { return n.MHzPerCore == 0 || int64(n.CPU/n.MHzPerCore) >= d.cores }):
 		return "cpu", fmt.Sprintf("%s has %s.", where, plural(int(d.cores), "processor core"))
 	case none(func(n scheduler.Node) bool { return n.DiskMB >= d.disk }):
-		return "disk", fmt.Sprintf("%s has %s of disk.", where, megabytes(d.disk))
+		return "disk", fmt.Sprintf("%s has %s of disk.", where, scheduler.Megabytes(d.disk))
 	case none(func(n scheduler.Node) bool {
 		return n.MemoryMB >= d.memory && int64(n.CPU) >= d.cpu && n.DiskMB >= d.disk
 	}):
-		return "memory", fmt.Sprintf("%s has %s of memory and %d MHz of processor together.", where, megabytes(d.memory), d.cpu)
+		return "memory", fmt.Sprintf("%s has %s of memory and %d MHz of processor together.", where, scheduler.Megabytes(d.memory), d.cpu)
 	}
 	return "", ""
 }

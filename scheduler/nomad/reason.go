@@ -157,7 +157,7 @@ func terminated(event *api.TaskEvent, memoryLimit int64) why {
 func outOfMemory(limit int64) why {
 	if limit > 0 {
 		return why{
-			fmt.Sprintf("The server was ended because it used more than its %s of memory. Start it with more memory.", megabytes(limit)),
+			fmt.Sprintf("The server was ended because it used more than its %s of memory. Start it with more memory.", scheduler.Megabytes(limit)),
 			scheduler.CauseOutOfMemory,
 		}
 	}
@@ -264,12 +264,4 @@ func withDefault(text, otherwise string) string {
 		return otherwise
 	}
 	return text
-}
-
-// megabytes writes an amount of memory as people say it.
-func megabytes(mb int64) string {
-	if mb < 1024 {
-		return fmt.Sprintf("%d MB", mb)
-	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(mb)/1024), ".0") + " GB"
 }
