@@ -34,21 +34,6 @@ type Source interface {
 	Routes(ctx context.Context) iter.Seq2[[]Route, error]
 }
 
-// Part is one part of a snapshot: all routes that the source has in it now.
-type Part struct {
-	Number int
-	Routes []Route
-}
-
-// PartedSource is a [Source] that can yield its snapshots in parts, so that a change costs what its own part is large, and not what the
-// whole is.
-type PartedSource interface {
-	Source
-	// Parts yields a whole snapshot first: a part that is not in it is empty. What follows has the parts that changed since, each of
-	// them whole. For errors the same holds as for Routes, with parts in the place of routes. A part's routes are not changed once yielded.
-	Parts(ctx context.Context) iter.Seq2[[]Part, error]
-}
-
 // Publisher tells a source's readers, on every replica, where the hub has placed a server.
 type Publisher interface {
 	// Publish makes a binding known. A binding of an older generation, or of an older placement within it, never replaces a newer one.

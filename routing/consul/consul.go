@@ -31,8 +31,8 @@ import (
 )
 
 var (
-	_ routing.Source    = (*Registry)(nil)
-	_ routing.Publisher = (*Registry)(nil)
+	_ routing.PartedSource = (*Registry)(nil)
+	_ routing.Publisher    = (*Registry)(nil)
 )
 
 // Consul's own limit is 200 connections from one address (limits.http_max_conns_per_client), and says 429 to the next. Two hubs on one

@@ -44,11 +44,12 @@ type shard struct {
 	ignoredRegs   []ignored // of the last listing of registrations
 	listed, read  bool      // each has succeeded once
 	routes        []routing.Route
+	version       uint64 // of the routes; more than 0
 }
 
 func newShard(number int) *shard {
 	return &shard{
-		number: number, poke: make(chan struct{}, 1), want: make(chan struct{}, 1),
+		number: number, poke: make(chan struct{}, 1), want: make(chan struct{}, 1), version: 1,
 		bindings: make(map[string]kept), confirmed: make(map[string]routing.Binding), ignored: make(map[ignored]bool),
 	}
 }
@@ -148,8 +149,12 @@ func (s *shard) evaluate(wasComplete bool) outcome {
 		confirmed[server] = b.Binding
 		routes = append(routes, b.Route())
 	}
-	o := outcome{routesChanged: !maps.Equal(confirmed, s.confirmed) || !wasComplete && s.listed && s.read}
-	s.confirmed, s.routes = confirmed, routes
+	o := outcome{routesChanged: !wasComplete && s.listed && s.read}
+	if !maps.Equal(confirmed, s.confirmed) {
+		o.routesChanged = true
+		s.confirmed, s.routes = confirmed, routes
+		s.version++
+	}
 	if s.waiting > 0 {
 		offer(s.want)
 	}
@@ -203,9 +208,9 @@ func (s *shard) doubt(r registration) reason {
 	return ""
 }
 
-// snapshot returns the routes, and whether they are complete.
-func (s *shard) snapshot() ([]routing.Route, bool) {
+// snapshot returns the routes with their version, and whether they are complete.
+func (s *shard) snapshot() (routes []routing.Route, version uint64, complete bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.routes, s.listed && s.read
+	return s.routes, s.version, s.listed && s.read
 }

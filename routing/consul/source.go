@@ -11,10 +11,15 @@ import (
 
 var errSecondReader = errors.New("consul: the routes of one registry cannot be read twice at once")
 
-// Routes implements [routing.Source]. Its first snapshot comes when all shards have been read; while some of the queries fail, what is
-// known is yielded along with the error.
+// Routes implements [routing.Source].
 func (r *Registry) Routes(ctx context.Context) iter.Seq2[[]routing.Route, error] {
-	return func(yield func([]routing.Route, error) bool) {
+	return routing.Whole(r.Parts(ctx))
+}
+
+// Parts implements [routing.PartedSource]; a part is a shard. The first snapshot comes when all shards have been read; while some of the
+// queries fail, what is known is yielded along with the error.
+func (r *Registry) Parts(ctx context.Context) iter.Seq2[[]routing.Part, error] {
+	return func(yield func([]routing.Part, error) bool) {
 		if !r.following.CompareAndSwap(false, true) {
 			if yield(nil, errSecondReader) {
 				<-ctx.Done()
@@ -28,18 +33,16 @@ func (r *Registry) Routes(ctx context.Context) iter.Seq2[[]routing.Route, error]
 		defer followers.Wait()
 		defer cancel()
 		r.start(ctx, &followers)
+		var told [routing.Shards]uint64
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-r.news:
 			}
-			routes, complete := r.snapshot()
+			parts, complete := r.since(&told)
 			_, err := r.health.failing()
-			if !complete {
-				routes = nil
-			}
-			if (complete || err != nil) && !yield(routes, err) {
+			if (complete || err != nil) && !yield(parts, err) {
 				return
 			}
 		}
@@ -56,14 +59,22 @@ func (r *Registry) start(ctx context.Context, followers *sync.WaitGroup) {
 	}
 }
 
-// snapshot gathers the routes of all shards. It is not nil.
-func (r *Registry) snapshot() (routes []routing.Route, complete bool) {
-	routes, complete = []routing.Route{}, true
-	for _, s := range r.shards {
-		part, ok := s.snapshot()
-		routes, complete = append(routes, part...), complete && ok
+// since gathers the shards whose routes have another version than the one that was told, and notes that it is told now. Before all shards are
+// complete it returns nil.
+func (r *Registry) since(told *[routing.Shards]uint64) (parts []routing.Part, complete bool) {
+	parts, versions := []routing.Part{}, *told
+	for i, s := range r.shards {
+		routes, version, ok := s.snapshot()
+		if !ok {
+			return nil, false
+		}
+		if version != versions[i] {
+			versions[i] = version
+			parts = append(parts, routing.Part{Number: i, Routes: routes})
+		}
 	}
-	return routes, complete
+	*told = versions
+	return parts, true
 }
 
 func (r *Registry) tell() { offer(r.news) }

@@ -205,7 +205,7 @@ func (r *Registry) read(ctx context.Context, s *shard) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	o := r.options(ctx)
-	_, complete := s.snapshot()
+	_, _, complete := s.snapshot()
 	o.RequireConsistent = !complete
 	leave, err := r.enter(ctx, o)
 	if err != nil {
