@@ -1,0 +1,176 @@
+package checker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// verifyWithin bounds the search for an explanation of one server's history.
+const verifyWithin = time.Minute
+
+// Verify fails the test if nothing explains the history, or if it is empty.
+func (h *History) Verify(t testing.TB) {
+	t.Helper()
+	if err := h.Check(verifyWithin); err != nil {
+		t.Errorf("the checker has found:\n%v", err)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.kept == 0 {
+		t.Error("the checker has recorded nothing, so it has shown nothing")
+	}
+	t.Logf("the checker can explain %d calls to %d servers", h.kept, len(h.records))
+}
+
+// Check returns an error that shows what nothing explains, or nil. The search for one server's explanation may take so long; one that is not found by then is an error, too.
+func (h *History) Check(within time.Duration) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var errs []error
+	for _, f := range h.findings {
+		errs = append(errs, errors.New(f))
+	}
+	if h.tooMany > 0 {
+		errs = append(errs, fmt.Errorf("%d calls were more than the %d that are kept: raise Limit, or ask less", h.tooMany, h.opts.Limit))
+	}
+	servers := slices.SortedFunc(maps.Keys(h.records), func(a, b Server) int { return cmp.Compare(a.String(), b.String()) })
+	for _, at := range servers {
+		if err := h.opts.Model.judge(h.records[at], within); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", at, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// judge looks for an order of the calls of one server that explains all answers.
+func (m Model) judge(list []*record, within time.Duration) error {
+	calls := operations(list)
+	model := m.porcupine()
+	switch porcupine.CheckOperationsTimeout(model, calls, within) {
+	case porcupine.Ok:
+		return nil
+	case porcupine.Illegal:
+		_, info := porcupine.CheckOperationsVerbose(model, calls, within)
+		return errors.New(m.explain(list, longest(info)))
+	case porcupine.Unknown:
+	}
+	return fmt.Errorf("no order of its %d calls was found within %s that explains all answers, nor that there is none", len(list), within)
+}
+
+// porcupine is the model in the form in which it is searched.
+func (m Model) porcupine() porcupine.Model {
+	return (&porcupine.NondeterministicModel{
+		Init: func() []any { return []any{state{phase: Absent}} },
+		Step: func(s, in, _ any) []any {
+			var next []any
+			for _, n := range m.step(s.(state), in.(operation)) {
+				next = append(next, n)
+			}
+			return next
+		},
+		Equal: func(a, b any) bool { return a == b },
+	}).ToModel()
+}
+
+// ticks are how far apart begins and answers are on porcupine's clock, so that outcomes fit between them.
+const ticks = 4
+
+// operations are the calls in porcupine's form. An outcome is an operation of its own, at the instant of the answer: a start that is answered when the server is up was accepted at some
+// instant before, and it is up by then.
+func operations(list []*record) (ops []porcupine.Operation) {
+	for i, r := range list {
+		op := operation{kind: r.kind, answer: r.answer, line: r}
+		end := int64(math.MaxInt64)
+		if r.end != 0 {
+			end = ticks * r.end
+		}
+		if r.answer.Outcome != "" && r.answer.Verdict == Accepted {
+			op.claim = i + 1
+			outcome := op
+			outcome.outcome = true
+			ops = append(ops, porcupine.Operation{Input: outcome, Call: end + 1, Return: end + 2})
+		}
+		ops = append(ops, porcupine.Operation{Input: op, Call: ticks * r.begin, Return: end})
+	}
+	return ops
+}
+
+// longest is the longest order of calls that explains their answers.
+func longest(info porcupine.LinearizationInfo) (best []operation) {
+	for _, partition := range info.PartialLinearizationsOperations() {
+		for _, order := range partition {
+			if len(order) > len(best) {
+				best = best[:0]
+				for _, op := range order {
+					best = append(best, op.Input.(operation))
+				}
+			}
+		}
+	}
+	return best
+}
+
+// linesAround is how many calls before and after the inexplicable one are shown.
+const linesAround = 15
+
+// explain shows the calls around the first that has no place in the longest order, and what the server could have been by then.
+func (m Model) explain(list []*record, order []operation) string {
+	states := []state{{phase: Absent}}
+	placed := map[*record]int{}
+	for _, op := range order {
+		var next []state
+		for _, s := range states {
+			next = append(next, m.step(s, op)...)
+		}
+		states = unique(next)
+		placed[op.line]++
+	}
+	wanted := func(r *record) int {
+		if r.answer.Outcome != "" && r.answer.Verdict == Accepted {
+			return 2
+		}
+		return 1
+	}
+	lines := slices.Clone(list)
+	slices.SortStableFunc(lines, func(a, b *record) int { return cmp.Compare(a.begin, b.begin) })
+	bad := -1 // the one that was answered first
+	for i, r := range lines {
+		if r.end != 0 && placed[r] < wanted(r) && (bad < 0 || r.end < lines[bad].end) {
+			bad = i
+		}
+	}
+	bad = max(bad, 0)
+	var b strings.Builder
+	fmt.Fprintf(&b, "no order of its %d calls explains all answers; the one marked > has no place\n", len(list))
+	for i := max(0, bad-linesAround); i < min(len(lines), bad+linesAround+1); i++ {
+		mark := " "
+		if i == bad {
+			mark = ">"
+		}
+		fmt.Fprintf(&b, "%s %s\n", mark, lines[i])
+	}
+	b.WriteString("before it, the server was one of:\n")
+	for _, s := range states {
+		fmt.Fprintf(&b, "  %s\n", s)
+	}
+	return b.String()
+}
+
+func unique(states []state) (list []state) {
+	for _, s := range states {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
