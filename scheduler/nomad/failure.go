@@ -97,7 +97,11 @@ func notStarted(nomad string) why {
 		if parts == nil {
 			continue
 		}
-		return why{strings.ReplaceAll(known.reason, "$1", oneLine(plain(strings.Join(parts[1:], "")))), known.cause}
+		reason := strings.ReplaceAll(known.reason, "$1", oneLine(plain(strings.Join(parts[1:], ""))))
+		if known.cause == scheduler.CauseVolume {
+			reason = strings.TrimSpace(reason + " " + storageSays(nomad))
+		}
+		return why{reason, known.cause}
 	}
 	return why{"The server could not be started. Tell the administrator. " + nomadSays(nomad), scheduler.CauseDriver}
 }
@@ -138,6 +142,20 @@ func nomadSays(text string) string {
 		return ""
 	}
 	return "Nomad says: " + sentence(text)
+}
+
+// storageSays quotes a CSI plugin, whose own words come last in what Nomad makes of them: only they tell an administrator what is wrong with the storage. It is
+// "" for text that is no plugin's.
+func storageSays(text string) string {
+	const begins = "desc = "
+	at := strings.LastIndex(text, begins)
+	if at < 0 {
+		return ""
+	}
+	if text = plain(text[at+len(begins):]); text == "" {
+		return ""
+	}
+	return "The storage says: " + sentence(text)
 }
 
 // noise is what programs wrap around what they have to say.

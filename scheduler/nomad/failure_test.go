@@ -90,6 +90,13 @@ func TestF13FailuresOfDrivers(t *testing.T) {
 			scheduler.CauseVolume, "A volume of the server could not be attached to it. Try again in a moment",
 		},
 		{
+			"a CSI volume that its plugin does not attach", api.TaskSetupFailure,
+			`failed to setup alloc: pre-run hook "csi_hook" failed: claiming volumes: could not claim volume home: rpc error: controller publish: attach volume: ` +
+				`controller attach volume: CSI.ControllerAttachVolume: controller plugin returned an internal error, check the plugin allocation logs for more information: ` +
+				`rpc error: code = Internal desc = the pool ssd is read only, token=abc`,
+			scheduler.CauseVolume, "could not be attached to it. Try again in a moment; if it stays so, tell the administrator. The storage says: The pool ssd is read only, token=….",
+		},
+		{
 			"a host volume that the machine lost", api.TaskSetupFailure, `task hook "volumes" failed: 1 error occurred: * no host volume named: home-u1`,
 			scheduler.CauseVolume, "A volume of the server could not be attached",
 		},

@@ -45,6 +45,7 @@ func TestF50RealVolumes(t *testing.T) {
 		t.Run("two volumes of one name are not chosen between", c.testTwins)
 		t.Run("a home stays, and its server stays where it is", c.testHomeStays)
 		t.Run("a full disk is told in the log", c.testFullDisk)
+		t.Run("CSI", c.testCSI)
 	})
 	t.Run("a machine that goes and comes back", c.testLostNode)
 }

@@ -68,9 +68,9 @@ func whyNoCSI(v scheduler.Volume, says string) string {
 	case strings.Contains(says, "plugin has no controller"), strings.Contains(says, "does not support creating volumes"):
 		return fmt.Sprintf("%sthe CSI plugin %q makes no volumes. An administrator must make it, and name it in the profile as an existing one.", begins, v.Plugin)
 	case strings.Contains(says, "ResourceExhausted"), strings.Contains(says, "OutOfRange"), strings.Contains(says, "quota"):
-		return begins + "the storage has no room of that size left. Delete what is no longer needed, or ask the administrator. Nomad says: " + sentence(says)
+		return begins + "the storage has no room of that size left. Delete what is no longer needed, or ask the administrator. " + cmp.Or(storageSays(says), nomadSays(says))
 	}
-	return begins + sentence(says)
+	return begins + cmp.Or(storageSays(says), sentence(plain(says)))
 }
 
 func (s *Scheduler) readCSI(ctx context.Context, id string) (*api.CSIVolume, error) {
