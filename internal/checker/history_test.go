@@ -139,6 +139,13 @@ func TestCallsAtTheSameTime(t *testing.T) {
 			start.End(came(Up, "201"))
 			h.Begin("b", lab, Read).End(ok(row(Stopped, 1)))
 		}, true},
+		"a restart joins a start that is over": {func(h *History) {
+			restart := h.Begin("a", lab, Restart)
+			h.Begin("b", lab, Start).End(ok(row(Starting, 1)))
+			h.Begin("b", lab, Stop).End(came(Gone, "204"))
+			restart.End(ok(row(Stopped, 1)))
+			h.Begin("b", lab, Read).End(ok(row(Stopped, 1)))
+		}, true},
 		"two starts at once make two runs": {func(h *History) {
 			a, b := h.Begin("a", lab, Start), h.Begin("b", lab, Start)
 			a.End(ok(row(Starting, 1)))

@@ -152,7 +152,7 @@ func changed(s state, op operation) []state {
 	case Restart:
 		switch {
 		case atRest:
-			return []state{s.begin()}
+			return started(s, op.answer)
 		case s.phase == Starting: // it is restarted, or somebody started it in the same instant and the call has joined that
 			return []state{s, s.ending(false, true)}
 		case s.phase == Ready, s.restart:

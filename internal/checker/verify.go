@@ -160,8 +160,12 @@ func (m Model) explain(list []*record, order []operation) string {
 		fmt.Fprintf(&b, "%s %s\n", mark, lines[i])
 	}
 	b.WriteString("before it, the server was one of:\n")
+	shown := map[string]bool{}
 	for _, s := range states {
-		fmt.Fprintf(&b, "  %s\n", s)
+		if line := s.String(); !shown[line] {
+			shown[line] = true
+			fmt.Fprintf(&b, "  %s\n", line)
+		}
 	}
 	return b.String()
 }
