@@ -123,6 +123,13 @@ func (b *bench) await(id string, what string, done func(hub.Server) bool) hub.Se
 	return s
 }
 
+// reach waits for a state, also beside the test's own goroutine.
+func (b *bench) reach(id string, want hub.ServerState) (hub.Server, error) {
+	ctx, cancel := context.WithTimeout(b.t.Context(), long)
+	defer cancel()
+	return b.hub.AwaitServer(ctx, id, func(s hub.Server) bool { return s.State == want })
+}
+
 func (b *bench) awaitState(id string, want hub.ServerState) hub.Server {
 	b.t.Helper()
 	return b.await(id, string(want), func(s hub.Server) bool { return s.State == want })

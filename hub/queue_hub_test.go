@@ -242,45 +242,6 @@ func TestLimitsHoldExactlyOverReplicas(t *testing.T) {
 	t.Logf("refused %d, at most %d starting, %d active, %d of students", refused.Load(), mostStarting.Load(), mostActive.Load(), mostStudents.Load())
 }
 
-func TestF06_SameStartOnTwoHubsIsOneStart(t *testing.T) {
-	t.Parallel()
-	hubs := twoHubs(t, func(*hub.Options) {})
-	address := notebook(t)
-	for _, b := range hubs {
-		b.placeAt(address)
-	}
-	hubs[0].login("alice")
-	const rounds, people = 20, 200
-	for round := range rounds {
-		gate := make(chan struct{})
-		var wg sync.WaitGroup
-		var fresh atomic.Int64
-		for i := range people {
-			wg.Go(func() {
-				<-gate
-				s, err := hubs[i%2].hub.StartServer(t.Context(), "alice", "", nil)
-				switch {
-				case err == nil && s.Generation == int64(round+1):
-					fresh.Add(1)
-				case hub.KindOf(err) != hub.Conflict: // it was ready or on its way already
-					t.Errorf("round %d: %+v, %v", round, s, err)
-				}
-			})
-		}
-		close(gate)
-		wg.Wait()
-		s, err := hubs[0].hub.Server(t.Context(), "alice", "")
-		if err != nil || t.Failed() {
-			t.Fatal(err)
-		}
-		hubs[round%2].awaitState(s.ID, hub.Ready)
-		if n := hubs[0].fake.Starts(s.ID); n != round+1 || fresh.Load() == 0 {
-			t.Fatalf("round %d made %d versions of the job in all; %d were told of the start", round, n, fresh.Load())
-		}
-		hubs[(round+1)%2].stopAndWait(hub.Server{ID: s.ID, UserName: "alice"})
-	}
-}
-
 func TestF12_AFullClusterIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, withMenu)
