@@ -26,7 +26,7 @@ func (s *Scheduler) Advise(ctx context.Context, spec scheduler.Spec) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	advice := slices.Concat(adviseMemory(job, task, answer.Warnings), adviseDriver(task, spec.Resources), adviseVolumes(group, task, spec.Workload.Mounts))
+	advice := slices.Concat(adviseMemory(job, task, answer.Warnings), adviseDriver(task, spec.Resources), adviseVolumes(group, task, spec.Workload.Mounts), adviseSticky(spec.Workload.Mounts))
 	nodes, err := s.recentNodes(ctx)
 	switch {
 	case isForbidden(err):
@@ -54,7 +54,7 @@ func adviseMemory(job *api.Job, task *api.Task, warnings string) (advice []strin
 		}
 	}
 	if task.Driver == driverRawExec && value(task.Resources.MemoryMB) > 0 {
-		advice = append(advice, "The driver raw_exec holds no server to its memory: what is asked for is only reserved.")
+		advice = append(advice, "The driver raw_exec holds servers to their memory only where Nomad's client is 1.7 or newer and runs as root; elsewhere what is asked for is only reserved.")
 	}
 	return advice
 }
@@ -103,6 +103,21 @@ func adviseVolumes(group *api.TaskGroup, task *api.Task, ours []scheduler.Mount)
 		advice = append(advice, fmt.Sprintf(
 			"The jobspec shows all of the volume %s to every server, and all servers run as %s: users can read each other's files in it. "+
 				"For users who do not trust each other give each a volume of kind dynamic or csi in the profile.", volume.Source, task.User))
+	}
+	return advice
+}
+
+// adviseSticky tells of disks that look as if files stayed on them: Nomad takes them along where it replaces an allocation, and never from a server that was
+// stopped to one that was started. What is called after something that may be lost is left alone.
+func adviseSticky(mounts []scheduler.Mount) (advice []string) {
+	for _, m := range mounts {
+		called := strings.ToLower(m.Name + " " + m.Path)
+		if m.Kind != scheduler.MountSticky || slices.ContainsFunc([]string{"cache", "scratch", "tmp", "temp"}, func(word string) bool { return strings.Contains(called, word) }) {
+			continue
+		}
+		advice = append(advice, fmt.Sprintf(
+			"The volume %s at %s is of kind sticky, the server's own disk. Nomad throws it away when the server is stopped, by its user or for idleness, so files in it do not stay: "+
+				"it is no home. Choose the kind dynamic or csi; if what is in it may be lost, call it cache, scratch or tmp.", m.Name, m.Path))
 	}
 	return advice
 }

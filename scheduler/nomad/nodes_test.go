@@ -180,6 +180,23 @@ func TestForecastWithoutPlans(t *testing.T) {
 	}
 }
 
+// TestAdviceOnStickyDisks: who takes them for a place where files stay is told that they are none.
+func TestAdviceOnStickyDisks(t *testing.T) {
+	t.Parallel()
+	for name, warned := range map[string]bool{"home": true, "data": true, "pip-cache": false, "scratch": false} {
+		w, s := newWire(t)
+		w.mux.HandleFunc("PUT /v1/job/notebook-a/plan", reply(api.JobPlanResponse{}))
+		w.nodes(machine("a", "default", 2000, 4, true))
+		spec := specA(1)
+		spec.Workload.Driver = "exec"
+		spec.Workload.Mounts = []scheduler.Mount{{Name: name, Kind: scheduler.MountSticky, Path: "/alloc/data"}}
+		told, err := s.Advise(t.Context(), spec)
+		if got := strings.Contains(strings.Join(told, " "), "it is no home"); err != nil || got != warned {
+			t.Errorf("%s: %q, %v", name, told, err)
+		}
+	}
+}
+
 func TestPlanOfWhatNomadRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
