@@ -23,8 +23,6 @@ import (
 const (
 	firstPort = 20000
 	lastPort  = 31999
-	// mostServers leaves some for servers that end while others start.
-	mostServers = lastPort - firstPort - 1000
 )
 
 // cluster is one Nomad, server and client in one, and one Consul, in memory and without access control: what is measured is the hub.
@@ -32,6 +30,8 @@ type cluster struct {
 	dir           string
 	nomadAddress  string
 	consulAddress string
+	consulJoin    string // where clients of Consul find its server
+	nomadJoin     string // and those of Nomad theirs
 	nomad         *nomad.Client
 	processes     []*child // in the order of their start
 	tools         map[string]string
@@ -101,7 +101,7 @@ func (c *cluster) startNomad(ctx context.Context, ports []int) error {
 			"min_dynamic_port": firstPort, "max_dynamic_port": lastPort,
 			"cpu_total_compute": 1_000_000, "memory_total_mb": 1_000_000,
 			"options":       map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
-			"gc_max_allocs": 20_000,
+			"gc_max_allocs": mostAllocations,
 		},
 		"plugin": []any{map[string]any{"raw_exec": map[string]any{"config": map[string]any{"enabled": true}}}},
 	})

@@ -227,19 +227,30 @@ func (f *fakeHub) startedOnce(ctx context.Context, want int) error {
 	return errors.Join(err, errors.Join(errs...))
 }
 
+// newUser is a user as a login makes one.
+func newUser(name string, admin bool) hub.User {
+	return hub.User{ID: uuid.Must(uuid.NewV7()).String(), Name: name, Admin: admin, Created: time.Now()}
+}
+
 // seed makes users and an administrator, whose token it returns.
 func seed(ctx context.Context, db *store.Store, users int) (token string, err error) {
-	newUser := func(name string, admin bool) hub.User {
-		return hub.User{ID: uuid.Must(uuid.NewV7()).String(), Name: name, Admin: admin, Created: time.Now()}
-	}
 	admin := newUser(adminName, true)
 	if err := db.CreateUser(ctx, admin); err != nil {
 		return "", err
 	}
-	const batch = 5000
-	for from := 0; from < users; from += batch {
+	if err := addUsers(ctx, db, 0, users); err != nil {
+		return "", err
+	}
+	token, _, err = hub.IssueToken(ctx, db, admin, hub.NewToken{})
+	return token, err
+}
+
+// addUsers makes the users from first to last, that one not included.
+func addUsers(ctx context.Context, db *store.Store, first, last int) error {
+	const batch = 500 // the hub's own writes wait meanwhile
+	for from := first; from < last; from += batch {
 		err := db.InTx(ctx, func(tx hub.Store) error {
-			for i := from; i < min(users, from+batch); i++ {
+			for i := from; i < min(last, from+batch); i++ {
 				if err := tx.CreateUser(ctx, newUser(userName(i), false)); err != nil {
 					return err
 				}
@@ -247,9 +258,8 @@ func seed(ctx context.Context, db *store.Store, users int) (token string, err er
 			return nil
 		})
 		if err != nil {
-			return "", fmt.Errorf("make users: %w", err)
+			return fmt.Errorf("make users: %w", err)
 		}
 	}
-	token, _, err = hub.IssueToken(ctx, db, admin, hub.NewToken{})
-	return token, err
+	return nil
 }

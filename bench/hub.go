@@ -32,6 +32,7 @@ type hubProcess struct {
 	store                    *store.Store
 	client                   *http.Client
 	profiles                 string
+	users                    int // how many there are
 }
 
 // hubOptions say how the hub is set up.
@@ -44,13 +45,14 @@ type hubOptions struct {
 	users    int
 	logLevel string
 	profiles string // folder for profiles; "": none are taken
+	more     string // of the configuration
 }
 
 const adminName = "bench"
 
 // newHub prepares database, configuration and users; start starts it.
 func newHub(ctx context.Context, o hubOptions) (*hubProcess, error) {
-	h := &hubProcess{binary: o.binary, dir: filepath.Join(o.cluster.dir, o.name), dsn: o.dsn, profiles: o.profiles}
+	h := &hubProcess{binary: o.binary, dir: filepath.Join(o.cluster.dir, o.name), dsn: o.dsn, profiles: o.profiles, users: o.users}
 	if err := os.MkdirAll(h.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -113,8 +115,9 @@ login {
   admin_users = [%q]
 }
 authenticator "dummy" "dummy" {}
+%s
 `, o.logLevel, host(h.public), host(h.servers), host(h.metrics), h.dsn, filepath.Join(h.dir, "secrets.json"),
-		o.cluster.nomadAddress, jobspec, o.name+"-", o.cluster.consulAddress, o.name, o.name, adminName)
+		o.cluster.nomadAddress, jobspec, o.name+"-", o.cluster.consulAddress, o.name, o.name, adminName, o.more)
 	return errors.Join(os.WriteFile(jobspec, []byte(o.jobspec), 0o600), os.WriteFile(filepath.Join(h.dir, "hub.hcl"), []byte(text), 0o600))
 }
 

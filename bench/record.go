@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -45,8 +46,11 @@ type recorder struct {
 	all []measurement
 }
 
-// add records a value of a round.
+// add records a value of a round; NaN is none.
 func (r *recorder) add(k key, subject string, in round, value float64) {
+	if math.IsNaN(value) {
+		return
+	}
 	m := measurement{key: k, Subject: subject, Round: in.number, Value: value, Quiet: in.quiet, Others: in.others, Time: time.Now().UTC()}
 	r.mu.Lock()
 	defer r.mu.Unlock()

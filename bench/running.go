@@ -7,21 +7,36 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// many is O14 to O16: a hub with many servers that run.
+// many is O14 to O16: a hub with many servers that run. All sizes are measured on one cluster, one after the other.
 func (r *run) many(ctx context.Context) error {
-	for _, size := range r.sizes {
-		err := r.databases(ctx, func(ctx context.Context, database, dsn string) error { return r.manyOn(ctx, size, database, dsn) })
+	return r.databases(ctx, func(ctx context.Context, database, dsn string) error {
+		dir, err := r.folder("o14-" + database)
 		if err != nil {
-			return fmt.Errorf("%d servers: %w", size, err)
+			return err
 		}
-	}
-	return nil
+		c, err := startWide(ctx, dir, r.self, slices.Max(r.sizes))
+		if err != nil {
+			return err
+		}
+		defer c.stop()
+		if !c.hasMock(ctx) {
+			fmt.Fprintln(os.Stderr, "bench: O14 to O16 need a Nomad with mock_driver, which released builds do not have; left out")
+			return nil
+		}
+		f := &field{run: r, cluster: c, database: database}
+		for _, size := range r.sizes {
+			if err := f.without(ctx, size); err != nil {
+				return fmt.Errorf("no servers, %d users: %w", size, err)
+			}
+		}
+		return f.grow(ctx, dsn)
+	})
 }
 
 // field is a hub with servers that run, and where its measurements go.
@@ -37,40 +52,44 @@ func (f *field) key(operation, name, unit string) key {
 	return key{Operation: operation, Name: name, Size: f.size, Database: f.database, Unit: unit}
 }
 
-func (r *run) manyOn(ctx context.Context, size int, database, dsn string) error {
-	dir, err := r.folder(fmt.Sprintf("o14-%s-%d", database, size))
-	if err != nil {
-		return err
+func (f *field) open(ctx context.Context, name, dsn string, users int) error {
+	h, err := newHub(ctx, hubOptions{
+		name: name, binary: f.run.hub, dsn: dsn, jobspec: mock(), cluster: f.cluster, users: users, logLevel: "info", profiles: f.run.profiles, more: culling,
+	})
+	if err == nil {
+		f.hubProcess = h
+		err = h.start(ctx)
 	}
-	c, err := startCluster(ctx, dir, r.self)
-	if err != nil {
-		return err
-	}
-	defer c.stop()
-	if !c.hasMock(ctx) {
-		fmt.Fprintln(os.Stderr, "bench: O14 to O16 need a Nomad with mock_driver, which released builds do not have; left out")
-		return nil
-	}
-	h, err := newHub(ctx, hubOptions{name: "m" + database, binary: r.hub, dsn: dsn, jobspec: mock(), cluster: c, users: size, logLevel: "info", profiles: r.profiles})
-	if err != nil {
-		return err
-	}
-	f := &field{run: r, hubProcess: h, cluster: c, size: size, database: database}
-	if err := h.start(ctx); err != nil {
-		return err
-	}
-	defer h.close()
-	if err := f.withoutServers(ctx); err != nil {
-		return err
-	}
-	if err := f.fill(ctx); err != nil {
-		return err
-	}
-	return f.withServers(ctx)
+	return err
 }
 
-// rest is how long the hub is left alone before its memory is read, and for how long it is watched doing nothing: some of its passes.
-const rest = 31 * time.Second
+// without measures a hub that has that many users and nothing that runs. It is in SQLite, whatever the others are in.
+func (f *field) without(ctx context.Context, size int) error {
+	f.size = size
+	if err := f.open(ctx, fmt.Sprintf("e%d", size), "", size); err != nil {
+		return err
+	}
+	defer f.close()
+	return f.withoutServers(ctx)
+}
+
+// grow measures each size in turn.
+func (f *field) grow(ctx context.Context, dsn string) error {
+	if err := f.open(ctx, "m"+f.database, dsn, f.run.sizes[0]); err != nil {
+		return err
+	}
+	defer f.close()
+	f.size = 0
+	for _, size := range f.run.sizes {
+		if err := f.growTo(ctx, size); err != nil {
+			return fmt.Errorf("%d servers: %w", size, err)
+		}
+		if err := f.withServers(ctx); err != nil {
+			return fmt.Errorf("with %d servers: %w", size, err)
+		}
+	}
+	return nil
+}
 
 // withoutServers measures a hub that has users and nothing that runs, after somebody looked at all of them.
 func (f *field) withoutServers(ctx context.Context) error {
@@ -102,34 +121,13 @@ func (f *field) listUsers(ctx context.Context) error {
 	return nil
 }
 
-// fillStep is how many servers are asked for at once while the field is filled.
-const fillStep = 1000
-
-// fill starts all servers.
-func (f *field) fill(ctx context.Context) error {
-	for from := 0; from < f.size; from += fillStep {
-		to := min(from+fillStep, f.size)
-		err := inParallel(ctx, to-from, to-from, func(ctx context.Context, i int) error {
-			status, text, err := f.call(ctx, f.public, http.MethodPost, "/users/"+userName(from+i)+"/server", "")
-			if err == nil && status >= http.StatusBadRequest {
-				err = fmt.Errorf("start of %s: %d %s", userName(from+i), status, text)
-			}
-			return err
-		})
-		if err == nil {
-			err = f.awaitCount(ctx, hub.Ready, to, burstPatience)
-		}
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(os.Stderr, "bench: %d servers run\n", to)
-	}
-	return nil
-}
-
 func (f *field) withServers(ctx context.Context) error {
-	return f.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
-		r, err := f.restart(ctx)
+	return f.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
+		back, err := f.restart(ctx)
+		if err != nil {
+			return nil, err
+		}
+		passes, err := f.passes(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -138,56 +136,11 @@ func (f *field) withServers(ctx context.Context) error {
 			return nil, err
 		}
 		return func(in round) {
-			r.report(f, in)
+			back.report(f, in)
+			passes.report(f, in)
 			still.report(f, in)
 		}, nil
 	})
-}
-
-// idleHub is a hub at rest.
-type idleHub struct {
-	cpu      float64 // cores
-	resident float64
-	peak     float64
-	scrape   float64 // ms
-	scraped  float64 // KiB
-}
-
-func (i idleHub) report(f *field, in round) {
-	f.add(f.key("O16", "idle_cpu", "% of a core"), ours, in, 100*i.cpu)
-	f.add(f.key("O15", "resident", "MiB"), ours, in, i.resident)
-	f.add(f.key("O15", "resident_peak", "MiB"), ours, in, i.peak)
-	f.add(f.key("O16", "scrape", "ms"), ours, in, i.scrape)
-	f.add(f.key("O16", "scrape_size", "KiB"), ours, in, i.scraped)
-}
-
-// idle lists everything once, as an administrator does, and then leaves the hub alone.
-func (f *field) idle(ctx context.Context) (idleHub, error) {
-	var i idleHub
-	if err := f.listUsers(ctx); err != nil {
-		return i, err
-	}
-	pause(ctx, 3*time.Second)
-	before, err := cpuTime(f.pid())
-	if err != nil {
-		return i, err
-	}
-	f.profile(ctx, "idle")
-	began := time.Now()
-	pause(ctx, rest)
-	after, err := cpuTime(f.pid())
-	if err != nil {
-		return i, err
-	}
-	i.cpu = (after - before).Seconds() / time.Since(began).Seconds()
-	if i.resident, i.peak, err = memory(f.pid()); err != nil {
-		return i, err
-	}
-	f.keepProfile(ctx, "heap", "heap")
-	began = time.Now()
-	text, err := read(ctx, f.client, f.metrics+"/metrics")
-	i.scrape, i.scraped = since(began), float64(len(text))/1024
-	return i, err
 }
 
 // restarted is how a hub came back after it was killed; times in milliseconds from its start.
@@ -262,7 +215,7 @@ func (f *field) asked(ctx context.Context, base string) error {
 }
 
 // routesMetric is how many routes the hub says that it has.
-const routesMetric = "nomadhub_routing_table_routes "
+const routesMetric = "nomadhub_routing_table_routes"
 
 // routed is nil if the hub has so many routes at least, and each of a sample leads to the right server.
 func (f *field) routed(ctx context.Context, least int) error {
@@ -270,15 +223,7 @@ func (f *field) routed(ctx context.Context, least int) error {
 	if err != nil {
 		return err
 	}
-	have := 0
-	for line := range strings.Lines(string(text)) {
-		if after, ok := strings.CutPrefix(line, routesMetric); ok {
-			if _, err := fmt.Sscan(after, &have); err != nil {
-				return err
-			}
-		}
-	}
-	if have < least {
+	if have := int(metric(text, routesMetric)); have < least {
 		return fmt.Errorf("%d of %d routes", have, least)
 	}
 	return f.sample(ctx, 20)
@@ -327,5 +272,5 @@ func (f *field) again(ctx context.Context, ended []int) error {
 			return errors.Join(err, fmt.Errorf("start of %s: %d %s", user, status, text))
 		}
 	}
-	return f.awaitCount(ctx, hub.Ready, f.size, burstPatience)
+	return f.awaitCount(ctx, hub.Ready, f.size, 5*time.Minute)
 }
