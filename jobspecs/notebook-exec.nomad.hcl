@@ -56,8 +56,14 @@ variable "port" {
   default     = 8888
 }
 
-variable "home_volume" {
-  description = "Name of a host volume of the clients below which each user has a home that outlives their servers; user must be able to create directories in it. All notebooks see all of it and run as one account, so they can read each other's homes: for users who do not trust each other use volumes that the hub makes. Empty: the home is in the allocation and Nomad removes it some hours after the server ended."
+variable "home" {
+  description = "Where a profile mounts the volume that is its user's home; the server's home is there if anything is. Otherwise the home is in the allocation, and Nomad removes it some hours after the server ended. user must be able to write to the volume."
+  type        = string
+  default     = "/home/notebook"
+}
+
+variable "shared_home_volume" {
+  description = "Name of a host volume of the clients below which all users have their homes, in place of a volume for each; user must be able to create directories in it. All notebooks see all of it and run as one account, so THEY CAN READ AND CHANGE EACH OTHER'S HOMES: only for users who trust each other."
   type        = string
   default     = ""
 }
@@ -166,7 +172,7 @@ job "notebook" {
     }
 
     dynamic "volume" {
-      for_each = var.home_volume == "" ? [] : [var.home_volume]
+      for_each = var.shared_home_volume == "" ? [] : [var.shared_home_volume]
       labels   = ["home"]
 
       content {
@@ -200,10 +206,19 @@ job "notebook" {
       config {
         command = "/bin/sh"
         # The shell makes the home and becomes the server. Its text is constant; everything that varies is an argument. The home is one, too: Nomad sets
-        # HOME to what the machine says of the account.
+        # HOME to what the machine says of the account. A volume that cannot be written must not be passed over: work would be lost with the allocation.
         args = concat(
-          ["-c", "export HOME=\"$1\" && shift && umask 077 && mkdir -p \"$HOME\" && cd \"$HOME\" && exec \"$@\"", "notebook"],
-          [var.home_volume == "" ? "${NOMAD_TASK_DIR}/home" : "/home/${NOMAD_META_nomadhub_home}", var.command],
+          ["-c", join("; ", [
+            "[ -d \"$1\" ] && home=$1 || home=$2",
+            "shift 2",
+            "export HOME=\"$home\"",
+            "umask 077",
+            "mkdir -p \"$HOME\" && cd \"$HOME\" || exit 1",
+            "[ -w . ] || { echo \"The account $(id -u) may not write to the home $HOME. Give the volume the parameters uid and gid of that account.\" >&2; exit 1; }",
+            "exec \"$@\"",
+          ]), "notebook"],
+          var.shared_home_volume == "" ? [var.home, "${NOMAD_TASK_DIR}/home"] : ["", "/home/${NOMAD_META_nomadhub_home}"],
+          [var.command],
           var.args,
         )
         pid_mode = "private"
@@ -213,7 +228,7 @@ job "notebook" {
       }
 
       dynamic "volume_mount" {
-        for_each = var.home_volume == "" ? [] : [var.home_volume]
+        for_each = var.shared_home_volume == "" ? [] : [var.shared_home_volume]
 
         content {
           volume      = "home"

@@ -34,10 +34,10 @@ import (
 var knownOpen = map[string][]string{
 	"docker": {forFirewall},
 	"exec": {
-		"port: the other notebook", "port: the hub's metrics", "file: the other's home in home_volume",
+		"port: the other notebook", "port: the hub's metrics",
 	},
 	"raw_exec": {
-		"port: the other notebook", "port: the hub's metrics", "file: the other's home in home_volume",
+		"port: the other notebook", "port: the hub's metrics", "file: the other's home",
 		"file: a file of the machine", "file: the other's log", "file: the other's own folder", "process: environment of the other notebook",
 	},
 }
@@ -131,8 +131,11 @@ func (c *heldCluster) testAttack(t *testing.T, driver string) {
 	}
 
 	told, err := s.Advise(t.Context(), victim)
-	if warns := strings.Contains(strings.Join(told, "\n"), "users can read each other's files"); err != nil || warns != (driver == "exec") {
+	if err != nil || strings.Contains(strings.Join(told, "\n"), "users can read each other's files") {
 		t.Errorf("the operator is told %q, %v", told, err)
+	}
+	if driver == "exec" {
+		c.requireWarning(t, options, victim)
 	}
 	plan := c.plan(t, driver, options, status)
 	plan.OtherSecret, plan.OtherService = secret, victim.Service
@@ -160,6 +163,18 @@ func (c *heldCluster) testAttack(t *testing.T, driver string) {
 	c.stop(t, attacker, "own")
 	c.stop(t, s, "other")
 	c.purge(t, options.JobPrefix)
+}
+
+// requireWarning: who gives all users one volume for their homes is told what that means.
+func (c *heldCluster) requireWarning(t *testing.T, options nomad.Options, spec scheduler.Spec) {
+	t.Helper()
+	options.Variables = maps.Clone(options.Variables)
+	options.Variables["shared_home_volume"] = homesVolume
+	spec.Workload.Mounts = nil
+	told, err := open(t, options).Advise(t.Context(), spec)
+	if err != nil || !strings.Contains(strings.Join(told, "\n"), "users can read each other's files") {
+		t.Errorf("with homes that are shared the operator is told %q, %v", told, err)
+	}
 }
 
 // identities are the proofs that an operator could give to notebooks. The names are those of files in the task's folder of secrets.
@@ -190,9 +205,9 @@ func (c *heldCluster) heldOptions(t *testing.T, driver string) nomad.Options {
 		options.Variables["home_base"] = c.homes
 		options.Variables["args"] = "[]"
 		return options
-	case "exec": // the volume is where the chroot has room for a program
-		options = runs(t, c.driverOptions(t, driver), "/home/"+filepath.Base(copyProgram(t, c.homes)))
-		options.Variables["home_volume"] = homesVolume
+	case "exec": // a volume is where the chroot has room for a program
+		options = runs(t, c.driverOptions(t, driver), "/srv/"+filepath.Base(copyProgram(t, c.homes)))
+		options.Jobspec = withVolume(options.Jobspec, homesVolume, "/srv", true)
 	case "docker":
 		options = runs(t, c.driverOptions(t, driver), c.self)
 		options.Variables["home_volume"], options.Variables["home"] = "f34", "/home/nobody"
@@ -214,7 +229,7 @@ func (c *heldCluster) heldSpec(t *testing.T, options nomad.Options, id, driver s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.discardVolumes(t, options.JobPrefix) })
-	spec.Workload.Mounts = []scheduler.Mount{{Name: "data", Kind: scheduler.MountDynamic, Source: state.Name, Path: "/data"}}
+	spec.Workload.Mounts = []scheduler.Mount{{Name: "data", Kind: scheduler.MountDynamic, Source: state.Name, Path: map[string]string{"docker": "/data", "exec": "/home/notebook"}[driver]}}
 	return spec
 }
 
@@ -243,8 +258,8 @@ func (c *heldCluster) plan(t *testing.T, driver string, options nomad.Options, o
 			"the hub's token": filepath.Join(hub, "secrets", "nomad_token"), "the hub's database": filepath.Join(hub, "secrets", "hub.env"),
 			"Nomad's configuration": filepath.Join(c.stack.Dir, "nomad-client.json"), "Nomad's state": filepath.Join(c.stack.Dir, "nomad", "client"),
 			"Vault's data": filepath.Join(c.stack.Dir, "vault"), "a file of the machine": c.canary, "passwords of the machine": "/etc/shadow",
-			"the other's home in home_volume": map[string]string{
-				"raw_exec": filepath.Join(c.homes, heldHome(driver, "other")), "exec": "/home/" + heldHome(driver, "other"),
+			"the other's home": map[string]string{
+				"raw_exec": filepath.Join(c.homes, heldHome(driver, "other")), "exec": "/home/" + heldHome(driver, "other"), // its volume is added below
 				"docker": filepath.Join(c.engine.Dir, "data", "volumes", "f34-"+heldHome(driver, "other"), "_data"),
 			}[driver],
 		},

@@ -132,10 +132,13 @@ const tempVolume = "notebook-tmp"
 const homesVolume = "notebook-homes"
 
 // withTemp lets servers see this machine's folder for temporary files, in which the suite's program lies and leaves its marks.
-func withTemp(jobspec string) string {
-	volume := fmt.Sprintf("    volume \"tmp\" {\n      type   = \"host\"\n      source = %q\n    }\n\n    ephemeral_disk {", tempVolume)
+func withTemp(jobspec string) string { return withVolume(jobspec, tempVolume, os.TempDir(), false) }
+
+// withVolume is the jobspec with another host volume of the client.
+func withVolume(jobspec, source, path string, readOnly bool) string {
+	volume := fmt.Sprintf("    volume \"test\" {\n      type      = \"host\"\n      source    = %q\n      read_only = %t\n    }\n\n    ephemeral_disk {", source, readOnly)
 	jobspec = strings.Replace(jobspec, "    ephemeral_disk {", volume, 1)
-	return inTask(fmt.Sprintf("volume_mount {\n        volume      = \"tmp\"\n        destination = %q\n      }", os.TempDir()))(jobspec)
+	return inTask(fmt.Sprintf("volume_mount {\n        volume      = \"test\"\n        destination = %q\n        read_only   = %t\n      }", path, readOnly))(jobspec)
 }
 
 func (c *driverCluster) newDriverHarness(t *testing.T, driver string) schedulertest.Harness {
@@ -257,24 +260,60 @@ func (c *driverCluster) testIsolation(t *testing.T) {
 
 // testHomes starts a server twice, with a home in a volume: what the first one left, the second one finds.
 func (c *driverCluster) testHomes(t *testing.T) {
-	volumes := map[string]map[string]string{
-		"docker": {"home_volume": "test-home", "home": "/home/nobody"},
-		"exec":   {"home_volume": tempVolume},
+	const keep = "echo home is $HOME; cat \"$HOME/left\" || { echo written >\"$HOME/left\"; echo none; }; exec sleep 600"
+	cases := map[string]struct {
+		driver    string
+		variables map[string]string
+		own       map[string]string // parameters of a volume that the hub made
+		home      string
+	}{
+		"docker":            {"docker", map[string]string{"home_volume": "test-home", "home": "/home/nobody"}, nil, "/home/nobody"},
+		"exec":              {"exec", nil, map[string]string{"mode": "0700", "uid": "65534", "gid": "65534"}, "/home/notebook"},
+		"exec, shared home": {"exec", map[string]string{"shared_home_volume": tempVolume}, nil, "/home/schedulertest-home"},
 	}
-	for driver, variables := range volumes {
-		t.Run(driver, func(t *testing.T) {
+	for name, each := range cases {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			options := runs(t, c.driverOptions(t, driver), "/bin/sh", "-c", "cat \"$HOME/left\" || { echo written >\"$HOME/left\"; echo none; }; exec sleep 600")
-			maps.Copy(options.Variables, variables)
+			options := runs(t, c.driverOptions(t, each.driver), "/bin/sh", "-c", keep)
+			maps.Copy(options.Variables, each.variables)
 			s := open(t, options)
-			home := "schedulertest-home-" + driver
-			t.Cleanup(func() { _ = os.RemoveAll(filepath.Join(os.TempDir(), home)) })
+			spec := scheduler.Spec{ID: "a", Home: "schedulertest-home"}
+			if each.variables["shared_home_volume"] != "" {
+				t.Cleanup(func() { _ = os.RemoveAll(filepath.Join(os.TempDir(), spec.Home)) })
+			}
+			if each.own != nil {
+				spec.Workload.Mounts = []scheduler.Mount{c.homeOf(t, options, each.own)}
+			}
 			for generation, want := range []string{"none", "written"} {
-				c.start(t, s, scheduler.Spec{ID: "a", Generation: int64(generation + 1), Home: home})
+				spec.Generation = int64(generation + 1)
+				c.start(t, s, spec)
 				awaitRunning(t, s)
-				await(t, "the server said "+want, func() error { return logContains(t, s, want) })
+				for _, line := range []string{"home is " + each.home, want} {
+					await(t, "the server said "+line, func() error { return logContains(t, s, line) })
+				}
 				c.stop(t, s, "a")
 			}
 		})
 	}
+	t.Run("exec, of another account", func(t *testing.T) {
+		t.Parallel()
+		options := runs(t, c.driverOptions(t, "exec"), "/bin/sh", "-c", keep)
+		s := open(t, options)
+		mount := c.homeOf(t, options, map[string]string{"mode": "0755"})
+		c.start(t, s, scheduler.Spec{ID: "a", Generation: 1, Workload: scheduler.Workload{Mounts: []scheduler.Mount{mount}}})
+		awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Dead })
+		await(t, "the server said why", func() error { return logContains(t, s, "may not write to the home /home/notebook") })
+		c.stop(t, s, "a")
+	})
+}
+
+// homeOf makes the volume that is the home of the server "a", as the hub does for a profile whose volume is mounted where the jobspec for exec expects it.
+func (c *driverCluster) homeOf(t *testing.T, options nomad.Options, parameters map[string]string) scheduler.Mount {
+	t.Helper()
+	state, err := open(t, options).EnsureVolume(t.Context(), scheduler.Volume{ID: "a", Kind: scheduler.MountDynamic, Parameters: parameters})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.discardVolumes(t, options.JobPrefix) })
+	return scheduler.Mount{Name: "home", Kind: scheduler.MountDynamic, Source: state.Name, Path: "/home/notebook"}
 }
