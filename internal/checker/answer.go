@@ -25,10 +25,11 @@ const (
 	Forget  Kind = "delete the user" // with all records; refused while a server of the user is active
 	Read    Kind = "read"
 	Visit   Kind = "visit" // a request through the proxy, which the server itself answered
+	Write   Kind = "write" // the server's process is alive and writes into its home
 )
 
 // changes tells whether the call may change something, so that it matters even if nobody heard its answer.
-func (k Kind) changes() bool { return k != Read && k != Visit }
+func (k Kind) changes() bool { return k != Read && k != Visit && k != Write }
 
 // Phase is where a server stands.
 type Phase string

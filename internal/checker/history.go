@@ -3,6 +3,7 @@ package checker
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,14 +21,15 @@ type Options struct {
 // History records calls and their answers. Its methods may be called at the same time.
 type History struct {
 	opts  Options
-	since time.Time
+	since int64 // when it began, on the clock
 
 	mu       sync.Mutex
-	clock    int64 // counts begins and answers: the order that is judged
+	clock    int64 // of the last begin or answer; see monotonic
 	records  map[Server][]*record
 	kept     int
 	tooMany  int
 	findings []string
+	routed   map[string]int64 // the latest generation that had a route, by the server's ID
 }
 
 // record is one call.
@@ -35,16 +37,24 @@ type record struct {
 	client     string
 	kind       Kind
 	answer     Answer
-	begin, end int64         // on the history's clock; end 0: no answer yet
+	begin, end int64         // on the clock; end 0: no answer yet
 	from, to   time.Duration // since the history began, for people
 }
+
+// tick is the time, which no begin or answer has before it or at it.
+func (h *History) tick() int64 {
+	h.clock = max(h.clock+1, monotonic())
+	return h.clock
+}
+
+func (h *History) passed(at int64) time.Duration { return time.Duration(at - h.since) }
 
 // New begins a history, of servers that have no record yet.
 func New(o Options) *History {
 	if o.Limit == 0 {
 		o.Limit = defaultLimit
 	}
-	return &History{opts: o, since: time.Now(), records: map[Server][]*record{}}
+	return &History{opts: o, since: monotonic(), records: map[Server][]*record{}, routed: map[string]int64{}}
 }
 
 // Call is a call whose answer is still to come.
@@ -58,10 +68,8 @@ type Call struct {
 func (h *History) Begin(client string, at Server, kind Kind) *Call {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.clock++
-	return &Call{h, at, h.keep(at, &record{
-		client: client, kind: kind, begin: h.clock, from: time.Since(h.since), answer: Answer{Verdict: Unknown},
-	})}
+	begin := h.tick()
+	return &Call{h, at, h.keep(at, &record{client: client, kind: kind, begin: begin, from: h.passed(begin), answer: Answer{Verdict: Unknown}})}
 }
 
 // keep adds a call that may matter even without an answer.
@@ -90,12 +98,12 @@ func (c *Call) End(a Answer) {
 		h.findings = append(h.findings, fmt.Sprintf("the test recorded two answers of one call: %s of %s", r.kind, c.server))
 		return
 	}
-	r.answer, r.to = a, time.Since(h.since)
+	now := h.tick()
+	r.answer, r.to = a, h.passed(now)
 	if a.Verdict == Unknown {
 		return
 	}
-	h.clock++
-	r.end = h.clock
+	r.end = now
 	if !r.kind.changes() {
 		h.keep(c.server, r)
 		h.thin(c.server, r)
@@ -132,8 +140,22 @@ func (h *History) thin(at Server, last *record) {
 func (h *History) Find(format string, args ...any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.find(format, args...)
+}
+
+func (h *History) find(format string, args ...any) {
 	if len(h.findings) < maxFindings {
-		h.findings = append(h.findings, fmt.Sprintf("%.3fs: ", time.Since(h.since).Seconds())+fmt.Sprintf(format, args...))
+		h.findings = append(h.findings, fmt.Sprintf("%.3fs: ", h.passed(monotonic()).Seconds())+fmt.Sprintf(format, args...))
+	}
+}
+
+// findOnce is Find for what a poll sees again and again.
+func (h *History) findOnce(format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	text := fmt.Sprintf(format, args...)
+	if !slices.ContainsFunc(h.findings, func(f string) bool { return strings.HasSuffix(f, text) }) {
+		h.find("%s", text)
 	}
 }
 

@@ -175,7 +175,7 @@ func changed(s state, op operation) []state {
 		}
 	case Read:
 		return []state{s}
-	case Visit:
+	case Visit, Write:
 		if !atRest {
 			return []state{s}
 		}
