@@ -62,28 +62,24 @@ func (m hamt[V]) find(hash uint64) *leaf[V] {
 	return nil
 }
 
-// get returns the value of a key, or the zero value.
-func (m hamt[V]) get(seed maphash.Seed, key string) V {
-	return m.find(maphash.String(seed, key)).get(key)
+// get returns where the value of a key is, or nil. What is there never changes.
+func (m hamt[V]) get(seed maphash.Seed, key string) *V {
+	for l := m.find(maphash.String(seed, key)); l != nil; l = l.next {
+		if l.key == key {
+			return &l.value
+		}
+	}
+	return nil
 }
 
 // getBytes is get for a key that is not a string yet. Like get it allocates nothing.
-func (m hamt[V]) getBytes(seed maphash.Seed, key []byte) (value V) {
+func (m hamt[V]) getBytes(seed maphash.Seed, key []byte) *V {
 	for l := m.find(maphash.Bytes(seed, key)); l != nil; l = l.next {
 		if l.key == string(key) {
-			return l.value
+			return &l.value
 		}
 	}
-	return value
-}
-
-func (l *leaf[V]) get(key string) (value V) {
-	for ; l != nil; l = l.next {
-		if l.key == key {
-			return l.value
-		}
-	}
-	return value
+	return nil
 }
 
 // with returns the map with the key's value set.

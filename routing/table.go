@@ -35,7 +35,7 @@ type entry struct {
 // children.
 type node struct {
 	entry    *entry
-	children hamt[*node]
+	children hamt[node]
 }
 
 // NewTable makes a table of the routes. Of routes that contradict each other only the true one is taken; see [Table.Dropped].
@@ -56,7 +56,7 @@ func (n *node) set(seed maphash.Seed, e *edit, rest string, to *entry) *node {
 	} else {
 		segment, after, _ := strings.Cut(rest, "/")
 		if child := next.children.get(seed, segment).set(seed, e, after, to); child != nil {
-			next.children = next.children.with(e, seed, segment, child)
+			next.children = next.children.with(e, seed, segment, *child)
 		} else {
 			next.children = next.children.without(e, seed, segment)
 		}
@@ -157,7 +157,7 @@ func unhex(c byte) byte {
 // Server returns the route of the server with this ID.
 func (t *Table) Server(id string) (Route, bool) {
 	if e := t.servers.get(t.seed, id); e != nil {
-		return e.Route, true
+		return (*e).Route, true
 	}
 	return Route{}, false
 }
