@@ -73,7 +73,7 @@ func runBare(ctx context.Context, args []string) error {
 	path := flags.String("template", "", "file with the job")
 	prefix := flags.String("prefix", "bare-", "beginning of the jobs' names")
 	count := flags.Int("count", 1, "how many")
-	parallel := flags.Int("parallel", 1, "how many calls at once; with 1, each server is started when the one before it has ended")
+	parallel := flags.Int("parallel", 1, "how many calls at once; with 1, each server is started when the one before it answers")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -202,42 +202,51 @@ func (b *barePeer) end(ctx context.Context, id string, w *bareWait) error {
 	return err
 }
 
+// oneByOne starts one server after the other, and ends them together.
 func (b *barePeer) oneByOne(ctx context.Context) (bareResult, error) {
-	var result bareResult
+	result := bareResult{Starts: make([]bareStart, b.count)}
+	ids, waits := make([]string, b.count), make([]*bareWait, b.count)
+	g, gctx := errgroup.WithContext(ctx)
 	for i := range b.count {
-		one, err := b.startOne(ctx, i)
+		began := time.Now()
+		one := &result.Starts[i]
+		id, w, err := b.startOne(ctx, i, one)
 		if err != nil {
 			return result, err
 		}
-		result.Starts = append(result.Starts, one)
+		ids[i], waits[i] = id, w
+		g.Go(func() error { // Nomad says it much later
+			err := waitFor(gctx, w.running, "Nomad's word that it runs, "+id)
+			one.Running = since(began)
+			return err
+		})
 	}
-	return result, nil
+	if err := g.Wait(); err != nil {
+		return result, err
+	}
+	return result, inParallel(ctx, b.count, b.count, func(ctx context.Context, i int) error { return b.end(ctx, ids[i], waits[i]) })
 }
 
-func (b *barePeer) startOne(ctx context.Context, i int) (bareStart, error) {
+// startOne returns when the server answers.
+func (b *barePeer) startOne(ctx context.Context, i int, one *bareStart) (string, *bareWait, error) {
 	ctx, cancel := context.WithTimeout(ctx, onePatience)
 	defer cancel()
-	var one bareStart
 	began := time.Now()
 	id, w, err := b.register(ctx, i)
 	if err != nil {
-		return one, err
+		return id, w, err
 	}
 	if err := waitFor(ctx, w.placed, "the place of "+id); err != nil {
-		return one, err
+		return id, w, err
 	}
 	one.Placed = since(began)
 	for answers(ctx, "http://"+w.address+"/") != nil {
 		if !pause(ctx, 2*time.Millisecond) {
-			return one, fmt.Errorf("%s does not answer at %s: %w", id, w.address, ctx.Err())
+			return id, w, fmt.Errorf("%s does not answer at %s: %w", id, w.address, ctx.Err())
 		}
 	}
 	one.Answered = since(began)
-	if err := waitFor(ctx, w.running, "Nomad's word that it runs, "+id); err != nil {
-		return one, err
-	}
-	one.Running = since(began)
-	return one, b.end(ctx, id, w)
+	return id, w, nil
 }
 
 func (b *barePeer) burst(ctx context.Context, parallel int) (bareResult, error) {

@@ -61,6 +61,7 @@ type settings struct {
 	starts   int
 	burst    int
 	sizes    []int
+	stock    []int // numbers of servers at which the stock hub is measured
 	patience time.Duration
 	out      string
 	hub      string
@@ -74,13 +75,14 @@ func parseSettings(args []string) (settings, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", "", "operations to measure, separated by commas; default: all")
 	sizes := flags.String("sizes", "100,1000,10000", "numbers of running servers at which to measure, separated by commas")
+	stockSizes := flags.String("stock-sizes", "", `the same for JupyterHub beside it; "none": not; default: those of -sizes from 1,000 on`)
 	flags.IntVar(&s.rounds, "rounds", 5, "repetitions of each measurement")
 	flags.IntVar(&s.starts, "starts", 20, "servers that are started one after the other in each repetition")
 	flags.IntVar(&s.burst, "burst", 500, "servers that are started at once")
 	flags.DurationVar(&s.patience, "patience", 30*time.Second, "how long each repetition may wait until nobody else uses the machine")
 	flags.StringVar(&s.out, "out", "bench.jsonl", "file for the measurements, one JSON line each")
 	flags.StringVar(&s.hub, "hub", "../bin/nomadhub", "the hub's program")
-	flags.StringVar(&s.database, "database", "", "sqlite or postgres; default: both")
+	flags.StringVar(&s.database, "database", "sqlite", "sqlite, postgres, or both")
 	flags.StringVar(&s.profiles, "profiles", "", "folder for profiles of the hub; taking them costs some percent, so not for a result")
 	flags.BoolVar(&s.keep, "keep", false, "keep data and logs")
 	if err := flags.Parse(args); err != nil {
@@ -89,19 +91,37 @@ func parseSettings(args []string) (settings, error) {
 	if *only != "" {
 		s.only = strings.Split(*only, ",")
 	}
-	for text := range strings.SplitSeq(*sizes, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > mostServers {
-			return s, fmt.Errorf("-sizes: %q is no number of servers from 1 to %d, for which one Nomad client has ports", text, mostServers)
-		}
-		s.sizes = append(s.sizes, n)
-	}
-	slices.Sort(s.sizes)
 	var err1, err2 error
+	if s.sizes, err1 = parseSizes("-sizes", *sizes); err1 != nil {
+		return s, err1
+	}
+	switch *stockSizes {
+	case "":
+		s.stock = slices.DeleteFunc(slices.Clone(s.sizes), func(n int) bool { return n < 1000 })
+	case "none":
+	default:
+		if s.stock, err1 = parseSizes("-stock-sizes", *stockSizes); err1 != nil {
+			return s, err1
+		}
+	}
 	if s.hub, err1 = filepath.Abs(s.hub); s.profiles != "" {
 		s.profiles, err2 = filepath.Abs(s.profiles)
 	}
 	return s, errors.Join(err1, err2)
+}
+
+// parseSizes reads numbers of servers, and returns them in their order.
+func parseSizes(flag, list string) ([]int, error) {
+	var sizes []int
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > mostServers {
+			return nil, fmt.Errorf("%s: %q is no number of servers from 1 to %d, for which there are ports on one address", flag, text, mostServers)
+		}
+		sizes = append(sizes, n)
+	}
+	slices.Sort(sizes)
+	return slices.Compact(sizes), nil
 }
 
 func (s settings) wants(operation string) bool {
@@ -176,6 +196,7 @@ func (r *run) operations(ctx context.Context) error {
 		{"O12a", r.burstOnNomad},
 		{"O12b", r.burstOnFake},
 		{"O14", r.many},
+		{"stock", r.besideStock},
 	} {
 		if !r.wants(o.name) {
 			continue
@@ -189,6 +210,13 @@ func (r *run) operations(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// times is the same run, with no more than that many rounds.
+func (r *run) times(most int) *run {
+	fewer := *r
+	fewer.rounds = min(r.rounds, most)
+	return &fewer
 }
 
 // repeat does something for each round, between a look at the machine before and after it.

@@ -41,9 +41,22 @@ type measurement struct {
 
 // recorder writes measurements down, and remembers them for the table.
 type recorder struct {
-	mu  sync.Mutex
-	out io.Writer
-	all []measurement
+	mu       sync.Mutex
+	out      io.Writer
+	all      []measurement
+	versions []version
+}
+
+// version says what took part in a run.
+type version struct{ name, number string }
+
+// note remembers a version, once.
+func (r *recorder) note(name, number string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v := (version{name, strings.TrimSpace(number)}); !slices.Contains(r.versions, v) {
+		r.versions = append(r.versions, v)
+	}
 }
 
 // add records a value of a round; NaN is none.

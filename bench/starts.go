@@ -16,7 +16,7 @@ import (
 	"github.com/nomadhub/nomadhub/internal/pgtest"
 )
 
-// databases are SQLite, and Postgres where there is one; or the one that was asked for.
+// databases are those that were asked for: SQLite, Postgres where there is one, or both.
 func (r *run) databases(ctx context.Context, do func(ctx context.Context, name, dsn string) error) error {
 	if r.database != "postgres" {
 		if err := do(ctx, "sqlite", ""); err != nil || r.database == "sqlite" {
@@ -44,7 +44,7 @@ const onePatience = 20 * time.Second
 // boot is how long the stand-in for a notebook needs.
 const boot = 100 * time.Millisecond
 
-// startOne is O13: one server after the other through the hub, beside the same job through Nomad alone.
+// startOne is O13: one server after the other through the hub, beside the same job through Nomad alone; and then while many others are on their way.
 func (r *run) startOne(ctx context.Context) error {
 	return r.databases(ctx, func(ctx context.Context, database, dsn string) error {
 		dir, err := r.folder("o13-" + database)
@@ -56,7 +56,11 @@ func (r *run) startOne(ctx context.Context) error {
 			return err
 		}
 		defer c.stop()
-		h, err := newHub(ctx, hubOptions{name: "s" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String()), cluster: c, users: r.starts + 1, logLevel: "info", profiles: r.profiles})
+		o := hubOptions{
+			name: "s" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String()), cluster: c, users: r.starts + 1 + inFlight, logLevel: "info",
+			profiles: r.profiles, more: heldProfile,
+		}
+		h, err := newHub(ctx, o)
 		if err != nil {
 			return err
 		}
@@ -68,17 +72,11 @@ func (r *run) startOne(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return r.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
-			mine, err := h.startEach(ctx, r.starts)
-			if err != nil {
-				return nil, err
-			}
-			theirs, err := c.startBare(ctx, r.self, file, fmt.Sprintf("bare%d-", number), r.starts, 1)
-			if err != nil {
-				return nil, err
-			}
-			return func(in round) { r.reportStarts(database, in, mine, theirs.Starts) }, nil
-		})
+		s := &series{run: r, hubProcess: h, cluster: c, database: database}
+		if err := s.alone(ctx, file); err != nil || !c.hasMock(ctx) {
+			return err
+		}
+		return s.busy(ctx)
 	})
 }
 
@@ -89,27 +87,6 @@ func (r *run) folder(name string) (string, error) {
 
 // hubStart is how one start went, in milliseconds from its request.
 type hubStart struct{ firstEvent, ready float64 }
-
-func (r *run) reportStarts(database string, in round, mine []hubStart, theirs []bareStart) {
-	k := func(name string) key { return key{Operation: "O13", Name: name, Database: database, Unit: "ms"} }
-	var first, ready, answered, running []float64
-	for _, s := range mine {
-		first, ready = append(first, s.firstEvent), append(ready, s.ready)
-	}
-	for _, s := range theirs {
-		answered, running = append(answered, s.Answered), append(running, s.Running)
-	}
-	for _, p := range []struct {
-		name  string
-		share float64
-	}{{"p50", 0.5}, {"p99", 0.99}} {
-		r.add(k("first_event_"+p.name), ours, in, percentile(first, p.share))
-		r.add(k("usable_"+p.name), ours, in, percentile(ready, p.share))
-		r.add(k("usable_"+p.name), bare, in, percentile(answered, p.share))
-		r.add(k("said_to_run_"+p.name), bare, in, percentile(running, p.share))
-		r.add(k("added_"+p.name), ours, in, percentile(ready, p.share)-percentile(answered, p.share))
-	}
-}
 
 // template starts a server of that user, keeps its job for the peer, and stops it: the warm-up of both.
 func (h *hubProcess) template(ctx context.Context, c *cluster, user string) (file string, err error) {
@@ -140,19 +117,21 @@ func (h *hubProcess) serverOf(ctx context.Context, user string) (hub.Server, err
 	return h.store.ServerByName(ctx, u.ID, "")
 }
 
-func (h *hubProcess) startEach(ctx context.Context, n int) ([]hubStart, error) {
+// startEach starts one server after the other, and ends them together. There are that many stopped servers before it and after it.
+func (h *hubProcess) startEach(ctx context.Context, n, stopped int) ([]hubStart, error) {
 	var all []hubStart
 	for i := range n {
 		one, err := h.startServer(ctx, userName(i))
-		if err == nil {
-			err = h.stopServer(ctx, userName(i))
-		}
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, one)
 	}
-	return all, nil
+	err := <-h.askAll(ctx, http.MethodDelete, n)
+	if err == nil {
+		err = h.awaitCount(ctx, hub.Stopped, n+stopped, burstPatience)
+	}
+	return all, err
 }
 
 // startServer asks for a server as a script does, and follows its progress as a page does.

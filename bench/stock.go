@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nomadhub/nomadhub/internal/freeport"
+	"github.com/nomadhub/nomadhub/internal/pyenv"
+)
+
+//go:embed stock/jupyterhub_config.py stock/seed.py
+var stockFiles embed.FS
+
+// stockHub is JupyterHub as its makers ship it, on SQLite, on the core of what is measured. Its spawner starts nothing, and its table of routes is kept by this
+// program, so that only its own work is measured.
+type stockHub struct {
+	*child
+	dir      string
+	python   pyenv.Env
+	env      []string
+	database string
+	url      string
+	token    string
+	notebook int // port of what answers as every server
+	routes   *stockRoutes
+	client   *http.Client
+}
+
+// newStock prepares one without users. The error wraps [fs.ErrNotExist] if JupyterHub is not on this machine.
+func newStock(ctx context.Context, dir, self string) (h *stockHub, err error) {
+	env, err := pyenv.Find(ctx, pyenv.Options{Name: "hub5"})
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freeport.Find(3)
+	if err != nil {
+		return nil, err
+	}
+	h = &stockHub{
+		dir: dir, python: env, database: "sqlite:///" + filepath.Join(dir, "jupyterhub.sqlite"), token: rand.Text(), notebook: ports[2],
+		url: "http://" + loopback(ports[0]), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
+	}
+	for _, name := range []string{"jupyterhub_config.py", "seed.py"} {
+		text, err := stockFiles.ReadFile("stock/" + name)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if h.routes, err = keepRoutes(ctx); err != nil {
+		return nil, err
+	}
+	h.env = []string{
+		"BENCH_DATABASE=" + h.database, "BENCH_HUB=" + h.url, "BENCH_PROXY=http://" + loopback(ports[1]), "BENCH_ROUTES=" + h.routes.url,
+		"BENCH_TOKEN=" + h.token, "BENCH_NOTEBOOK_PORT=" + strconv.Itoa(h.notebook),
+	}
+	servers, err := spawn(dir, program{
+		name: "servers", core: coreForRest, path: self,
+		args: []string{"notebooks", "-first", strconv.Itoa(h.notebook), "-last", strconv.Itoa(h.notebook)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return h, servers.await(ctx, time.Minute, func(ctx context.Context) error { return answers(ctx, "http://"+loopback(h.notebook)+"/") })
+}
+
+// seed makes sure that there are that many users, and that the first of them have a server that runs. The hub must not run meanwhile.
+func (h *stockHub) seed(ctx context.Context, users, running int) error {
+	p, err := spawn(h.dir, program{
+		name: "seed", core: coreForRest, path: h.python.Program("python"),
+		args: []string{"seed.py", h.database, strconv.Itoa(users), strconv.Itoa(running), strconv.Itoa(h.notebook)},
+	})
+	if err != nil {
+		return err
+	}
+	if err := waitFor(ctx, p.ended, "the users of JupyterHub"); err != nil {
+		p.kill()
+		return err
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("making the users of JupyterHub failed; the log is %s", p.log)
+	}
+	return nil
+}
+
+// launch starts the process with an empty table of routes, and does not wait for it.
+func (h *stockHub) launch() (err error) {
+	h.routes.clear()
+	h.child, err = spawn(h.dir, program{name: "jupyterhub", core: coreUnderTest, path: h.python.Program("jupyterhub"), args: []string{"-f", "jupyterhub_config.py"}, env: h.env})
+	return err
+}
+
+// stockPatience is how long it may take to start; its first start gives a role to each user.
+const stockPatience = 10 * time.Minute
+
+// start starts the process and returns when it answers and has told its proxy of so many servers.
+func (h *stockHub) start(ctx context.Context, running int) (api, routes float64, err error) {
+	if err := h.launch(); err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	if err := h.await(ctx, stockPatience, h.asked); err != nil {
+		return 0, 0, err
+	}
+	api = since(began)
+	err = h.await(ctx, stockPatience, func(context.Context) error {
+		if have := h.routes.users(); have < running {
+			return fmt.Errorf("%d of %d routes", have, running)
+		}
+		return nil
+	})
+	return api, since(began), err
+}
+
+// asked is nil if the API answers whose the token is.
+func (h *stockHub) asked(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_, err := h.get(ctx, "/hub/api/user")
+	return err
+}
+
+func (h *stockHub) get(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "token "+h.token)
+	res, err := h.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", path, res.Status, text)
+	}
+	return text, err
+}
+
+// version is JupyterHub's own.
+func (h *stockHub) version(ctx context.Context) (string, error) {
+	text, err := h.get(ctx, "/hub/api/")
+	var about struct{ Version string }
+	if err == nil {
+		err = json.Unmarshal(text, &about)
+	}
+	return about.Version, err
+}
+
+// listUsers reads all pages of all users.
+func (h *stockHub) listUsers(ctx context.Context, users int) error {
+	const page = 200
+	for offset := 0; offset <= users; offset += page {
+		if _, err := h.get(ctx, fmt.Sprintf("/hub/api/users?limit=%d&offset=%d", page, offset)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends it at once: it would go through all its servers first.
+func (h *stockHub) close() {
+	if h == nil {
+		return
+	}
+	if h.child != nil {
+		h.kill()
+	}
+	h.routes.close()
+}
+
+// stockRoutes is a table of routes with the API of configurable-http-proxy. It forwards nothing.
+type stockRoutes struct {
+	url    string
+	server *http.Server
+
+	mu    sync.Mutex
+	table map[string]json.RawMessage
+}
+
+// routesPath is where JupyterHub asks for its proxy's routes.
+const routesPath = "/api/routes"
+
+func keepRoutes(ctx context.Context) (*stockRoutes, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	t := &stockRoutes{url: "http://" + l.Addr().String(), table: map[string]json.RawMessage{}}
+	t.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: t}
+	go func() { _ = t.server.Serve(l) }()
+	return t, nil
+}
+
+func (t *stockRoutes) close() { _ = t.server.Close() }
+
+// ServeHTTP adds, removes and lists routes.
+func (t *stockRoutes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	route, ok := strings.CutPrefix(r.URL.Path, routesPath)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	route = "/" + strings.Trim(route, "/")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch r.Method {
+	case http.MethodPost:
+		t.table[route] = body
+		w.WriteHeader(http.StatusCreated)
+	case http.MethodDelete:
+		delete(t.table, route)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		_ = json.NewEncoder(w).Encode(t.table)
+	}
+}
+
+func (t *stockRoutes) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.table)
+}
+
+// users is how many routes lead to users' servers.
+func (t *stockRoutes) users() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for route := range maps.Keys(t.table) {
+		if strings.HasPrefix(route, "/user/") {
+			n++
+		}
+	}
+	return n
+}
