@@ -17,9 +17,35 @@ import (
 // serverPaths are the paths of servers below a user. The named form with an empty name is the default server, and what JupyterHub's own administration page uses.
 var serverPaths = []string{"/users/{name}/server", "/users/{name}/servers/", "/users/{name}/servers/{server}"}
 
-func (a *API) mountServers(r chi.Router) {
+// mountStarts adds what asks for servers.
+func (a *API) mountStarts(r chi.Router) {
+	r.Use(a.asking, a.sessions.NeedCredential(a.group))
 	for _, path := range serverPaths {
 		r.With(a.need(onServer("servers", "start:servers"))).Post(path, a.do(a.startServer))
+	}
+}
+
+// askedKey is the key of a request's context under which stands the function to call when its start was decided.
+type askedKey struct{}
+
+// asking lets the hub know of a start as soon as it comes: to find out who asks takes as long as the rest.
+func (a *API) asking(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		done := a.hub.Asking()
+		defer done()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askedKey{}, done)))
+	})
+}
+
+// asked tells the hub that the request's start was decided.
+func asked(r *http.Request) {
+	if done, ok := r.Context().Value(askedKey{}).(func()); ok {
+		done()
+	}
+}
+
+func (a *API) mountServers(r chi.Router) {
+	for _, path := range serverPaths {
 		r.With(a.need(onServer("delete:servers"))).Delete(path, a.do(a.stopServer))
 		r.With(a.need(onServer("read:servers"))).Get(path, a.do(a.getServer))
 	}
@@ -52,15 +78,20 @@ func (a *API) startServer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	before, err := a.hub.Server(r.Context(), t.user.Name, t.server)
-	if err != nil && hub.KindOf(err) != hub.NotFound {
-		return err
+	ask := hub.StartRequest{User: t.user.Name, Server: t.server, Options: given}
+	if t.exists {
+		before, err := a.hub.ServerOf(r.Context(), t.user, t.server)
+		if err != nil {
+			return err
+		}
+		if before.State == hub.Starting { // on its way already
+			empty(w, http.StatusAccepted)
+			return nil
+		}
+		ask.Seen = &hub.Seen{User: t.user, Server: before}
 	}
-	if before.State == hub.Starting { // on its way already
-		empty(w, http.StatusAccepted)
-		return nil
-	}
-	s, err := a.hub.StartServer(r.Context(), t.user.Name, t.server, given)
+	s, err := a.hub.Start(r.Context(), ask)
+	asked(r) // what follows only waits
 	if hub.KindOf(err) == hub.Conflict {
 		return asInvalid(err)
 	}

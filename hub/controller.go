@@ -40,10 +40,15 @@ type controller struct {
 	queued  []string        // owned before run began
 	group   sync.WaitGroup
 	looking chan struct{} // holds one element for each worker that looks at its server
+	narrow  chan struct{} // and while many ask for servers, for each of the few that look then
 }
 
-// maxLooking bounds how many workers ask database and scheduler about their servers at once: a hub that starts may find thousands.
-const maxLooking = 32
+const (
+	// maxLooking bounds how many workers ask database and scheduler about their servers at once: a hub that starts may find thousands.
+	maxLooking = 32
+	// fewLooking is that bound while a crowd asks for servers, who are answered first.
+	fewLooking = 2
+)
 
 // worker works on one server.
 type worker struct {
@@ -74,6 +79,7 @@ type runMemory struct {
 
 func (c *controller) init(h *Hub) {
 	c.h, c.workers, c.settled, c.looking = h, map[string]*worker{}, map[string]mark{}, make(chan struct{}, maxLooking)
+	c.narrow = make(chan struct{}, fewLooking)
 }
 
 // own has this replica work on a server whose intent it wrote. What it was doing by an older intent is cut short, since it may wait for what nobody wants any
@@ -300,13 +306,6 @@ func sleep(ctx context.Context, wait time.Duration, wake <-chan struct{}) bool {
 	return true
 }
 
-func troubleMessage(err error) string {
-	if errors.Is(err, scheduler.ErrUnavailable) {
-		return "The scheduler cannot be reached at this moment. Trying again."
-	}
-	return "Something the server needs cannot be reached at this moment. Trying again."
-}
-
 // outcome is what a round did: its plan, and whether the worker has nothing left to do.
 type outcome struct {
 	plan
@@ -345,14 +344,33 @@ func (h *Hub) timeoutsOf(ctx context.Context, w *worker, s Server) timeouts {
 	return t
 }
 
+// mayLook waits until one more worker may look. It has to call leave then.
+func (c *controller) mayLook(ctx context.Context) (leave func(), err error) {
+	slots := []chan struct{}{c.looking}
+	if c.h.desk.crowded() {
+		slots = append(slots, c.narrow)
+	}
+	leave = func() {}
+	for _, slot := range slots {
+		select {
+		case slot <- struct{}{}:
+		case <-ctx.Done():
+			leave()
+			return nil, ctx.Err()
+		}
+		before := leave
+		leave = func() { <-slot; before() }
+	}
+	return leave, nil
+}
+
 // look reads the row and asks the scheduler. The error wraps ErrNotFound if there is no such row.
 func (h *Hub) look(ctx context.Context, w *worker) (observation, error) {
-	select {
-	case h.control.looking <- struct{}{}:
-		defer func() { <-h.control.looking }()
-	case <-ctx.Done():
-		return observation{}, ctx.Err()
+	leave, err := h.control.mayLook(ctx)
+	if err != nil {
+		return observation{}, err
 	}
+	defer leave()
 	select {
 	case <-w.wake: // what this look is for
 		w.run.status = nil
@@ -413,7 +431,7 @@ func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, er
 	defer cancel()
 	st, err := h.status(ctx, w)
 	switch {
-	case errors.Is(err, scheduler.ErrNotFound):
+	case errors.Is(err, scheduler.ErrNotFound), mayBeNobodys(err, w, s):
 	case err != nil:
 		return o, err
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +21,21 @@ type desk struct {
 	h       *Hub
 	mu      sync.Mutex
 	waiting []*request
+	present atomic.Int64 // requests for a start that have come and were not decided
 }
+
+// crowdSize is how many ask at once when those who ask come before the work on what was let through: hundreds of people wait for an answer then, and the work takes
+// longer than an answer anyway.
+const crowdSize = 16
+
+// Asking tells that somebody is about to call [Hub.Start], from before it is known who, until done is called. While many do, they come first.
+func (h *Hub) Asking() (done func()) {
+	h.desk.present.Add(1)
+	return sync.OnceFunc(func() { h.desk.present.Add(-1) })
+}
+
+// crowded tells whether those who ask come first.
+func (d *desk) crowded() bool { return d.present.Load() >= crowdSize }
 
 // request is a start that asks to be let through.
 type request struct {
@@ -50,7 +65,7 @@ func (d *desk) ask(ctx context.Context, r *request) (Server, error) {
 			d.serve(ctx)
 			<-d.h.queue.gate
 		case <-ctx.Done():
-			if d.leave(r) {
+			if d.takeBack(r) {
 				return Server{}, ctx.Err()
 			}
 			<-r.decided // it is being decided, and what comes of it counts
@@ -74,8 +89,8 @@ func (d *desk) conclude(r *request) (Server, error) {
 	return r.written, nil
 }
 
-// leave takes a request back, unless it is being decided.
-func (d *desk) leave(r *request) bool {
+// takeBack takes a request back, unless it is being decided.
+func (d *desk) takeBack(r *request) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, w := range d.waiting {

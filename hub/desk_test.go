@@ -157,3 +157,56 @@ func TestWhoGivesUpAtTheDeskStartsNothing(t *testing.T) {
 		t.Errorf("%+v, %v", count, err)
 	}
 }
+
+func TestWhoAsksComesBeforeTheWork(t *testing.T) {
+	t.Parallel()
+	const people, crowd = 30, 16
+	var looking, most atomic.Int64
+	hold := make(chan struct{})
+	d := &deskBench{bench: newBench(t, func(o *hub.Options) {
+		o.Store = slowRows{o.Store, func() {
+			most.Store(max(most.Load(), looking.Add(1)))
+			<-hold
+			looking.Add(-1)
+		}}
+	})}
+	for i := range people {
+		if err := d.store.CreateUser(t.Context(), hub.User{ID: person(i), Name: person(i), Created: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range crowd {
+		defer d.hub.Asking()()
+	}
+	for i := range people {
+		d.ask(person(i), "", "")
+	}
+	until(t, "workers to look at servers", func() bool { return looking.Load() > 0 })
+	if n := hub.Workers(d.hub); n != people {
+		t.Errorf("%d workers for %d starts", n, people)
+	}
+	close(hold)
+	until(t, "all to be handed over", func() bool {
+		count, err := d.store.CountStarts(t.Context())
+		return err == nil && count.Starting == people && d.allHandedOver(people)
+	})
+	if n := most.Load(); n > 2 {
+		t.Errorf("%d workers looked at the same time while a crowd was asking", n)
+	}
+}
+
+// slowRows stops whoever reads a server's row.
+type slowRows struct {
+	hub.Store
+	stop func()
+}
+
+func (s slowRows) ServerByID(ctx context.Context, id string) (hub.Server, error) {
+	s.stop()
+	return s.Store.ServerByID(ctx, id)
+}
+
+func (d *deskBench) allHandedOver(people int) bool {
+	list, err := d.fake.List(d.t.Context())
+	return err == nil && len(list) == people
+}

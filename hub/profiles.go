@@ -56,11 +56,17 @@ func (h *Hub) userAndServer(ctx context.Context, userName, serverName string) (U
 	if err != nil {
 		return User{}, Server{}, err
 	}
-	s, err := h.store.ServerByName(ctx, u.ID, serverName)
-	if errors.Is(err, ErrNotFound) {
-		return u, Server{UserID: u.ID, UserName: u.Name, Name: serverName, State: Stopped}, nil
-	}
+	s, err := h.ServerOf(ctx, u, serverName)
 	return u, s, err
+}
+
+// ServerOf returns one server of a user, one without an ID if there never was one of that name.
+func (h *Hub) ServerOf(ctx context.Context, u User, name string) (Server, error) {
+	s, err := h.store.ServerByName(ctx, u.ID, name)
+	if errors.Is(err, ErrNotFound) {
+		return Server{UserID: u.ID, UserName: u.Name, Name: name, State: Stopped}, nil
+	}
+	return s, err
 }
 
 func profileUser(u User) profile.User {

@@ -17,6 +17,14 @@ type StartRequest struct {
 	Options json.RawMessage
 	// Queue has the start wait where the hub's limits hold it back, as a person would who looks at a page. Otherwise it is refused with TooMany.
 	Queue bool
+	// Seen is what the caller has just read, and is not read again; nil: nothing.
+	Seen *Seen
+}
+
+// Seen is a user and a server of theirs, as [Hub.ServerOf] returns it.
+type Seen struct {
+	User   User
+	Server Server
 }
 
 // StartServer is [Hub.Start] for a program, which comes back by itself where the hub's limits hold the start back.
@@ -35,7 +43,7 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 	if r.Server != "" && !h.Limits().AllowNamed {
 		return Server{}, Errorf(Invalid, "Named servers are not switched on at this hub.")
 	}
-	u, s, err := h.userAndServer(ctx, r.User, r.Server)
+	u, s, err := h.ownerAndServer(ctx, r)
 	if err != nil {
 		return Server{}, err
 	}
@@ -69,6 +77,13 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 	}
 	h.control.own(next.ID)
 	return next, nil
+}
+
+func (h *Hub) ownerAndServer(ctx context.Context, r StartRequest) (User, Server, error) {
+	if r.Seen != nil {
+		return r.Seen.User, r.Seen.Server, nil
+	}
+	return h.userAndServer(ctx, r.User, r.Server)
 }
 
 func checkOptions(options json.RawMessage) error {

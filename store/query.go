@@ -79,6 +79,11 @@ func (s *Store) exec(ctx context.Context, what, query string, a args) (int, erro
 	}
 	var touched int64
 	err = s.retry(ctx, what, func() error {
+		done, err := s.turn(ctx, s.write)
+		if err != nil {
+			return err
+		}
+		defer done()
 		res, err := s.write.ExecContext(ctx, query, values...)
 		if err != nil {
 			return err
@@ -134,6 +139,11 @@ func fetch[T any](
 	var out []T
 	err := s.retry(ctx, what, func() error {
 		out = nil
+		done, err := s.turn(ctx, q)
+		if err != nil {
+			return err
+		}
+		defer done()
 		rows, err := q.QueryContext(ctx, query, values...)
 		if err != nil {
 			return err
@@ -149,6 +159,14 @@ func fetch[T any](
 		return rows.Err()
 	})
 	return out, err
+}
+
+// turn waits until a statement may run by itself.
+func (s *Store) turn(ctx context.Context, q querier) (done func(), err error) {
+	if s.depth > 0 || q != s.write {
+		return func() {}, nil
+	}
+	return s.db.turns.take(ctx, false)
 }
 
 // noRowError is a query's having found nothing.

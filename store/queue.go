@@ -10,12 +10,13 @@ import (
 )
 
 // Exclusive implements [hub.QueueStore]. On Postgres a lock of the transaction's own keeps the others waiting, and each statement after it sees
-// what those before have committed, so nobody loses against another. On SQLite every transaction is alone.
+// what those before have committed, so nobody loses against another. On SQLite every transaction is alone, and this one comes before all others of this
+// process: many wait for it.
 func (s *Store) Exclusive(ctx context.Context, name string, fn func(hub.Store) error) error {
 	if s.db.lockNamed == "" || s.depth > 0 {
-		return s.InTx(ctx, fn)
+		return s.transact(ctx, s.db.isolation, true, func(tx *Store) error { return fn(tx) })
 	}
-	return s.transact(ctx, sql.LevelReadCommitted, func(tx *Store) error {
+	return s.transact(ctx, sql.LevelReadCommitted, true, func(tx *Store) error {
 		if _, err := tx.exec(ctx, "wait for one's turn", s.db.lockNamed, args{lockNumber(name)}); err != nil {
 			return err
 		}

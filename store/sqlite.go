@@ -70,7 +70,7 @@ func openSQLite(path string, opts Options) (*database, error) {
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	return &database{dialect: dialectSQLite(), reader: reader, writer: writer}, nil
+	return &database{dialect: dialectSQLite(), reader: reader, writer: writer, turns: &turns{}}, nil
 }
 
 // prepareFile makes the file if there is none, readable by its owner only because it holds sessions, and returns it as a URI.

@@ -57,6 +57,7 @@ type database struct {
 	// reader and writer are the same pool where the database lets several write at once.
 	reader, writer *sql.DB
 	pool           *pgxpool.Pool // nil for SQLite
+	turns          *turns        // nil where several may write at once
 	log            *slog.Logger
 	now            func() time.Time // nil: the database's clock
 }

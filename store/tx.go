@@ -24,13 +24,13 @@ const (
 // SQLite, where one writes at a time, it would wait for itself on any other. Inside a transaction, InTx is a part of it
 // that is undone by itself.
 func (s *Store) InTx(ctx context.Context, fn func(hub.Store) error) error {
-	return s.transact(ctx, s.db.isolation, func(tx *Store) error { return fn(tx) })
+	return s.transact(ctx, s.db.isolation, false, func(tx *Store) error { return fn(tx) })
 }
 
 // atomic runs several statements of one method, all or none. The default isolation is enough for them, as they rely on keys
 // and not on what they read.
 func (s *Store) atomic(ctx context.Context, fn func(tx *Store) error) error {
-	return s.transact(ctx, sql.LevelDefault, fn)
+	return s.transact(ctx, sql.LevelDefault, false, fn)
 }
 
 // guarded runs a statement that may find a key taken. Inside a transaction it is a part of its own, because Postgres refuses
@@ -42,11 +42,16 @@ func (s *Store) guarded(ctx context.Context, fn func(tx *Store) error) error {
 	return s.savepoint(ctx, fn)
 }
 
-func (s *Store) transact(ctx context.Context, level sql.IsolationLevel, fn func(tx *Store) error) error {
+func (s *Store) transact(ctx context.Context, level sql.IsolationLevel, urgent bool, fn func(tx *Store) error) error {
 	if s.depth > 0 {
 		return s.savepoint(ctx, fn)
 	}
 	return s.retry(ctx, "run a transaction", func() error {
+		done, err := s.db.turns.take(ctx, urgent)
+		if err != nil {
+			return err
+		}
+		defer done()
 		tx, err := s.db.writer.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 		if err != nil {
 			return err
