@@ -32,6 +32,19 @@ type RejectedError struct {
 func (e *RejectedError) Error() string { return e.Reason }
 func (e *RejectedError) Unwrap() error { return e.Err }
 
+// AwayError is an [ErrUnavailable] of a scheduler that runs servers in several places, of which some do not answer.
+type AwayError struct {
+	Reason string // a sentence for the person who waits: what cannot be reached
+	// Partly is true when other places did answer, and none of them knows the server. Then it may be that nobody has started it yet.
+	Partly bool
+	Err    error // for the log
+}
+
+func (e *AwayError) Error() string { return e.Err.Error() }
+
+// Unwrap makes the error an [ErrUnavailable] as well.
+func (e *AwayError) Unwrap() []error { return []error{e.Err, ErrUnavailable} }
+
 // Scheduler runs servers. All methods are safe for concurrent use; cancelling a context ends the call and never a server.
 type Scheduler interface {
 	// Start makes sure that the given generation of the server runs, and returns when the scheduler has accepted it, not when

@@ -1,6 +1,10 @@
 package mux
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/nomadhub/nomadhub/scheduler"
+)
 
 // maxHints bounds what is remembered: about 100 bytes for each server.
 const maxHints = 50_000
@@ -9,6 +13,7 @@ const maxHints = 50_000
 type hint struct {
 	place      int
 	generation int64
+	ended      bool // it was seen to be dead there
 }
 
 // hints spare questions. They may be wrong, and whoever follows one finds out.
@@ -27,10 +32,19 @@ func (h *hints) get(id string) (hint, bool) {
 
 // note remembers where a generation of a server was seen, unless a newer one was seen elsewhere.
 func (h *hints) note(id string, place int, generation int64) {
+	h.put(id, hint{place, generation, false})
+}
+
+// noteStatus is note, of what the place says of the server.
+func (h *hints) noteStatus(place int, status scheduler.Status) {
+	h.put(status.ID, hint{place, status.Generation, status.State == scheduler.Dead})
+}
+
+func (h *hints) put(id string, now hint) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	last, known := h.last[id]
-	if known && last.generation > generation {
+	if known && last.generation > now.generation {
 		return
 	}
 	if h.last == nil {
@@ -42,7 +56,7 @@ func (h *hints) note(id string, place int, generation int64) {
 			break
 		}
 	}
-	h.last[id] = hint{place, generation}
+	h.last[id] = now
 }
 
 // forget drops what is known of a generation that is gone, and of older ones.

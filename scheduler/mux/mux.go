@@ -8,7 +8,10 @@
 // generations in two places at the same instant may both find nothing at their first look. Both find it at the second, which comes after what each of them
 // started can be seen: the older one goes. What a hub left that died between a start and its second look is found by the next List and ended.
 //
-// Nothing is concluded from a place that cannot be reached: who starts, stops or lists then gets an error and calls again.
+// A place that cannot be reached blocks nobody elsewhere, and nothing is concluded from its silence. The caller starts a generation only after a Stop of the one
+// before has returned, so whatever is left anywhere is of the generation that it starts. A start passes over a place that is away, unless the server was seen
+// there; a stop does if the generation was in another place; a volume that is where its server shall run is used. Who lists, and who asks for a server that no other
+// place knows, gets an error and calls again.
 package mux
 
 import (
@@ -18,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nomadhub/nomadhub/scheduler"
 )
@@ -69,7 +73,8 @@ type Scheduler struct {
 	log      *slog.Logger
 
 	seen   hints
-	making locks // of volumes, by kind and ID
+	mute   []atomic.Bool // by place: it did not answer when it was asked last
+	making locks         // of volumes, by kind and ID
 	strays chan stray
 }
 
@@ -95,7 +100,7 @@ func New(o Options) (*Scheduler, error) {
 		taken[key] = true
 	}
 	return &Scheduler{
-		places: o.Places, volumeID: o.VolumeID, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), strays: make(chan stray, maxStrays),
+		places: o.Places, volumeID: o.VolumeID, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), strays: make(chan stray, maxStrays), mute: make([]atomic.Bool, len(o.Places)),
 	}, nil
 }
 
@@ -133,8 +138,11 @@ type answer[T any] struct {
 	err   error // names the place
 }
 
-// askAll asks the places that want takes, all at the same time, and returns their answers in the order of the places.
-func askAll[T any](ctx context.Context, s *Scheduler, want func(place int) bool, ask func(context.Context, Member) (T, error)) []answer[T] {
+// asking is how one place is asked.
+type asking func(ctx context.Context, s *Scheduler, place int, ask func(context.Context) error) error
+
+// askAll asks the places that want takes, all at the same time, and returns their answers in the order of the places. how is [patiently], or nothing special.
+func askAll[T any](ctx context.Context, s *Scheduler, want func(place int) bool, ask func(context.Context, Member) (T, error), how ...asking) []answer[T] {
 	answers := make([]answer[T], 0, len(s.places))
 	for i := range s.places {
 		if want(i) {
@@ -145,7 +153,16 @@ func askAll[T any](ctx context.Context, s *Scheduler, want func(place int) bool,
 	for i := range answers {
 		a := &answers[i]
 		asked.Go(func() {
-			if a.value, a.err = ask(ctx, s.places[a.place].Scheduler); a.err != nil {
+			question := func(ctx context.Context) (err error) {
+				a.value, err = ask(ctx, s.places[a.place].Scheduler)
+				return err
+			}
+			if len(how) > 0 {
+				a.err = how[0](ctx, s, a.place, question)
+			} else {
+				a.err = question(ctx)
+			}
+			if a.err != nil {
 				a.err = fmt.Errorf("%s: %w", s.places[a.place], a.err)
 			}
 		})

@@ -9,16 +9,18 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-// Status implements [scheduler.Scheduler]. It asks the place where the server was seen last, and all of them only if the server is not there.
+// Status implements [scheduler.Scheduler]. It asks the place where the server was seen last, and all of them only if the server is not there. While a place is
+// away, a server that another place knows is told of: what is newer is of a generation that its caller knows of. One that no place knows may be in the one that
+// is away, which is an [scheduler.AwayError].
 func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, error) {
 	if last, ok := s.seen.get(id); ok {
 		status, err := s.places[last.place].Scheduler.Status(ctx, id)
 		switch {
 		case err == nil && status.Generation >= last.generation:
-			s.seen.note(id, last.place, status.Generation)
+			s.seen.noteStatus(last.place, status)
 			return status, nil
 		case err != nil && !errors.Is(err, scheduler.ErrNotFound):
-			return scheduler.Status{}, err
+			return scheduler.Status{}, s.away(ctx, last.place, err)
 		}
 	}
 	status, _, err := s.find(ctx, id)
@@ -27,9 +29,10 @@ func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, er
 
 // find asks all places for a server, and returns the newest generation and its place.
 func (s *Scheduler) find(ctx context.Context, id string) (scheduler.Status, int, error) {
-	found, err := known(askAll(ctx, s, everywhere, func(ctx context.Context, m Member) (scheduler.Status, error) { return m.Status(ctx, id) }))
-	if err != nil {
-		return scheduler.Status{}, 0, err
+	answers := s.whoHas(ctx, everywhere, id)
+	found, err := known(answers)
+	if len(found) == 0 && err != nil {
+		return scheduler.Status{}, 0, s.nobodyKnows(answers, err)
 	}
 	if len(found) == 0 {
 		return scheduler.Status{}, 0, scheduler.ErrNotFound
@@ -40,7 +43,7 @@ func (s *Scheduler) find(ctx context.Context, id string) (scheduler.Status, int,
 			newest = other
 		}
 	}
-	s.seen.note(id, newest.place, newest.value.Generation)
+	s.seen.noteStatus(newest.place, newest.value)
 	return newest.value, newest.place, nil
 }
 
@@ -67,8 +70,8 @@ func (s *Scheduler) List(ctx context.Context) ([]scheduler.Status, error) {
 		}
 	}
 	all := make([]scheduler.Status, 0, len(newest))
-	for id, one := range newest {
-		s.seen.note(id, one.place, one.value.Generation)
+	for _, one := range newest {
+		s.seen.noteStatus(one.place, one.value)
 		all = append(all, one.value)
 	}
 	slices.SortFunc(all, func(a, b scheduler.Status) int { return strings.Compare(a.ID, b.ID) })

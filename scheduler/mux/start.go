@@ -3,11 +3,14 @@ package mux
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-// Start implements [scheduler.Scheduler]. A generation that was accepted in another place stays there, whatever the Spec says now: it is the same start.
+// Start implements [scheduler.Scheduler]. A generation that was accepted in another place stays there, whatever the Spec says now: it is the same start. A place
+// that is away is passed over, unless the server was seen there; see the package's comment.
 func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
 	if err := spec.Validate(); err != nil {
 		return err
@@ -21,7 +24,7 @@ func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
 		return err
 	}
 	if err := s.places[at].Scheduler.Start(ctx, specHere(spec)); err != nil {
-		return err
+		return s.away(ctx, at, err)
 	}
 	s.seen.note(spec.ID, at, spec.Generation)
 	return s.lookAgain(ctx, at, spec)
@@ -68,9 +71,24 @@ func (s *Scheduler) oneOf(ctx context.Context, at int, spec scheduler.Spec) erro
 	return s.lookAgain(ctx, at, spec)
 }
 
-// others returns what the other places know of the server.
+// others returns what the other places know of the server. Of those that are away it takes it for granted that they know nothing, unless the server was seen
+// there and not seen to end.
 func (s *Scheduler) others(ctx context.Context, at int, id string) ([]answer[scheduler.Status], error) {
-	return known(askAll(ctx, s, except(at), func(ctx context.Context, m Member) (scheduler.Status, error) { return m.Status(ctx, id) }))
+	answers := s.whoHas(ctx, except(at), id)
+	last, hinted := s.seen.get(id)
+	for _, a := range answers {
+		if a.err == nil || errors.Is(a.err, scheduler.ErrNotFound) {
+			continue
+		}
+		if !errors.Is(a.err, scheduler.ErrUnavailable) {
+			return nil, a.err
+		}
+		if hinted && last.place == a.place && !last.ended {
+			return nil, s.away(ctx, a.place, a.err)
+		}
+		s.log.WarnContext(ctx, "a server is started while a place is away in which it was not seen", "server_id", id, "place", s.places[a.place].String(), "err", a.err)
+	}
+	return slices.DeleteFunc(answers, func(a answer[scheduler.Status]) bool { return a.err != nil }), nil
 }
 
 // lookAgain finds out whether another hub started the same server elsewhere in the same instant. The newest stays; of two that are equal the one in the
@@ -99,13 +117,38 @@ func (s *Scheduler) lookAgain(ctx context.Context, at int, spec scheduler.Spec) 
 	return nil
 }
 
-// Stop implements [scheduler.Scheduler]. It ends the server in all places, as nobody knows for certain where it was.
+// Stop implements [scheduler.Scheduler]. It ends the server in all places, as nobody knows for certain where it was. While one is away, the others are enough
+// only if the generation was in one of them: nothing of an older one can be left, as a generation begins after the end of the one before.
 func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error {
-	err := failures(askAll(ctx, s, everywhere, func(ctx context.Context, m Member) (struct{}, error) {
+	here, silent := s.whereIs(ctx, id, generation)
+	reached := func(place int) bool { return silent[place] == nil }
+	err := failures(askAll(ctx, s, reached, func(ctx context.Context, m Member) (struct{}, error) {
 		return struct{}{}, m.Stop(ctx, id, generation)
 	}))
-	if err == nil {
-		s.seen.forget(id, generation)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, place := range slices.Sorted(maps.Keys(silent)) {
+		if !here {
+			return s.away(ctx, place, silent[place])
+		}
+		s.log.WarnContext(ctx, "a server was ended while a place is away in which it was not", "server_id", id, "place", s.places[place].String(), "err", silent[place])
+	}
+	s.seen.forget(id, generation)
+	return nil
+}
+
+// whereIs asks all places for a server. silent are those that cannot be reached, and here is true if another one has, or had, this generation.
+func (s *Scheduler) whereIs(ctx context.Context, id string, generation int64) (here bool, silent map[int]error) {
+	silent = map[int]error{}
+	last, hinted := s.seen.get(id)
+	for _, a := range s.whoHas(ctx, everywhere, id) {
+		switch {
+		case errors.Is(a.err, scheduler.ErrUnavailable):
+			silent[a.place] = a.err
+		case a.err == nil && a.value.Generation == generation, hinted && last.place == a.place && last.generation == generation:
+			here = true
+		}
+	}
+	return here, silent
 }

@@ -37,18 +37,33 @@ func (s *Scheduler) EnsureVolume(ctx context.Context, v scheduler.Volume) (sched
 	return state, nil
 }
 
-// onlyHere refuses to use a volume of ours that is in another place than its server.
+// onlyHere refuses to use a volume of ours that is in another place than its server. One that is here is used while others are away: it was made when they
+// were not.
 func (s *Scheduler) onlyHere(ctx context.Context, at int, kind scheduler.MountKind, id string) error {
-	elsewhere, err := known(askAll(ctx, s, except(at), askVolume(kind, id)))
-	if err != nil || len(elsewhere) == 0 {
-		return err
+	answers := askAll(ctx, s, except(at), askVolume(kind, id), patiently)
+	elsewhere, err := known(answers)
+	if len(elsewhere) > 0 {
+		where := s.places[elsewhere[0].place]
+		return &scheduler.RejectedError{
+			Reason: fmt.Sprintf("Files of the server are kept in %s, where a server in %s cannot reach them. Choose another profile; an administrator "+
+				"can give the profiles of %s a volume of their own.", where, s.places[at], s.places[at]),
+			Err: fmt.Errorf("mux: the %s volume %s is in %s", kind, id, where),
+		}
 	}
-	where := s.places[elsewhere[0].place]
-	return &scheduler.RejectedError{
-		Reason: fmt.Sprintf("Files of the server are kept in %s, where a server in %s cannot reach them. Choose another profile; an administrator "+
-			"can give the profiles of %s a volume of their own.", where, s.places[at], s.places[at]),
-		Err: fmt.Errorf("mux: the %s volume %s is in %s", kind, id, where),
+	if err == nil {
+		return nil
 	}
+	for _, a := range answers {
+		if a.err != nil && !errors.Is(a.err, scheduler.ErrNotFound) && !errors.Is(a.err, scheduler.ErrUnavailable) {
+			return err
+		}
+	}
+	_, hereErr := s.places[at].Scheduler.VolumeByID(ctx, kind, id)
+	if !errors.Is(hereErr, scheduler.ErrNotFound) {
+		return hereErr
+	}
+	away := answers[slices.IndexFunc(answers, func(a answer[scheduler.VolumeState]) bool { return errors.Is(a.err, scheduler.ErrUnavailable) })]
+	return &scheduler.AwayError{Reason: "Files of the server may be kept there: " + s.places[away.place].cannotBeReached(), Err: err}
 }
 
 func askVolume(kind scheduler.MountKind, id string) func(context.Context, Member) (scheduler.VolumeState, error) {

@@ -53,7 +53,7 @@ func (m *merging) follow(ctx context.Context, s *Scheduler, place int) {
 			continue
 		}
 		if err == nil && event.Status != nil {
-			s.seen.note(event.ID, place, event.Generation)
+			s.seen.noteStatus(place, *event.Status)
 		}
 		select {
 		case m.out <- heard{event, err}:
