@@ -26,7 +26,7 @@ func TestLedgerAgreesWithTheRulesFromScratch(t *testing.T) {
 				for range 1 + rng.IntN(3) {
 					p := place{list: rng.IntN(len(parts)), part: rng.IntN(len(parts[0]))}
 					routes := &parts[p.list][p.part]
-					*routes = mutate(rng, *routes, p)
+					*routes = mutate(rng, *routes)
 					all = append(all, news{p, *routes})
 				}
 				c := l.apply(all)
@@ -54,7 +54,7 @@ func TestLedgerAgreesWithTheRulesFromScratch(t *testing.T) {
 }
 
 // mutate adds, takes away, changes, repeats or shuffles routes of a part.
-func mutate(rng *rand.Rand, routes []Route, p place) []Route {
+func mutate(rng *rand.Rand, routes []Route) []Route {
 	routes = slices.Clone(routes)
 	for range 1 + rng.IntN(4) {
 		i := 0
@@ -63,7 +63,7 @@ func mutate(rng *rand.Rand, routes []Route, p place) []Route {
 		}
 		switch n := rng.IntN(10); {
 		case n < 5 || len(routes) == 0:
-			routes = append(routes, randomRoute(rng, p))
+			routes = append(routes, randomRoute(rng))
 		case n < 7:
 			routes = slices.Delete(routes, i, i+1)
 		case n < 8:
@@ -77,8 +77,8 @@ func mutate(rng *rand.Rand, routes []Route, p place) []Route {
 	return routes
 }
 
-// randomRoute makes a route of an operator now and then: those are in the first part, and are not all of the source's.
-func randomRoute(rng *rand.Rand, p place) Route {
+// randomRoute makes a route of an operator now and then.
+func randomRoute(rng *rand.Rand) Route {
 	r := Route{
 		Prefix: fmt.Sprintf("/user/%c/", 'a'+rng.IntN(5)), Address: fmt.Sprint("h:", rng.IntN(6)), Server: fmt.Sprint("s", rng.IntN(6)),
 		Generation: int64(rng.IntN(3)), Instance: fmt.Sprint("i", rng.IntN(2)), Placement: uint64(rng.IntN(4)),
@@ -89,9 +89,9 @@ func randomRoute(rng *rand.Rand, p place) Route {
 	case 1:
 		r.Prefix = "/"
 	case 2:
-		if p.part == 0 {
-			r = Route{Prefix: r.Prefix, Address: r.Address}
-		}
+		r = Route{Prefix: r.Prefix, Address: r.Address}
+	case 3, 4: // at an address that no server has
+		r = Route{Prefix: fmt.Sprintf("/services/%c/", 'a'+rng.IntN(2)), Address: fmt.Sprint("operator:", 1+rng.IntN(3))}
 	}
 	return r
 }
