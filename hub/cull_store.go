@@ -30,6 +30,6 @@ type CullStore interface {
 	// UnwatchActivity says that this replica's proxy has ended, and that all it saw is written.
 	UnwatchActivity(ctx context.Context, replica string) error
 	// ActivityWatched tells since when what all proxies saw is written without a gap, and how late the latest replica is to say so. Replicas that
-	// have not been heard of since forget are taken for dead; those gone before it are removed. began is zero if there is no replica.
-	ActivityWatched(ctx context.Context, forget time.Time) (began, seen time.Time, err error)
+	// have said nothing for so long are taken for dead, which is a gap that ends now. Both are zero if there is no replica.
+	ActivityWatched(ctx context.Context, now time.Time, forget time.Duration) (began, seen time.Time, err error)
 }

@@ -136,7 +136,7 @@ func (b *bench) over(id string) {
 	now := func() time.Time { return time.Now().Add(time.Duration(b.clock.Load())) }
 	b.ahead(s.Notice.Until.Sub(now()) - 20*time.Second)
 	b.eventually("what the proxy saw is written", func() bool {
-		_, seen, err := b.store.ActivityWatched(b.t.Context(), now().Add(-time.Minute))
+		_, seen, err := b.store.ActivityWatched(b.t.Context(), now(), time.Minute)
 		return err == nil && now().Sub(seen) < 9*time.Second
 	})
 	b.ahead(20 * time.Second)
@@ -276,8 +276,9 @@ func TestAServerIsStoppedForItsAge(t *testing.T) {
 // lateStore does something right before a transaction begins.
 type lateStore struct {
 	hub.Store
-	before atomic.Pointer[func()]
-	passes atomic.Int64
+	before  atomic.Pointer[func()]
+	passes  atomic.Int64
+	watched atomic.Pointer[time.Time]
 }
 
 func (s *lateStore) InTx(ctx context.Context, fn func(hub.Store) error) error {
@@ -319,22 +320,57 @@ func TestF49_UseInTheLastMomentCounts(t *testing.T) {
 	b.awaitState(s.ID, hub.Stopped)
 }
 
-// TestF49_NothingIsIdleWhileAReplicaIsSilent: a hub that the database has not heard of may carry what nobody else sees.
+// WatchActivity remembers until when the hub says that all is written.
+func (s *lateStore) WatchActivity(ctx context.Context, replica string, began, now time.Time) error {
+	err := s.Store.WatchActivity(ctx, replica, began, now)
+	if err == nil {
+		s.watched.Store(&now)
+	}
+	return err
+}
+
+// TestF49_NothingIsIdleWhileAReplicaIsSilent: a hub that the database has not heard of may carry what nobody else sees. When it is taken for dead, activity has to
+// be watched for one interval before anything counts as idle.
 func TestF49_NothingIsIdleWhileAReplicaIsSilent(t *testing.T) {
 	t.Parallel()
 	late := &lateStore{}
-	b, j, s := idleBench(t, culling(func(r *cull.Rules) { r.Observe = time.Second }), func(o *hub.Options) { late.Store, o.Store = o.Store, late })
-	at := time.Now().Add(2 * time.Hour)
-	if err := b.store.WatchActivity(t.Context(), "another", at.Add(-time.Hour), at.Add(-5*time.Minute)); err != nil {
-		t.Fatal(err)
+	b, j, s := idleBench(t, culling(func(r *cull.Rules) { r.Observe = 2 * time.Minute }), func(o *hub.Options) { late.Store, o.Store = o.Store, late })
+	now := func() time.Time { return time.Now().Add(time.Duration(b.clock.Load())) }
+	pass := func() { // as time passes: without a gap for this hub
+		t.Helper()
+		b.ahead(20 * time.Second)
+		b.eventually("what the proxy saw is written", func() bool { at := late.watched.Load(); return at != nil && now().Sub(*at) < 9*time.Second })
 	}
+	other := func(silent time.Duration) {
+		t.Helper()
+		if err := b.store.WatchActivity(t.Context(), "another", now().Add(-time.Hour), now().Add(-silent)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stays := func(what string) {
+		t.Helper()
+		from := late.passes.Load()
+		b.eventually("several passes are over", func() bool { return late.passes.Load() > from+5 })
+		if now, err := b.store.ServerByID(t.Context(), s.ID); err != nil || now.Notice != nil || j.asked.Load() != 0 {
+			t.Fatalf("%s it was taken for idle: %+v, %v", what, now.Notice, err)
+		}
+	}
+	other(-2 * time.Hour)
 	b.ahead(2 * time.Hour)
-	from := late.passes.Load()
-	b.eventually("several passes are over", func() bool { return late.passes.Load() > from+5 })
-	if now, err := b.store.ServerByID(t.Context(), s.ID); err != nil || now.Notice != nil || j.asked.Load() != 0 {
-		t.Fatalf("it was taken for idle: %+v, %v", now.Notice, err)
+	for range 8 { // more than one interval
+		other(20 * time.Second)
+		pass()
 	}
-	b.ahead(6 * time.Minute) // taken for dead
+	stays("while another was silent")
+	pass()
+	b.eventually("the other is taken for dead", func() bool {
+		_, seen, err := b.store.ActivityWatched(t.Context(), now(), time.Hour)
+		return err == nil && now().Sub(seen) < 25*time.Second
+	})
+	stays("right after another was taken for dead")
+	for range 7 {
+		pass()
+	}
 	b.await(s.ID, "a warning", warnedOf(hub.NoticeIdle))
 }
 

@@ -11,8 +11,9 @@ const (
 	// watchGap is the longest time without writing that is still no gap.
 	watchGap = 30 * time.Second
 	// watchForget is after how long a replica that says nothing is taken for dead. Until then nothing counts as idle, since its proxy may still be
-	// carrying what nobody else sees.
-	watchForget = 10 * time.Minute
+	// carrying what nobody else sees. From then on activity is watched anew: its users come by other proxies now, or, if it only cannot reach the
+	// database, their servers report for themselves within one interval.
+	watchForget = time.Minute
 )
 
 // activityWatch is what this replica says about its own proxy: until when all it saw is written, and since when that is so without a gap.
@@ -51,13 +52,13 @@ func (h *Hub) unwatch(ctx context.Context) {
 		return
 	}
 	if err := h.store.UnwatchActivity(ctx, h.watch.replica); err != nil {
-		h.log.WarnContext(ctx, "not written that this proxy ended; nothing counts as idle for some minutes", "err", err)
+		h.log.WarnContext(ctx, "not written that this proxy ended; nothing counts as idle until it is taken for dead", "err", err)
 	}
 }
 
 // watchedSince is since when what all proxies saw is known without a gap; zero: it is not.
 func (h *Hub) watchedSince(ctx context.Context, now time.Time) (time.Time, error) {
-	began, seen, err := h.store.ActivityWatched(ctx, now.Add(-watchForget))
+	began, seen, err := h.store.ActivityWatched(ctx, now, watchForget)
 	if err != nil || now.Sub(seen) > watchGap {
 		return time.Time{}, err
 	}

@@ -56,12 +56,24 @@ func (s *Store) UnwatchActivity(ctx context.Context, replica string) error {
 	return err
 }
 
-// ActivityWatched implements [hub.CullStore].
-func (s *Store) ActivityWatched(ctx context.Context, forget time.Time) (began, seen time.Time, err error) {
-	_, err = s.exec(ctx, "forget dead replicas", "DELETE FROM activity_watch WHERE seen < $1", args{forget.UnixMicro()})
+// watchKept is for how long a replica is remembered after it was taken for dead, which is longer than any interval of activity.
+const watchKept = 7 * 24 * time.Hour
+
+// ActivityWatched implements [hub.CullStore]. A replica that was taken for dead has begun, by its row, after it was last seen: at the end of the gap that it left.
+// If it was not dead, what it says next makes the row right again.
+func (s *Store) ActivityWatched(ctx context.Context, now time.Time, forget time.Duration) (began, seen time.Time, err error) {
+	_, err = s.exec(ctx, "take silent replicas for dead", "UPDATE activity_watch SET began = $1 WHERE began <= seen AND seen < $2",
+		args{now.UnixMicro(), now.Add(-forget).UnixMicro()})
+	if err == nil {
+		_, err = s.exec(ctx, "forget dead replicas", "DELETE FROM activity_watch WHERE began > seen AND began < $1", args{now.Add(-watchKept).UnixMicro()})
+	}
 	if err != nil {
 		return began, seen, err
 	}
-	err = s.one(ctx, "ask since when activity is written", "SELECT max(began), min(seen) FROM activity_watch", nil, timeOf{&began}, timeOf{&seen})
+	err = s.one(ctx, "ask since when activity is written",
+		"SELECT max(began), min(CASE WHEN began <= seen THEN seen END) FROM activity_watch", nil, timeOf{&began}, timeOf{&seen})
+	if seen.IsZero() {
+		began = seen
+	}
 	return began, seen, err
 }

@@ -73,23 +73,30 @@ func culling() []test {
 			f.same("its owner", all[0].UserName, "ada")
 		}},
 		{"Activity is watched since the latest of the replicas began, and as of the one that is most behind", func(f fixture) {
-			began, seen, err := f.store.ActivityWatched(f.ctx, noon)
-			f.must(err)
-			f.same("without any", began.IsZero() && seen.IsZero(), true)
-			f.must(f.store.WatchActivity(f.ctx, "one", noon, noon.Add(time.Hour)))
-			f.must(f.store.WatchActivity(f.ctx, "one", noon, noon.Add(2*time.Hour)))
-			f.must(f.store.WatchActivity(f.ctx, "two", noon.Add(time.Minute), noon.Add(3*time.Hour)))
-			f.must(f.store.WatchActivity(f.ctx, "dead", noon.Add(time.Hour), noon.Add(time.Hour)))
-			began, seen, err = f.store.ActivityWatched(f.ctx, noon.Add(time.Hour))
-			f.must(err)
-			f.same("with one that is silent", []time.Time{began, seen}, []time.Time{noon.Add(time.Hour), noon.Add(time.Hour)})
-			began, seen, err = f.store.ActivityWatched(f.ctx, noon.Add(90*time.Minute))
-			f.must(err)
-			f.same("without the silent one", []time.Time{began, seen}, []time.Time{noon.Add(time.Minute), noon.Add(2 * time.Hour)})
+			at := func(h, m int) time.Time { return noon.Add(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute) }
+			watched := func(what string, now time.Time, began, seen time.Time) {
+				f.Helper()
+				b, s, err := f.store.ActivityWatched(f.ctx, now, time.Hour)
+				f.must(err)
+				f.same(what, []time.Time{b, s}, []time.Time{began, seen})
+			}
+			watched("without any", noon, time.Time{}, time.Time{})
+			f.must(f.store.WatchActivity(f.ctx, "one", noon, at(1, 0)))
+			f.must(f.store.WatchActivity(f.ctx, "one", noon, at(2, 0)))
+			f.must(f.store.WatchActivity(f.ctx, "two", at(0, 1), at(2, 5)))
+			f.must(f.store.WatchActivity(f.ctx, "dead", at(1, 0), at(1, 0)))
+			watched("with one that is silent", at(2, 0), at(1, 0), at(1, 0))
+			watched("as it is taken for dead", at(2, 10), at(2, 10), at(2, 0))
+			watched("afterwards", at(2, 20), at(2, 10), at(2, 0))
+			f.must(f.store.WatchActivity(f.ctx, "dead", at(2, 15), at(2, 25)))
+			watched("when it was not dead", at(2, 25), at(2, 15), at(2, 0))
+			f.must(f.store.UnwatchActivity(f.ctx, "dead"))
+			watched("after its proxy ended", at(2, 25), at(0, 1), at(2, 0))
 			f.must(f.store.UnwatchActivity(f.ctx, "two"))
-			began, _, err = f.store.ActivityWatched(f.ctx, noon)
-			f.must(err)
-			f.same("after a proxy ended", began, noon)
+			watched("after another ended", at(2, 25), noon, at(2, 0))
+			watched("when all are silent", at(10, 0), time.Time{}, time.Time{})
+			f.must(f.store.WatchActivity(f.ctx, "three", at(200, 0), at(200, 0)))
+			watched("long after that", at(200, 0), at(200, 0), at(200, 0))
 		}},
 	}
 }
