@@ -19,7 +19,9 @@ profile "plain" {
 }
 profile "held" {
   driver = "mock_driver"
-  config = { run_for = "1000h" }
+  config {
+    run_for = "1000h"
+  }
 }`
 
 // series are starts one after the other, and what came of them in all rounds together: a percentile near the end needs all of them.

@@ -104,7 +104,7 @@ func (c *cluster) startServers(ctx context.Context) error {
 // nomadConfig is what all agents of a wide cluster have in common.
 func (c *cluster) nomadConfig(name string, ports []int, consul string) map[string]any {
 	return map[string]any{
-		"name": name, "data_dir": filepath.Join(c.data(), name), "bind_addr": "127.0.0.1", "log_level": "WARN", "disable_update_check": true,
+		"name": name, "enable_debug": true, "data_dir": filepath.Join(c.data(), name), "bind_addr": "127.0.0.1", "log_level": "WARN", "disable_update_check": true,
 		"ports":     map[string]any{"http": ports[0], "rpc": ports[1], "serf": ports[2]},
 		"advertise": map[string]any{"http": "127.0.0.1", "rpc": "127.0.0.1", "serf": "127.0.0.1"},
 		"consul":    map[string]any{"address": consul, "server_auto_join": false, "client_auto_join": false, "auto_advertise": false},
