@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,7 +18,10 @@ import (
 )
 
 // apiClient is a script that uses the REST API.
-type apiClient struct{ base, token string }
+type apiClient struct {
+	base, token string
+	http        *http.Client // nil: http.DefaultClient
+}
 
 // answer is what the API said.
 type answer struct {
@@ -35,7 +39,7 @@ func (a apiClient) ask(ctx context.Context, method, path, body string) (answer, 
 	}
 	req.Header.Set("Authorization", "token "+a.token)
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
+	res, err := cmp.Or(a.http, http.DefaultClient).Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nomadhub/nomadhub/internal/checker"
 	"github.com/nomadhub/nomadhub/internal/pgtest"
 	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/internal/stack/hubjob"
@@ -35,13 +38,20 @@ type child struct {
 	name   string // separates this hub from other tests' on the stack
 	dir    string
 	dsn    string
+
+	// The checker's, if it looks; see [child.check].
+	history   *checker.History
+	homes     string
+	program   string // by which notebooks are run, and the beginning of its arguments
+	arguments []string
 }
 
 // setup is how a child runs servers.
 type setup struct {
-	notebook string // what runs instead of Jupyter, in Python; see [standIn]
-	driver   string // of the job; "": the jobspec's, which is raw_exec
-	more     string // of the hub's configuration
+	notebook string         // what runs instead of Jupyter, in Python; see [standIn]
+	driver   string         // of the job; "": the jobspec's, which is raw_exec
+	more     string         // of the hub's configuration
+	checked  *checker.Model // what the checker judges the hub by; nil: it does not look
 }
 
 // prepared says that the shared stack has the policies. Tests that run beside each other would make them twice.
@@ -62,6 +72,9 @@ func newChild(t *testing.T, binary, name string, how setup) *child {
 	c := &child{shared: s, name: name, dir: dir, dsn: pgtest.NewServer(t).URL("postgres")}
 	c.hubProcess = &hubProcess{t: t, binary: binary, args: []string{"serve", "-config", filepath.Join(dir, "hub.hcl")}}
 	c.makeTokens(t)
+	if how.checked != nil {
+		c.check(t, *how.checked)
+	}
 	c.configure(t, how)
 	t.Cleanup(func() {
 		if c.running() {
@@ -82,11 +95,11 @@ func (c *child) consulPrefix() string { return "nomadhub/" + c.name }
 func (c *child) configure(t *testing.T, how setup) {
 	t.Helper()
 	_, account := accounts(t)
-	args, err := json.Marshal([]string{"-c", how.notebook})
+	args, err := json.Marshal(append(slices.Clone(c.arguments), "-c", how.notebook))
 	if err != nil {
 		t.Fatal(err)
 	}
-	jobspec, program := "", python(t)
+	jobspec, program, homeBase := "", cmp.Or(c.program, python(t)), c.homes
 	if how.driver != "" {
 		text, err := jobspecs.FS.ReadFile("notebook.nomad.hcl")
 		if err != nil {
@@ -94,7 +107,11 @@ func (c *child) configure(t *testing.T, how setup) {
 		}
 		c.write(t, "notebook.nomad.hcl", strings.Replace(string(text), `"raw_exec"`, strconv.Quote(how.driver), 1))
 		// Such a driver shows the job the machine's own programs only.
-		jobspec, program = filepath.Join(c.dir, "notebook.nomad.hcl"), "/usr/bin/python3"
+		jobspec, program, homeBase = filepath.Join(c.dir, "notebook.nomad.hcl"), "/usr/bin/python3", ""
+		args, err = json.Marshal([]string{"-c", how.notebook})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	text := fmt.Sprintf(`
 database {
@@ -112,7 +129,7 @@ nomad {
   namespace  = %[5]q
   job_prefix = %[6]q
   jobspec    = %[14]q
-  variables  = { command = %[7]q, args = %[8]q, user = %[9]q, cpu = "50", memory = "64" }
+  variables  = { command = %[7]q, args = %[8]q, user = %[9]q, home_base = %[15]q, cpu = "50", memory = "64" }
 }
 consul {
   address        = %[10]q
@@ -126,7 +143,7 @@ login {
   admin_users = ["ada"]
 }
 %[13]s`, c.dsn, c.shared.Vault.Address, c.dir, c.shared.Nomad.Address, hubjob.NotebookNamespace, c.jobPrefix(), program, args, account.Username,
-		c.shared.Consul.Address, c.consulPrefix(), c.name, how.more, jobspec)
+		c.shared.Consul.Address, c.consulPrefix(), c.name, how.more, jobspec, homeBase)
 	c.write(t, "hub.hcl", text)
 }
 
@@ -162,6 +179,9 @@ func (c *child) begin(t *testing.T) {
 		t.Fatalf("nomadhub token: %v", err)
 	}
 	c.apiClient = apiClient{base: c.URL, token: strings.TrimSpace(string(out))}
+	if c.history != nil {
+		c.watched(t)
+	}
 }
 
 // again starts a hub that has ended, with another configuration or environment.
@@ -289,6 +309,14 @@ func (c *child) count(t *testing.T, query string) (n int) {
 // reachable sees that the hub's proxy leads to this user's server, and that the token which the server was given is good at the hub.
 func (c *child) reachable(t *testing.T, user string) {
 	t.Helper()
+	if c.history != nil {
+		look := c.history.Look("reachable")
+		run, err := whoAnswers(t.Context(), c.URL, user)
+		if err != nil {
+			t.Fatalf("the server of %s does not say who it is: %v", user, err)
+		}
+		look.SawVisit(checker.Server{User: user}, run)
+	}
 	var said struct{ User, Token string }
 	code, err := getJSON(t, c.URL+userPath(user)+"whoami", "", &said)
 	if err != nil || code != http.StatusOK || said.User != user {
@@ -302,7 +330,7 @@ func (c *child) reachable(t *testing.T, user string) {
 }
 
 // python is the interpreter that stand-ins run.
-func python(t *testing.T) string {
+func python(t testing.TB) string {
 	t.Helper()
 	return filepath.Join(filepath.Dir(jupyter(t, "hub5")), "python3")
 }
@@ -315,6 +343,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.dumps({"user": os.environ["JUPYTERHUB_USER"], "token": os.environ["JUPYTERHUB_API_TOKEN"]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Checker", " ".join(os.environ[k] for k in ("NOMAD_META_nomadhub_server", "NOMAD_META_nomadhub_generation", "NOMAD_ALLOC_ID")))
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *args): pass

@@ -5,13 +5,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/nomadhub/nomadhub/internal/checker"
 )
 
 // TestF01F02_ClusterKilledAtEachPoint kills the hub without warning at eight points of a start. The next hub brings the server up, with exactly one Nomad job, and
 // when it is stopped nothing is left.
 func TestF01F02_ClusterKilledAtEachPoint(t *testing.T) {
 	t.Parallel()
-	c := newChild(t, failpoints.binary(t), "kill", setup{notebook: standIn})
+	c := newChild(t, failpoints.binary(t), "kill", setup{notebook: standIn, checked: &checker.Model{Steady: true}})
 	c.begin(t)
 	// F01: the start.
 	for _, point := range []string{"before-row", "before-admission", "after-admission", "after-row", "before-register", "after-register", "before-ready", "after-ready"} {

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/nomadhub/nomadhub/internal/checker"
 )
 
 // TestClusterRaces asks for the same server from several sides at once. It ends in what was accepted last, with one job at most.
 func TestClusterRaces(t *testing.T) {
 	t.Parallel()
-	c := newChild(t, plain.binary(t), "race", setup{notebook: standIn})
+	c := newChild(t, plain.binary(t), "race", setup{notebook: standIn, checked: &checker.Model{Steady: true}})
 	c.begin(t)
 	for _, user := range []string{"many", "stops", "starts", "both"} {
 		c.must(t, http.MethodPost, "/users/"+user, http.StatusCreated)

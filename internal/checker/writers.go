@@ -66,12 +66,17 @@ func CheckWriters(file io.Reader) ([]Written, error) {
 	var all []Written
 	latest := map[string]int{} // by server, in all
 	number := 0
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		number++
-		fail := func(format string, args ...any) ([]Written, error) {
-			return all, fmt.Errorf("line %d (%s): %s", number, lines.Text(), fmt.Sprintf(format, args...))
+	for lines := bufio.NewReader(file); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil { // a last line without its end is being written still
+			return all, ignoreEOF(err)
 		}
-		run, process, counter, at, err := parseLine(lines.Text())
+		number++
+		line = strings.TrimSpace(line)
+		fail := func(format string, args ...any) ([]Written, error) {
+			return all, fmt.Errorf("line %d (%s): %s", number, line, fmt.Sprintf(format, args...))
+		}
+		run, process, counter, at, err := parseLine(line)
 		if err != nil {
 			return fail("%v", err)
 		}
@@ -94,7 +99,13 @@ func CheckWriters(file io.Reader) ([]Written, error) {
 		latest[run.Server] = len(all)
 		all = append(all, Written{run, process, counter, at, at})
 	}
-	return all, nil
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 func parseLine(text string) (run Run, process, counter int, at int64, err error) {

@@ -15,23 +15,24 @@ func TestCheckWriters(t *testing.T) {
 		lines []string
 		says  string // "" is right
 	}{
-		"one after the other":           {[]string{"s 1 a 10 1 100", "s 1 a 10 2 200", "s 2 b 11 1 300", "s 2 b 11 2 400"}, ""},
-		"two servers share a home":      {[]string{"s 1 a 10 1 100", "r 1 b 11 1 150", "s 1 a 10 2 200", "r 1 b 11 2 250"}, ""},
-		"a run that failed":             {[]string{"s 1 a 10 1 100", "s 3 c 12 1 300"}, ""},
-		"nothing":                       {nil, ""},
-		"two runs write at a time":      {[]string{"s 1 a 10 1 100", "s 2 b 11 1 150", "s 1 a 10 2 200"}, "line 3 (s 1 a 10 2 200): this writer goes on after another has begun"},
-		"two allocations of one run":    {[]string{"s 1 a 10 1 100", "s 1 b 11 1 150"}, "there was another writer of this run or a later one: generation 1 of s in allocation a"},
-		"two processes of one run":      {[]string{"s 1 a 10 1 100", "s 1 a 11 1 150"}, "another writer of this run"},
-		"a run comes after a later one": {[]string{"s 2 b 10 1 100", "s 1 a 11 1 150"}, "or a later one"},
-		"lines are missing":             {[]string{"s 1 a 10 1 100", "s 1 a 10 3 150"}, "the line before it is number 1"},
-		"the first is missing":          {[]string{"s 1 a 10 2 100"}, "first lines are missing"},
-		"time goes back":                {[]string{"s 1 a 10 1 100", "s 1 a 10 2 50"}, "the line before it"},
-		"half a line":                   {[]string{"s 1 a 10 1 100", "s 1 a"}, "not a line of a writer"},
-		"no number":                     {[]string{"s one a 10 1 100"}, "does not name a run"},
+		"one after the other":            {[]string{"s 1 a 10 1 100", "s 1 a 10 2 200", "s 2 b 11 1 300", "s 2 b 11 2 400"}, ""},
+		"two servers share a home":       {[]string{"s 1 a 10 1 100", "r 1 b 11 1 150", "s 1 a 10 2 200", "r 1 b 11 2 250"}, ""},
+		"a run that failed":              {[]string{"s 1 a 10 1 100", "s 3 c 12 1 300"}, ""},
+		"the last line is being written": {[]string{"s 1 a 10 1 100", "s 1…"}, ""},
+		"nothing":                        {[]string{"…"}, ""},
+		"two runs write at a time":       {[]string{"s 1 a 10 1 100", "s 2 b 11 1 150", "s 1 a 10 2 200"}, "line 3 (s 1 a 10 2 200): this writer goes on after another has begun"},
+		"two allocations of one run":     {[]string{"s 1 a 10 1 100", "s 1 b 11 1 150"}, "there was another writer of this run or a later one: generation 1 of s in allocation a"},
+		"two processes of one run":       {[]string{"s 1 a 10 1 100", "s 1 a 11 1 150"}, "another writer of this run"},
+		"a run comes after a later one":  {[]string{"s 2 b 10 1 100", "s 1 a 11 1 150"}, "or a later one"},
+		"lines are missing":              {[]string{"s 1 a 10 1 100", "s 1 a 10 3 150"}, "the line before it is number 1"},
+		"the first is missing":           {[]string{"s 1 a 10 2 100"}, "first lines are missing"},
+		"time goes back":                 {[]string{"s 1 a 10 1 100", "s 1 a 10 2 50"}, "the line before it"},
+		"half a line":                    {[]string{"s 1 a 10 1 100", "s 1 a"}, "not a line of a writer"},
+		"no number":                      {[]string{"s one a 10 1 100"}, "does not name a run"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := CheckWriters(strings.NewReader(strings.Join(c.lines, "\n")))
+			_, err := CheckWriters(strings.NewReader(strings.TrimSuffix(strings.Join(c.lines, "\n")+"\n", "…\n")))
 			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("judged: %v", err)
 			}
