@@ -266,6 +266,7 @@ func (h *Hub) fail(ctx context.Context, s Server, f Failure) error {
 	f.Log, f.Time = h.lastLines(ctx, s.ID), h.now()
 	f.blameDisk()
 	if f.Cause == scheduler.CauseOutOfMemory {
+		f.Message += h.peak(ctx, s.ID)
 		f.Offer = h.larger(ctx, s)
 	}
 	s.State, s.Failure, s.Wait = Stopping, &f, nil

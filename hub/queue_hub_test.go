@@ -397,10 +397,14 @@ func TestOutOfMemoryOffersMore(t *testing.T) {
 	b.login("alice")
 	s := b.ask("alice", "", "")
 	b.awaitState(s.ID, hub.Ready)
+	b.fake.Use(s.ID, scheduler.Usage{MemoryBytes: 1000 << 20})
 	b.fake.KillFor(s.ID, scheduler.CauseOutOfMemory, "The server used more than its 1 GB of memory.")
 	got := b.await(s.ID, "the end", func(s hub.Server) bool { return s.State == hub.Stopped })
 	if got.Failure == nil || got.Failure.Cause != scheduler.CauseOutOfMemory || string(got.Failure.Offer) != `{"profile":"large","image":"lab"}` {
 		t.Fatalf("the failure is %+v", got.Failure)
+	}
+	if want := "The server used more than its 1 GB of memory. The most that was measured before its end was 1000 MB."; got.Failure.Message != want {
+		t.Errorf("the reason is %q, want %q", got.Failure.Message, want)
 	}
 	again := b.ask("alice", "", string(got.Failure.Offer))
 	b.awaitState(again.ID, hub.Ready)

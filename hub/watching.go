@@ -36,6 +36,21 @@ func (h *Hub) Usage(ctx context.Context, userName, serverName string) (scheduler
 	return usage, watchError(err, "The server does not run at this moment, so nothing is measured.")
 }
 
+// peak says how much memory a server had that ran out of it; "" where nobody measured that, or the cluster does not answer soon.
+func (h *Hub) peak(ctx context.Context, id string) string {
+	meter, ok := h.opts.Scheduler.(scheduler.PeakMeter)
+	if !ok {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	most, err := meter.PeakMemory(ctx, id)
+	if err != nil || most < 1<<20 {
+		return ""
+	}
+	return " The most that was measured before its end was " + scheduler.Megabytes(most>>20) + "."
+}
+
 // History returns what happened to a server in the cluster, oldest first, as far as that is remembered there.
 func (h *Hub) History(ctx context.Context, userName, serverName string) ([]scheduler.Event, error) {
 	historian, ok := h.opts.Scheduler.(scheduler.Historian)

@@ -50,6 +50,12 @@ type Meter interface {
 	Usage(ctx context.Context, id string) (Usage, error)
 }
 
+// PeakMeter can say how much memory a server took that runs no more, while the cluster remembers its last run.
+type PeakMeter interface {
+	// PeakMemory returns the most memory of the last run that was measured, in bytes; 0: none was. What was taken between two measurements is not in it.
+	PeakMemory(ctx context.Context, id string) (int64, error)
+}
+
 // Historian can tell what happened to a server, oldest first, as far as the cluster remembers: each run, its machine, and its tasks' events.
 type Historian interface {
 	History(ctx context.Context, id string) ([]Event, error)

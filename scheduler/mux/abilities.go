@@ -57,6 +57,16 @@ func (s *Scheduler) Usage(ctx context.Context, id string) (scheduler.Usage, erro
 	return of(ctx, s, id, func(m Member) (scheduler.Usage, error) { return m.Usage(ctx, id) })
 }
 
+// PeakMemory implements [scheduler.PeakMeter]. A member that cannot tell has measured nothing.
+func (s *Scheduler) PeakMemory(ctx context.Context, id string) (int64, error) {
+	return of(ctx, s, id, func(m Member) (int64, error) {
+		if meter, ok := m.(scheduler.PeakMeter); ok {
+			return meter.PeakMemory(ctx, id)
+		}
+		return 0, nil
+	})
+}
+
 // History implements [scheduler.Historian]. What happened in places where the server was before is not part of it.
 func (s *Scheduler) History(ctx context.Context, id string) ([]scheduler.Event, error) {
 	return of(ctx, s, id, func(m Member) ([]scheduler.Event, error) { return m.History(ctx, id) })

@@ -211,5 +211,6 @@ func (s *Scheduler) awaitAlloc(ctx context.Context, alloc *allocView, wanted fun
 var (
 	_ scheduler.LogReader = (*Scheduler)(nil)
 	_ scheduler.Meter     = (*Scheduler)(nil)
+	_ scheduler.PeakMeter = (*Scheduler)(nil)
 	_ scheduler.Historian = (*Scheduler)(nil)
 )

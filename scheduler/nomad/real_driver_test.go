@@ -168,17 +168,30 @@ func noProcessOf(prefix string) error {
 	return nil
 }
 
-// testOutOfMemory lets a server take more memory than it may have.
+// testOutOfMemory lets a server take more memory than it may have, after it has lived for long enough to be measured.
 func (c *driverCluster) testOutOfMemory(t *testing.T, driver string) {
-	options := runs(t, c.driverOptions(t, driver), "/usr/bin/tail", "/dev/zero") // one endless line, which it keeps
+	options := runs(t, c.driverOptions(t, driver), "/bin/sh", "-c", "sleep 4; exec tail /dev/zero") // one endless line, which it keeps
 	options.Variables["memory"] = "64"
 	s := open(t, options)
 	c.start(t, s, scheduler.Spec{ID: "a", Generation: 1})
+	awaitRunning(t, s)
+	await(t, "its memory is measured", func() error {
+		_, err := s.Usage(t.Context(), "a")
+		return err
+	})
 	status := awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Dead })
 	if want := "The server was ended because it used more than its 64 MB of memory."; !strings.HasPrefix(status.Reason, want) {
 		t.Errorf("reason %q, want %q", status.Reason, want)
 	}
+	peak, err := s.PeakMemory(t.Context(), "a")
+	if err != nil || peak <= 0 && driver == "exec" || peak > 64<<20 {
+		t.Errorf("the peak is %d bytes, %v", peak, err)
+	}
+	t.Logf("%s: peak of %d bytes", driver, peak)
 	c.stop(t, s, "a")
+	if _, err := s.PeakMemory(t.Context(), "a"); err != nil && !errors.Is(err, scheduler.ErrNotFound) && !errors.Is(err, scheduler.ErrUnavailable) {
+		t.Errorf("the peak of a server that is gone: %v", err)
+	}
 }
 
 // testIsValid holds a jobspec against Nomad's own tools, as an operator would.

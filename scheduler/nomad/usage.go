@@ -38,6 +38,28 @@ func (s *Scheduler) Usage(ctx context.Context, id string) (scheduler.Usage, erro
 	return usageOf(alloc, stats)
 }
 
+// PeakMemory implements [scheduler.PeakMeter]. A Nomad client keeps the last measurement of a task that has ended until it removes the allocation, but for those
+// of Docker, whose last word is that nothing is used any more.
+func (s *Scheduler) PeakMemory(ctx context.Context, id string) (int64, error) {
+	alloc, err := s.newestAlloc(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	if alloc == nil {
+		return 0, fmt.Errorf("nomad: reading the peak: there is no run: %w", scheduler.ErrNotFound)
+	}
+	stats, err := s.client.Allocations().Stats(&api.Allocation{ID: alloc.id}, s.query(ctx))
+	if err = translate(ctx, "reading the peak", err); err != nil {
+		return 0, err
+	}
+	task := stats.Tasks[mainTask(alloc)]
+	if task == nil || task.ResourceUsage == nil || task.ResourceUsage.MemoryStats == nil {
+		return 0, nil
+	}
+	memory := task.ResourceUsage.MemoryStats
+	return max(memoryOf(memory), int64(min(memory.MaxUsage, 1<<62))), nil //nolint:gosec // G115: bounded
+}
+
 // errNotMeasured is ErrUnavailable with a sentence: a Nomad client measures nothing unless its configuration says so, and what it would publish with it
 // goes nowhere unless a collector is named there, too.
 var errNotMeasured = fmt.Errorf("nomad: reading the usage: %w: %w", scheduler.ErrUnavailable, &scheduler.RejectedError{

@@ -13,6 +13,7 @@ import (
 var (
 	_ scheduler.LogReader = (*Fake)(nil)
 	_ scheduler.Meter     = (*Fake)(nil)
+	_ scheduler.PeakMeter = (*Fake)(nil)
 	_ scheduler.Historian = (*Fake)(nil)
 	_ scheduler.Fresh     = (*Fake)(nil)
 )
@@ -97,6 +98,20 @@ func (f *Fake) Usage(ctx context.Context, id string) (scheduler.Usage, error) {
 		usage.Time, usage.MemoryBytes = time.Now().UTC(), max(usage.MemoryBytes, 1<<20)
 	}
 	return usage, nil
+}
+
+// PeakMemory implements scheduler.PeakMeter with what was given to Use.
+func (f *Fake) PeakMemory(ctx context.Context, id string) (int64, error) {
+	f.world.mu.Lock()
+	defer f.world.mu.Unlock()
+	if err := cmpErr(ctx.Err(), f.world.failList); err != nil {
+		return 0, err
+	}
+	s := f.world.servers[id]
+	if s == nil {
+		return 0, scheduler.ErrNotFound
+	}
+	return s.usage.MemoryBytes, nil
 }
 
 // History implements scheduler.Historian with all that was told of the server.
