@@ -38,6 +38,7 @@ type fakeHub struct {
 	asked   *countingScheduler
 	starter
 	placed atomic.Int64
+	change []func(*hub.Options)
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -50,9 +51,9 @@ type knownRoutes struct {
 	*routing.Proxy
 }
 
-// newFakeHub opens one with that many users, on SQLite in the folder.
-func newFakeHub(ctx context.Context, dir string, users int) (*fakeHub, error) {
-	f := &fakeHub{fake: schedulertest.NewFake()}
+// newFakeHub opens one with that many users, on SQLite in the folder. Its options can be changed.
+func newFakeHub(ctx context.Context, dir string, users int, change ...func(*hub.Options)) (*fakeHub, error) {
+	f := &fakeHub{fake: schedulertest.NewFake(), change: change}
 	var err error
 	if f.db, err = store.Open(ctx, store.Options{DSN: "sqlite://" + filepath.Join(dir, "hub.db")}); err != nil {
 		return nil, err
@@ -93,6 +94,9 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 		Store: f.counted, Scheduler: f.asked, Publisher: registry, Routes: knownRoutes{router, proxy}, Logger: log,
 		URLs: hub.NewURLs("/", nil, "http://127.0.0.1:1"), Admission: hub.Admission{AllowAll: true},
 		Limits: hub.Limits{ConcurrentStarts: 1_000_000, QueuedStarts: 1_000_000}, Probe: probeAt(notebook.Listener.Addr().String()),
+	}
+	for _, change := range f.change {
+		change(&o)
 	}
 	if f.hub, err = hub.New(o); err != nil {
 		return err

@@ -55,10 +55,17 @@ func runFake(ctx context.Context, args []string) error {
 // atOnce is how many servers are asked for in the same instant.
 const atOnce = 5000
 
+// fakeRounds are fewer than the others: each makes ten thousand changes.
+const fakeRounds = 3
+
 // burstOnFake is O12b: so many servers at once through the hub's core, its API and its database, with a scheduler that takes no time.
 func (r *run) burstOnFake(ctx context.Context) error {
-	return r.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
+	return r.times(fakeRounds).repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
 		dir, err := r.folder(fmt.Sprintf("o12b-%d", number))
+		if err != nil {
+			return nil, err
+		}
+		ahead, err := fairness(ctx, filepath.Join(dir, "fair"))
 		if err != nil {
 			return nil, err
 		}
@@ -71,6 +78,7 @@ func (r *run) burstOnFake(ctx context.Context) error {
 			r.add(k("all_ready", "ms"), ours, in, x.allReady)
 			r.add(k("starts_per_core", "1/s"), ours, in, atOnce/x.cpuStart*1000)
 			r.add(k("stops_per_core", "1/s"), ours, in, atOnce/x.cpuStop*1000)
+			r.add(k("ahead_of_few", "starts"), ours, in, float64(ahead))
 		}, err
 	})
 }

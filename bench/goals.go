@@ -30,6 +30,7 @@ func goals() []goal {
 	all := []goal{
 		{key: fake("starts_per_core", "1/s"), limit: 500, atLeast: true, meaning: "starts a second with a scheduler that takes no time"},
 		{key: fake("accepted", "ms"), limit: 5000, meaning: "5,000 asked for at once are accepted"},
+		{key: fake("ahead_of_few", "starts"), limit: smallGroup + fairStarts, meaning: "of 400 of one group who asked before 40 of another, so many come before the last of these"},
 	}
 	for _, db := range []string{"sqlite", "postgres"} {
 		start := func(name string) key { return key{Operation: "O13", Name: name, Database: db, Unit: "ms"} }
