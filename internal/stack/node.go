@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -14,9 +15,11 @@ import (
 
 // NodeOptions say what another Nomad client is like.
 type NodeOptions struct {
-	Name    string // of the machine, as Nomad shows it; short, and not that of another
-	Pool    string // its node pool; "" is Nomad's default
-	Drivers Drivers
+	Name string // of the machine, as Nomad shows it; short, and not that of another
+	Pool string // its node pool; "" is Nomad's default
+	// MemoryMB is how much memory it offers; 0: what this machine has.
+	MemoryMB int
+	Drivers  Drivers
 }
 
 // Node is another Nomad client of a stack, as a second machine of the cluster is. It can be killed, frozen and started again on its data.
@@ -51,6 +54,9 @@ func (s *Stack) AddNode(ctx context.Context, o NodeOptions) (*Node, error) {
 		return nil, errors.Join(err, n.ports.release())
 	}
 	file, err := writeJSON(s.Dir, o.Name+".json", config)
+	if err == nil {
+		err = os.Mkdir(n.Dir, 0o711) //nolint:gosec // other accounts pass through it to their tasks
+	}
 	if err != nil {
 		return nil, errors.Join(err, n.ports.release())
 	}
@@ -78,6 +84,9 @@ func (n *Node) config(ctx context.Context, port int) (map[string]any, error) {
 	})
 	if n.o.Pool != "" {
 		client["node_pool"] = n.o.Pool
+	}
+	if n.o.MemoryMB > 0 {
+		client["memory_total_mb"] = n.o.MemoryMB
 	}
 	config := maps.Clone(common(n.stack.Consul, n.stack.Vault))
 	config["name"] = n.o.Name
