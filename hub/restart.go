@@ -29,14 +29,14 @@ func (h *Hub) RestartServer(ctx context.Context, r StartRequest) (Server, error)
 			return Server{}, err
 		}
 		next, err := h.restart(ctx, s, Restart{Options: c.options, Reason: "The server is started again as it was asked for."})
-		if !errors.Is(err, ErrStale) {
+		if !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound) { // it is not what it was, or its record was removed in the same instant
 			return next, err
 		}
 	}
 }
 
-// restart writes the wish that an active server be stopped and started again. ErrStale if the row was written since it was read, which is for the caller to
-// look at.
+// restart writes the wish that an active server be stopped and started again. ErrStale if the row was written since it was read, and ErrNotFound if
+// it was removed, which is for the caller to look at.
 func (h *Hub) restart(ctx context.Context, s Server, r Restart) (Server, error) {
 	switch {
 	case s.State == Stopping && s.Restart == nil:
@@ -45,15 +45,15 @@ func (h *Hub) restart(ctx context.Context, s Server, r Restart) (Server, error) 
 		return s, Errorf(Conflict, "The server's machine cannot be reached, and the server may still be running there, so it cannot be started elsewhere: two would write to the same files. Wait for the machine, or ask the administrator.")
 	}
 	s.State, s.Restart, s.Wait = Stopping, &r, nil
-	s, err := h.store.UpdateServer(ctx, s)
+	next, err := h.store.UpdateServer(ctx, s)
 	if err != nil {
-		return s, fmt.Errorf("restart server %s: %w", s.ID, err)
+		return next, fmt.Errorf("restart server %s: %w", s.ID, err)
 	}
 	failpoint("restart.after-row")
-	h.log.InfoContext(ctx, "server restart asked for", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
-	h.journals.say(s, 0, r.Reason)
-	h.control.own(s.ID)
-	return s, nil
+	h.log.InfoContext(ctx, "server restart asked for", "user", next.UserName, "server", next.Name, "server_id", next.ID, "generation", next.Generation)
+	h.journals.say(next, 0, r.Reason)
+	h.control.own(next.ID)
+	return next, nil
 }
 
 // goOn starts a server again whose last run has ended. It keeps its place: only the hub's concurrent starts can hold it back.
