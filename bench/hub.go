@@ -186,6 +186,9 @@ const profiled = 20 * time.Second
 
 // profile has the hub profile its processor time from now on, where that was asked for, and goes on meanwhile. The profile itself costs some percent.
 func (h *hubProcess) profile(ctx context.Context, what string) {
+	if h.profiles == "" {
+		return
+	}
 	go func() {
 		_ = h.await(ctx, time.Minute, func(ctx context.Context) error { return answers(ctx, h.metrics+"/health") })
 		h.keepProfile(ctx, what, fmt.Sprintf("profile?seconds=%.0f", profiled.Seconds()))

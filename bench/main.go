@@ -64,6 +64,7 @@ type settings struct {
 	stock    []int // numbers of servers at which the stock hub is measured
 	patience time.Duration
 	out      string
+	page     string
 	hub      string
 	database string
 	profiles string
@@ -81,6 +82,7 @@ func parseSettings(args []string) (settings, error) {
 	flags.IntVar(&s.burst, "burst", 500, "servers that are started at once")
 	flags.DurationVar(&s.patience, "patience", 30*time.Second, "how long each repetition may wait until nobody else uses the machine")
 	flags.StringVar(&s.out, "out", "bench.jsonl", "file for the measurements, one JSON line each")
+	flags.StringVar(&s.page, "page", "", "file for a page of documentation with the results; default: none")
 	flags.StringVar(&s.hub, "hub", "../bin/nomadhub", "the hub's program")
 	flags.StringVar(&s.database, "database", "sqlite", "sqlite, postgres, or both")
 	flags.StringVar(&s.profiles, "profiles", "", "folder for profiles of the hub; taking them costs some percent, so not for a result")
@@ -173,8 +175,21 @@ func measure(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	r := &run{settings: s, recorder: &recorder{out: out}, machine: machine{s.patience}, self: copied, dir: dir}
+	r.recorder.open(ctx, describe())
 	failed := r.operations(ctx)
-	return errors.Join(failed, r.table(os.Stdout), r.verdicts(os.Stdout))
+	return errors.Join(failed, r.table(os.Stdout), r.verdicts(os.Stdout), r.writePage(s.page))
+}
+
+// writePage writes the page of documentation, if one is wanted.
+func (r *recorder) writePage(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.page(f), f.Close())
 }
 
 func copyProgram(from, to string) error {

@@ -45,10 +45,14 @@ type recorder struct {
 	out      io.Writer
 	all      []measurement
 	versions []version
+	about    about
 }
 
 // version says what took part in a run.
-type version struct{ name, number string }
+type version struct {
+	Name   string `json:"name"`
+	Number string `json:"version"`
+}
 
 // note remembers a version, once.
 func (r *recorder) note(name, number string) {

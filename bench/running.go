@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -121,9 +120,13 @@ func (f *field) listUsers(ctx context.Context) error {
 	return nil
 }
 
+// manyRounds are fewer than others: each takes about a minute, and what is measured are sums over thousands.
+const manyRounds = 3
+
+// withServers measures a hub with servers, again and again from its restart on.
 func (f *field) withServers(ctx context.Context) error {
-	return f.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
-		back, err := f.restart(ctx)
+	return f.times(manyRounds).repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
+		back, ended, err := f.restart(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -135,11 +138,14 @@ func (f *field) withServers(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
+		one, err := f.again(ctx, ended)
 		return func(in round) {
 			back.report(f, in)
 			passes.report(f, in)
 			still.report(f, in)
-		}, nil
+			f.add(f.key("O13", "start_while_running", "ms"), ours, in, one.took)
+			f.add(f.key("O13", "cpu_while_running", "ms"), ours, in, one.cpu)
+		}, err
 	})
 }
 
@@ -160,29 +166,28 @@ func (x restarted) report(f *field, in round) {
 // changedMeanwhile is how many servers end while the hub is down, so that it has something to find out.
 const changedMeanwhile = 10
 
-// restart kills the hub, ends some servers behind its back, starts it again, and waits until it knows.
-func (f *field) restart(ctx context.Context) (restarted, error) {
-	var x restarted
-	ended := rand.Perm(f.size)[:min(changedMeanwhile, f.size/10)] //nolint:gosec // a sample
+// restart kills the hub, ends some servers behind its back, starts it again, and waits until it knows. It returns which those are.
+func (f *field) restart(ctx context.Context) (x restarted, ended []int, err error) {
+	ended = rand.Perm(f.size)[:min(changedMeanwhile, f.size/10)] //nolint:gosec // a sample
 	f.kill()
 	for _, i := range ended {
 		s, err := f.serverOf(ctx, userName(i))
 		if err != nil {
-			return x, err
+			return x, ended, err
 		}
 		if _, _, err := f.cluster.nomad.Jobs().Deregister("m"+f.database+"-"+s.ID, false, nil); err != nil {
-			return x, err
+			return x, ended, err
 		}
 	}
 	if !pause(ctx, 5*time.Second) { // until Nomad has ended them
-		return x, ctx.Err()
+		return x, ended, ctx.Err()
 	}
 	if err := f.launch(); err != nil {
-		return x, err
+		return x, ended, err
 	}
 	began := time.Now()
 	f.profile(ctx, "restart")
-	err := f.await(ctx, time.Minute, func(ctx context.Context) error { return f.asked(ctx, f.servers) })
+	err = f.await(ctx, time.Minute, func(ctx context.Context) error { return f.asked(ctx, f.servers) })
 	x.serversAPI = since(began)
 	if err == nil {
 		err = f.await(ctx, time.Minute, func(ctx context.Context) error { return f.asked(ctx, f.public) })
@@ -197,12 +202,12 @@ func (f *field) restart(ctx context.Context) (restarted, error) {
 		x.caughtUp = since(began)
 	}
 	if err != nil {
-		return x, err
+		return x, ended, err
 	}
 	if _, x.peak, err = memory(f.pid()); err != nil {
-		return x, err
+		return x, ended, err
 	}
-	return x, f.again(ctx, ended)
+	return x, ended, nil
 }
 
 // asked is nil if the API answers who the token's owner is.
@@ -217,6 +222,9 @@ func (f *field) asked(ctx context.Context, base string) error {
 // routesMetric is how many routes the hub says that it has.
 const routesMetric = "nomadhub_routing_table_routes"
 
+// routesStep is how often it is asked.
+const routesStep = 40 * time.Millisecond
+
 // routed is nil if the hub has so many routes at least, and each of a sample leads to the right server.
 func (f *field) routed(ctx context.Context, least int) error {
 	text, err := read(ctx, f.client, f.metrics+"/metrics")
@@ -224,6 +232,7 @@ func (f *field) routed(ctx context.Context, least int) error {
 		return err
 	}
 	if have := int(metric(text, routesMetric)); have < least {
+		pause(ctx, routesStep) // to be asked costs the hub milliseconds
 		return fmt.Errorf("%d of %d routes", have, least)
 	}
 	return f.sample(ctx, 20)
@@ -254,23 +263,27 @@ func (f *field) sample(ctx context.Context, n int) error {
 	return nil
 }
 
-// again starts what was ended, for the next round.
-func (f *field) again(ctx context.Context, ended []int) error {
-	for _, i := range ended {
-		user := userName(i)
-		err := f.await(ctx, time.Minute, func(ctx context.Context) error {
-			s, err := f.serverOf(ctx, user)
-			if err == nil && s.State != hub.Stopped {
-				err = fmt.Errorf("the server of %s is %s", user, s.State)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if status, text, err := f.call(ctx, f.public, http.MethodPost, "/users/"+user+"/server", ""); err != nil || status >= http.StatusBadRequest {
-			return errors.Join(err, fmt.Errorf("start of %s: %d %s", user, status, text))
-		}
+// oneMore is what one start takes while many servers run, in milliseconds.
+type oneMore struct{ took, cpu float64 }
+
+// again starts what was ended, one after the other.
+func (f *field) again(ctx context.Context, ended []int) (oneMore, error) {
+	var took []float64
+	before, err := cpuTime(f.pid())
+	if err != nil {
+		return oneMore{}, err
 	}
-	return f.awaitCount(ctx, hub.Ready, f.size, 5*time.Minute)
+	for _, i := range ended {
+		one, err := f.startServer(ctx, userName(i))
+		if err != nil {
+			return oneMore{}, err
+		}
+		took = append(took, one.ready)
+	}
+	if err := f.awaitCount(ctx, hub.Ready, f.size, 5*time.Minute); err != nil {
+		return oneMore{}, err
+	}
+	pause(ctx, aftermath)
+	after, err := cpuTime(f.pid())
+	return oneMore{median(took), milliseconds(after-before) / float64(max(1, len(took)))}, err
 }

@@ -182,7 +182,7 @@ func (f *stockField) idle(ctx context.Context) (i idleStock, err error) {
 		return i, err
 	}
 	pause(ctx, 3*time.Second)
-	used, err := watchCPU(ctx, f.pid(), rest)
+	used, err := watchCPU(ctx, f.pid(), rest(0))
 	if err != nil {
 		return i, err
 	}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// meanings say in words what is measured, in the order in which pages have it.
+var meanings = []struct { //nolint:gochecknoglobals // a table that nothing changes
+	operation, name, text string
+}{
+	{"O12a", "all_running", "many at once: until Nomad says that all run"},
+	{"O12a", "all_ready", "many at once: until all can be used"},
+	{"O12a", "all_gone", "many at once: until all are gone"},
+	{"O12a", "cpu_per_start", "processor time for each start"},
+	{"O12a", "cpu_per_stop", "processor time for each stop"},
+	{"O12a", "starts_per_second", "starts a second"},
+	{"O12a", "stops_per_second", "stops a second"},
+	{"O12b", "accepted", "5,000 at once, scheduler in memory: until all are accepted"},
+	{"O12b", "all_ready", "until all are ready"},
+	{"O12b", "starts_per_core", "starts a second of processor time"},
+	{"O12b", "stops_per_core", "stops a second of processor time"},
+	{"O12b", "ahead_of_few", "of 400 of one group, let through before the last of 40 of another that asked after them"},
+	{"O13", "first_event_p50", "one start: until the first word of progress, median"},
+	{"O13", "first_event_p99", "until the first word of progress, 99 %"},
+	{"O13", "usable_p50", "until it can be used, median"},
+	{"O13", "usable_p99", "until it can be used, 99 %"},
+	{"O13", "added_p50", "beyond what Nomad alone takes, median"},
+	{"O13", "added_p99", "beyond what Nomad alone takes, 99 %"},
+	{"O13", "beyond_boot_p50", "beyond the time from its place to its first answer, median"},
+	{"O13", "beyond_boot_p99", "beyond the time from its place to its first answer, 99 %"},
+	{"O13", "said_to_run_p50", "until Nomad says that it runs, median"},
+	{"O13", "usable_among_200_p50", "among 200 other starts: until it can be used, median"},
+	{"O13", "usable_among_200_p99", "among 200 other starts: until it can be used, 99 %"},
+	{"O13", "added_among_200_p50", "among 200 other starts: beyond what Nomad alone takes without them, median"},
+	{"O13", "added_among_200_p99", "among 200 other starts: beyond what Nomad alone takes without them, 99 %"},
+	{"O13", "start_while_running", "one start while so many run (a driver that runs nothing), median"},
+	{"O13", "cpu_while_running", "processor time for one start while so many run"},
+	{"O14", "api", "after kill -9: until the API answers"},
+	{"O14", "api_without_servers", "after an end: until the API answers, without servers"},
+	{"O14", "servers_api", "after kill -9: until the API answers the servers"},
+	{"O14", "routes", "after kill -9: until all routes are there"},
+	{"O14", "caught_up", "after kill -9: until it is known what ended meanwhile"},
+	{"O15", "resident_without_servers", "memory with as many users and no server"},
+	{"O15", "resident", "memory with so many servers, after all users were listed"},
+	{"O15", "resident_peak", "the most memory until then"},
+	{"O15", "resident_peak_restart", "the most memory during the restart"},
+	{"O16", "cull_pass", "own look for servers that nobody uses"},
+	{"O16", "reconcile", "own comparison with the cluster, nothing changed"},
+	{"O16", "reconcile_cpu", "its processor time, at most"},
+	{"O16", "stock_culler", "one look of jupyterhub-idle-culler, its own work included"},
+	{"O16", "stock_culler_cpu", "the hub's processor time for that look"},
+	{"O16", "stock_culler_slowest_answer", "the slowest answer to it"},
+	{"O16", "scrape", "one look at the metrics"},
+	{"O16", "scrape_size", "size of the metrics"},
+	{"O16", "idle_cpu", "a hub that nobody asks anything"},
+}
+
+// place is where a key stands on a page, and what it is called there.
+func place(k key) (int, string) {
+	for i, m := range meanings {
+		if m.operation == k.Operation && m.name == k.Name {
+			return i, m.text
+		}
+	}
+	return len(meanings), k.Name
+}
+
+// page writes a whole page with all results of the run.
+func (r *recorder) page(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("# Performance\n\n")
+	fmt.Fprintf(&b, "Measured on %s by `make bench`, all of it in one run; see [how](../how-to/measure.md), and [what it grows with](../explanation/scale.md). ", r.about.Date)
+	fmt.Fprintf(&b, "The machine: %s, %d cores, %d GiB, %s. ", r.about.Processor, r.about.Cores, r.about.MemoryGiB, r.about.Kernel)
+	fmt.Fprintf(&b, "The hub, or the peer in its place, had one core to itself; the cluster and who asks shared the other. Go %s", r.about.Go)
+	for _, v := range r.sortedVersions() {
+		fmt.Fprintf(&b, ", %s %s", v.Name, v.Number)
+	}
+	if r.about.Commit != "" {
+		fmt.Fprintf(&b, "; commit `%s`", r.about.Commit)
+	}
+	b.WriteString(".\n")
+	if !r.allQuiet() {
+		b.WriteString("\n**Others used the machine meanwhile in rows with a \\*: they are no result.**\n")
+	}
+	r.scoreboard(&b)
+	r.goalTable(&b)
+	r.growth(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *recorder) sortedVersions() []version {
+	return slices.SortedFunc(slices.Values(r.versions), func(a, b version) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+func (r *recorder) allQuiet() bool {
+	keys, subjects := r.keys()
+	for _, k := range keys {
+		for _, s := range subjects[k] {
+			if _, quiet := r.values(k, s); !quiet {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// inOrder are all keys in the order of the page.
+func (r *recorder) inOrder() ([]key, map[key][]string) {
+	keys, subjects := r.keys()
+	slices.SortStableFunc(keys, func(a, b key) int {
+		i, _ := place(a)
+		j, _ := place(b)
+		return cmp.Or(i-j, cmp.Compare(b.Database, a.Database), a.Size-b.Size)
+	})
+	return keys, subjects
+}
+
+// scoreboard has all that was measured beside a peer.
+func (r *recorder) scoreboard(b *strings.Builder) {
+	b.WriteString("\n## Beside others\n\nMedians; in parentheses the ratio to ours: how many times as much the other takes, and its 95 % interval. Nomad alone is the bound: the same " +
+		"job through its API, by a program that looks after nothing.\n\n")
+	b.WriteString("| operation | what | servers | database | NomadHub | JupyterHub | Nomad alone |\n|---|---|---|---|---|---|---|\n")
+	keys, subjects := r.inOrder()
+	for _, k := range keys {
+		if !slices.Contains(subjects[k], ours) || len(subjects[k]) < 2 {
+			continue
+		}
+		_, text := place(k)
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", k.Operation, text, many(k.Size), k.Database, r.cell(k, ours), r.peerCell(k, stock), r.peerCell(k, bare))
+	}
+}
+
+// cell is the median of what was measured, with its unit; a star if the machine was not quiet.
+func (r *recorder) cell(k key, subject string) string {
+	values, quiet := r.values(k, subject)
+	if len(values) == 0 {
+		return ""
+	}
+	text := withUnit(median(values), k.Unit)
+	if !quiet {
+		text += "\\*"
+	}
+	return text
+}
+
+func (r *recorder) peerCell(k key, subject string) string {
+	values, _ := r.values(k, subject)
+	own, _ := r.values(k, ours)
+	if len(values) == 0 || median(own) == 0 {
+		return r.cell(k, subject)
+	}
+	i := ratioInterval(values, own)
+	return fmt.Sprintf("%s (%s×; %s to %s)", r.cell(k, subject), number(median(values)/median(own)), number(i.Low), number(i.High))
+}
+
+// withUnit writes a value as people read it.
+func withUnit(v float64, unit string) string {
+	switch {
+	case unit == "ms" && v >= 1000:
+		return number(v/1000) + " s"
+	case unit == "% of a core":
+		return number(v) + " %"
+	case unit == "1/s":
+		return number(v) + "/s"
+	}
+	return number(v) + " " + unit
+}
+
+// many writes a number of servers.
+func many(n int) string {
+	switch {
+	case n == 0:
+		return ""
+	case n < 1000:
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+}
+
+// goalTable says which goals were met.
+func (r *recorder) goalTable(b *strings.Builder) {
+	b.WriteString("\n## Goals\n\n| operation | goal | database | limit | measured | met |\n|---|---|---|---|---|---|\n")
+	for _, v := range r.judged() {
+		met := "**no**"
+		if v.met {
+			met = "yes"
+		}
+		star := ""
+		if !v.quiet {
+			star = "\\*"
+		}
+		bound := "at most "
+		if v.atLeast {
+			bound = "at least "
+		}
+		unit := v.key.Unit
+		if v.peer != "" {
+			unit = "×"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s%s | %s%s | %s |\n", v.key.Operation, v.meaning, v.key.Database, bound, withUnit(v.limit, unit), withUnit(v.value, unit), star, met)
+	}
+}
+
+// growth has what was measured with several numbers of servers.
+func (r *recorder) growth(b *strings.Builder) {
+	keys, subjects := r.inOrder()
+	sizes := map[int]bool{}
+	for _, k := range keys {
+		if grows(k) {
+			sizes[k.Size] = true
+		}
+	}
+	columns := slices.Sorted(maps.Keys(sizes))
+	if len(columns) < 2 {
+		return
+	}
+	b.WriteString("\n## How it grows\n\n| operation | what | whose | database |")
+	for _, n := range columns {
+		fmt.Fprintf(b, " %s |", many(n))
+	}
+	b.WriteString(" last by first |\n|" + strings.Repeat("---|", len(columns)+5) + "\n")
+	done := map[string]bool{}
+	for _, k := range keys {
+		for _, subject := range subjects[k] {
+			id := k.Operation + k.Name + k.Database + subject
+			if !grows(k) || done[id] {
+				continue
+			}
+			done[id] = true
+			r.growthRow(b, k, subject, columns)
+		}
+	}
+}
+
+// grows tells whether something is measured for several numbers of servers.
+func grows(k key) bool {
+	return k.Size > 0 && (k.Operation == "O13" || k.Operation == "O14" || k.Operation == "O15" || k.Operation == "O16")
+}
+
+func (r *recorder) growthRow(b *strings.Builder, k key, subject string, columns []int) {
+	_, text := place(k)
+	who := map[string]string{ours: "NomadHub", stock: "JupyterHub", bare: "Nomad"}[subject]
+	fmt.Fprintf(b, "| %s | %s | %s | %s |", k.Operation, text, who, k.Database)
+	var measured []float64
+	for _, n := range columns {
+		k.Size = n
+		values, _ := r.values(k, subject)
+		if len(values) > 0 {
+			measured = append(measured, median(values))
+		}
+		fmt.Fprintf(b, " %s |", r.cell(k, subject))
+	}
+	factor := ""
+	if len(measured) > 1 && measured[0] > 0 {
+		factor = number(measured[len(measured)-1]/measured[0]) + "×"
+	}
+	fmt.Fprintf(b, " %s |\n", factor)
+}
