@@ -78,6 +78,8 @@ func clientConfig(o Options, ports []int, tasks *portRange) map[string]any {
 			"enabled": true, "servers": []string{hostPort(ports[1])},
 			"network_interface": "lo", "cpu_total_compute": cpuMHz,
 			"min_dynamic_port": tasks.first, "max_dynamic_port": tasks.last,
+			// By default a client removes the files of ended tasks when it has had 50, which tests may still read.
+			"gc_max_allocs": 1000,
 			// The cloud fingerprinters ask addresses outside of this machine, and one stops the agent when AWS_CA_BUNDLE is set.
 			"options": map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
 		}),

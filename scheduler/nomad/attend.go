@@ -31,10 +31,18 @@ type follower struct {
 	checked   uint64 // up to this one a second look showed that the stream lacks nothing
 	busy      bool   // what it brought last is being worked on
 	moved     chan struct{}
+	signs     []*signs // of the stream
 }
 
-func newFollower(index uint64) *follower {
-	return &follower{delivered: index, moved: make(chan struct{})}
+func newFollower(index uint64, of ...*signs) *follower {
+	return &follower{delivered: index, moved: make(chan struct{}), signs: of}
+}
+
+// sign notes that the stream lacked nothing at that time.
+func (f *follower) sign(at time.Time) {
+	for _, s := range f.signs {
+		s.note(at)
+	}
 }
 
 // begin takes note of what the stream brought, before it is worked on.
@@ -128,7 +136,7 @@ func (s *Scheduler) attend(ctx context.Context, f *follower, nodes bool, cut con
 		answered = time.Now()
 		known, lags := f.await(ctx, index, settleTime/4)
 		if known {
-			s.signs.note(asking)
+			f.sign(asking)
 		}
 		if known || !lags || time.Since(looked) < secondLookEvery {
 			continue
@@ -164,7 +172,7 @@ func (s *Scheduler) secondLook(ctx context.Context, f *follower, nodes bool, ind
 	}
 	if missing == 0 {
 		f.vouch(index)
-		s.signs.note(asking)
+		f.sign(asking)
 		return false
 	}
 	_, lags := f.await(ctx, missing, settleTime)

@@ -45,7 +45,13 @@ func (s *Scheduler) readJob(ctx context.Context, id string) (*api.Job, error) {
 func (s *Scheduler) awaitTerminal(ctx context.Context, id string, index uint64) error {
 	told, release := s.news.follow(s.jobID(id))
 	defer release()
+	begun := time.Now()
 	for times := 0; ; times++ {
+		if done, waited, err := s.awaitTold(ctx, id, index, told, begun); done || err != nil {
+			return err
+		} else if waited {
+			continue
+		}
 		allocs, _, err := s.client.Jobs().Allocations(s.jobID(id), true, s.query(ctx))
 		if err = translate(ctx, "waiting for the end of the server", err); errors.Is(err, scheduler.ErrNotFound) {
 			return nil
@@ -65,10 +71,27 @@ func (s *Scheduler) awaitTerminal(ctx context.Context, id string, index uint64) 
 		if indexOf(job) != index {
 			return errConflict
 		}
-		if err := s.news.await(ctx, told, times, index == 0); err != nil {
+		if err := s.news.await(ctx, told, s.news.delay(times, index == 0)); err != nil {
 			return translate(ctx, "waiting for the end of the server", err)
 		}
 	}
+}
+
+// awaitTold is awaitTerminal's question to what the stream told. It reports whether the end came, or waits for news where there is nothing to ask Nomad for.
+func (s *Scheduler) awaitTold(ctx context.Context, id string, index uint64, told <-chan struct{}, begun time.Time) (done, waited bool, err error) {
+	delay := newsMost
+	switch s.mirror.endOf(s.jobID(id), index) {
+	case endCame:
+		return true, false, nil
+	case endUnheard:
+		if delay = ownNewsMost - time.Since(begun); delay <= 0 {
+			return false, false, nil
+		}
+	case endToCome:
+	case endUnknown:
+		return false, false, nil
+	}
+	return false, true, translate(ctx, "waiting for the end of the server", s.news.await(ctx, told, delay))
 }
 
 // indexOf returns the job's modify index, or 0 for none.

@@ -61,15 +61,18 @@ func (n *news) watched(change int) {
 	n.watching += change
 }
 
-// await sleeps until the job has news, or until it is time to ask again without; times is how often it did so before. Of a job that was purged there may be
-// none.
-func (n *news) await(ctx context.Context, told <-chan struct{}, times int, purged bool) error {
+// delay is when it is time to ask again without news; times is how often one did so before. Of a job that was purged there may be none.
+func (n *news) delay(times int, purged bool) time.Duration {
 	n.mu.Lock()
-	delay := newsMost
+	defer n.mu.Unlock()
 	if n.watching == 0 || purged {
-		delay = min(pollFirst<<min(times, 10), pollMost)
+		return min(pollFirst<<min(times, 10), pollMost)
 	}
-	n.mu.Unlock()
+	return newsMost
+}
+
+// await sleeps until the job has news, or until the delay is over.
+func (n *news) await(ctx context.Context, told <-chan struct{}, delay time.Duration) error {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
@@ -88,6 +91,8 @@ func (e *streamEvent) job() string {
 		return e.Payload.Allocation.JobID
 	case e.Payload.Job != nil && e.Payload.Job.ID != nil:
 		return *e.Payload.Job.ID
+	case e.Payload.Evaluation != nil:
+		return e.Payload.Evaluation.JobID
 	}
 	return ""
 }

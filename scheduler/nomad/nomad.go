@@ -69,7 +69,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec and what it knows of machines.
+// Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec, what it knows of machines, and what the event stream told
+// since the present connection began (see mirror.go).
 type Scheduler struct {
 	client    *api.Client
 	opts      Options
@@ -78,6 +79,8 @@ type Scheduler struct {
 	signs     signs
 	drains    drains
 	news      news
+	mirror    mirror
+	written   writtenVariables
 }
 
 var (

@@ -13,8 +13,11 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-// Status implements scheduler.Scheduler.
+// Status implements scheduler.Scheduler. Of a server that lives it says what the event stream told, as long as that is known to be all.
 func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, error) {
+	if view, alloc, ok := s.mirror.lives(s.jobID(id)); ok {
+		return status(view, s.drains.mark(alloc), why{}), nil
+	}
 	job, err := s.readJob(ctx, id)
 	if err != nil {
 		return scheduler.Status{}, err

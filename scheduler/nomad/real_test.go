@@ -2,6 +2,7 @@ package nomad_test
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +42,7 @@ func TestRealNomad(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	t.Run("suite", func(t *testing.T) { schedulertest.Run(t, c.newHarness) })
+	t.Run("suite beside a watch", func(t *testing.T) { schedulertest.Run(t, c.newWatchedHarness) })
 	t.Run("failures", c.testFailures)
 	t.Run("operator", c.testOperator)
 	t.Run("policy", c.testPolicyIsLeast)
@@ -89,6 +92,30 @@ func (c *cluster) newHarness(t *testing.T) schedulertest.Harness {
 	options := c.options(t)
 	t.Cleanup(func() { c.purge(t, options.JobPrefix) })
 	return c.harnessOf(t, options)
+}
+
+// newWatchedHarness is a scheduler whose watch runs, as in the hub, so that calls are spared questions that the event stream has answered.
+func (c *cluster) newWatchedHarness(t *testing.T) schedulertest.Harness {
+	t.Helper()
+	h := c.newHarness(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	begun, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		begin := sync.OnceFunc(func() { close(begun) })
+		for event, err := range h.Scheduler.Watch(ctx) {
+			if err == nil && event.Resync {
+				begin()
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	select {
+	case <-begun:
+	case <-time.After(h.Patience):
+		t.Fatal("the watch did not begin")
+	}
+	return h
 }
 
 func (c *cluster) harnessOf(t *testing.T, options nomad.Options) schedulertest.Harness {

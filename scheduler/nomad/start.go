@@ -34,8 +34,8 @@ func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
 	if err := spec.Validate(); err != nil {
 		return err
 	}
-	for range maxRounds {
-		done, err := s.startRound(ctx, spec)
+	for round := range maxRounds {
+		done, err := s.startRound(ctx, spec, round == 0 && s.mirror.lacks(s.jobID(spec.ID)))
 		switch {
 		case errors.Is(err, errConflict):
 			continue
@@ -48,18 +48,21 @@ func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
 	return fmt.Errorf("nomad: starting %s: %w: %w", spec.ID, scheduler.ErrUnavailable, errConflict)
 }
 
-// startRound looks at the job as it is and takes the next step. It returns true when the generation is accepted.
-func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec) (done bool, err error) {
-	job, err := s.readJob(ctx, spec.ID)
-	if err != nil {
-		return false, err
+// startRound looks at the job as it is and takes the next step. It returns true when the generation is accepted. Where there is likely no job it does
+// not look: the variable and the registration are written only if there is none.
+func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec, likelyNone bool) (done bool, err error) {
+	var job *api.Job
+	if !likelyNone {
+		if job, err = s.readJob(ctx, spec.ID); err != nil {
+			return false, err
+		}
 	}
 	if job == nil {
 		// An operator may have purged the job of a server that still runs.
 		if err := s.awaitTerminal(ctx, spec.ID, 0); err != nil {
 			return false, err
 		}
-		return s.launch(ctx, spec, 0)
+		return s.launch(ctx, spec, 0, likelyNone)
 	}
 	current := viewOfJob(job)
 	switch {
@@ -70,12 +73,13 @@ func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec) (done b
 	case current.generation == spec.Generation:
 		return true, nil
 	case !current.stopped:
-		return false, s.markEnding(ctx, job, endingReplace)
+		_, err := s.markEnding(ctx, job, endingReplace)
+		return false, err
 	}
 	if err := s.awaitTerminal(ctx, spec.ID, current.index); err != nil {
 		return false, err
 	}
-	return s.launch(ctx, spec, current.index)
+	return s.launch(ctx, spec, current.index, false)
 }
 
 // startAfterRemoval lets a Stop that is under way finish, because its last step, the purge, cannot be made conditional. It takes
@@ -88,32 +92,59 @@ func (s *Scheduler) startAfterRemoval(ctx context.Context, spec scheduler.Spec, 
 	if gone || err != nil {
 		return false, err
 	}
-	return s.launch(ctx, spec, current.index)
+	return s.launch(ctx, spec, current.index, false)
 }
 
 // launch writes the variable and registers the job over the one with that index (0: over none), then looks again.
-func (s *Scheduler) launch(ctx context.Context, spec scheduler.Spec, index uint64) (bool, error) {
+func (s *Scheduler) launch(ctx context.Context, spec scheduler.Spec, index uint64, likelyNone bool) (bool, error) {
 	job, err := s.compose(ctx, spec)
 	if err != nil {
 		return false, err
 	}
-	written, err := s.writeVariable(ctx, spec)
+	written, err := s.writeVariable(ctx, spec, likelyNone)
 	if err != nil {
 		return false, err
 	}
-	if err := s.register(ctx, job, index); err != nil {
+	registered, err := s.register(ctx, job, index)
+	if err != nil {
 		if _, rejected := errors.AsType[*scheduler.RejectedError](err); rejected {
 			err = errors.Join(err, ignoreConflict(s.deleteVariable(ctx, spec.ID, written)))
 		}
 		return false, err
 	}
+	if s.first(ctx, spec.ID, registered) {
+		return true, nil
+	}
 	return s.lookAgain(ctx, spec)
+}
+
+// first waits for the stream to tell of the registration at that index, and reports whether it created the job and nothing came after it. Of two that
+// passed Nomad's check together, the later one did not create it, and is the one to look again. A Stop of the same generation may have deleted the
+// variable in between; whoever asked for it wants the job ended, too.
+func (s *Scheduler) first(ctx context.Context, id string, index uint64) bool {
+	told, release := s.news.follow(s.jobID(id))
+	defer release()
+	patience := time.NewTimer(ownNewsMost)
+	defer patience.Stop()
+	for {
+		created, state := s.mirror.origin(s.jobID(id), index)
+		if state != unheard {
+			return state == heard && created == index
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-patience.C:
+			return false
+		case <-told:
+		}
+	}
 }
 
 // lookAgain finds out whether another call changed the variable or the job in the same instant.
 func (s *Scheduler) lookAgain(ctx context.Context, spec scheduler.Spec) (bool, error) {
 	// A Stop that saw no job yet may have deleted the variable; then it is written again. A newer start may have written it.
-	if _, err := s.writeVariable(ctx, spec); err != nil {
+	if _, err := s.writeVariable(ctx, spec, false); err != nil {
 		if errors.Is(err, scheduler.ErrStale) {
 			return false, errors.Join(err, s.withdraw(ctx, spec))
 		}
@@ -136,7 +167,8 @@ func (s *Scheduler) withdraw(ctx context.Context, spec scheduler.Spec) error {
 	if view := viewOfJob(job); view.generation != spec.Generation || view.stopped {
 		return nil
 	}
-	return ignoreConflict(s.markEnding(ctx, job, endingReplace))
+	_, err = s.markEnding(ctx, job, endingReplace)
+	return ignoreConflict(err)
 }
 
 func ignoreConflict(err error) error {
@@ -146,12 +178,21 @@ func ignoreConflict(err error) error {
 	return err
 }
 
-// register writes the job if its index is still that one.
-func (s *Scheduler) register(ctx context.Context, job *api.Job, index uint64) error {
-	_, _, err := s.client.Jobs().RegisterOpts(job, &api.RegisterOptions{EnforceIndex: true, ModifyIndex: index}, s.write(ctx))
+// register writes the job if its index is still that one, and returns the new one.
+func (s *Scheduler) register(ctx context.Context, job *api.Job, index uint64) (uint64, error) {
+	answer, _, err := s.client.Jobs().RegisterOpts(job, &api.RegisterOptions{EnforceIndex: true, ModifyIndex: index}, s.write(ctx))
+	if err == nil {
+		s.mirror.wrote(*job.ID, answer.JobModifyIndex)
+		return answer.JobModifyIndex, nil
+	}
+	return 0, s.whyNotRegistered(ctx, job, err)
+}
+
+// whyNotRegistered finds out what an error of a registration means.
+func (s *Scheduler) whyNotRegistered(ctx context.Context, job *api.Job, err error) error {
 	translated := translate(ctx, "registering the job", err)
 	switch code := statusCode(err); {
-	case translated == nil, errors.Is(translated, errConflict), ctx.Err() != nil:
+	case errors.Is(translated, errConflict), ctx.Err() != nil:
 		return translated
 	case code == http.StatusBadRequest:
 		return misconfigured(body(err), err)
@@ -167,8 +208,8 @@ func (s *Scheduler) register(ctx context.Context, job *api.Job, index uint64) er
 }
 
 // markEnding registers the job as stopped, which ends its allocations. Unlike Nomad's own deregistration it is conditional, so it
-// never ends a generation that came after the one that was read.
-func (s *Scheduler) markEnding(ctx context.Context, job *api.Job, ending string) error {
+// never ends a generation that came after the one that was read. It returns the job's new index.
+func (s *Scheduler) markEnding(ctx context.Context, job *api.Job, ending string) (uint64, error) {
 	meta := maps.Clone(job.Meta)
 	meta[metaEnding] = ending
 	if meta[metaRegistered] == "" {

@@ -41,10 +41,11 @@ func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error
 
 func (s *Scheduler) stopRound(ctx context.Context, id string, job *api.Job, view jobView) error {
 	if view.ending != endingRemove || !view.stopped {
-		if err := s.markEnding(ctx, job, endingRemove); err != nil {
+		index, err := s.markEnding(ctx, job, endingRemove)
+		if err != nil {
 			return err
 		}
-		return errConflict // we changed it ourselves: read its new index
+		view.index = index
 	}
 	if err := s.awaitTerminal(ctx, id, view.index); err != nil {
 		return err
@@ -69,6 +70,11 @@ func (s *Scheduler) stopWithoutJob(ctx context.Context, id string, generation in
 
 // removeVariable deletes the variable if it is of that generation or an older one. It reports whether it did.
 func (s *Scheduler) removeVariable(ctx context.Context, id string, generation int64) (removed bool, err error) {
+	if index, ok := s.written.index(id, generation); ok {
+		if err := s.deleteVariable(ctx, id, index); !errors.Is(err, errConflict) {
+			return err == nil, err
+		}
+	}
 	variable, err := s.readVariable(ctx, id)
 	if err != nil || variable == nil {
 		return false, err
@@ -84,14 +90,17 @@ func (s *Scheduler) removeVariable(ctx context.Context, id string, generation in
 func (s *Scheduler) purge(ctx context.Context, id string, index uint64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, purgeTimeout, scheduler.ErrUnavailable)
 	defer cancel()
-	job, err := s.readJob(ctx, id)
-	if err != nil || job == nil {
-		return err
+	// What the stream told is at most mirrorAge old, which together with purgeTimeout is below removalGrace, too.
+	if s.mirror.endOf(s.jobID(id), index) != endCame {
+		job, err := s.readJob(ctx, id)
+		if err != nil || job == nil {
+			return err
+		}
+		if indexOf(job) != index {
+			return errConflict
+		}
 	}
-	if indexOf(job) != index {
-		return errConflict
-	}
-	_, _, err = s.client.Jobs().DeregisterOpts(s.jobID(id), &api.DeregisterOptions{Purge: true}, s.write(ctx))
+	_, _, err := s.client.Jobs().DeregisterOpts(s.jobID(id), &api.DeregisterOptions{Purge: true}, s.write(ctx))
 	if err = translate(ctx, "purging the job", err); errors.Is(err, scheduler.ErrNotFound) {
 		return nil
 	}

@@ -2,7 +2,6 @@ package nomad
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,29 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-
-	"github.com/hashicorp/nomad/api"
 )
-
-// frame is one line of Nomad's event stream; without events it is a heartbeat.
-type frame struct {
-	Index  uint64
-	Events []streamEvent
-}
-
-// streamEvent is one event. The client package decodes payloads through generic maps and hides heartbeats, so this does not use it.
-type streamEvent struct {
-	Topic   api.Topic
-	Type    string
-	Index   uint64
-	Payload struct {
-		Job        *api.Job
-		Allocation *api.Allocation
-		Evaluation *api.Evaluation
-		Node       *api.Node
-		Deleted    bool // of a job
-	}
-}
 
 // The reasons why a connection to the event stream is given up; see [Scheduler.attend] for the last two.
 var (
@@ -40,11 +17,6 @@ var (
 	errFrozen    = errors.New("the event stream is frozen: another connection shows events that it did not bring")
 	errNoContact = errors.New("nothing answers")
 )
-
-// maxFrame bounds one line of the stream. The largest that Nomad makes is a plan with some hundred allocations of a few KiB each.
-const maxFrame = 64 << 20
-
-var errFrameTooLong = fmt.Errorf("a line of the event stream is longer than %d bytes", maxFrame)
 
 // allowance lets a decoder read so many bytes, until it is given anew.
 type allowance struct {
@@ -75,12 +47,10 @@ func (s *Scheduler) stream(ctx context.Context, index uint64, nodes bool) iter.S
 			return
 		}
 		defer body.Close()
-		limited := &allowance{from: body}
-		decoder := json.NewDecoder(limited)
+		lines := newFrames(body, s.opts.JobPrefix)
 		for {
-			var next frame
-			limited.left = maxFrame
-			if err := decoder.Decode(&next); err != nil {
+			next, err := lines.next()
+			if err != nil {
 				if cause := context.Cause(ctx); cause != nil {
 					err = cause
 				}

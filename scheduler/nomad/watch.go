@@ -75,7 +75,11 @@ func (w *watch) connect(ctx context.Context) (connected, goOn bool) {
 	w.s.news.watched(1)
 	defer w.s.news.watched(-1)
 	attended, cut := context.WithCancelCause(ctx)
-	follower := newFollower(index)
+	follower := newFollower(index, &w.s.signs)
+	if w.s.mirror.holds(w) {
+		follower.signs = append(follower.signs, &w.s.mirror.sign)
+	}
+	defer w.s.mirror.end(w)
 	var group sync.WaitGroup
 	group.Go(func() { w.s.attend(attended, follower, nodes, cut) })
 	defer group.Wait()
@@ -89,8 +93,8 @@ func (w *watch) connect(ctx context.Context) (connected, goOn bool) {
 			return connected, w.yield(scheduler.Event{}, err)
 		}
 		follower.begin(next)
-		if !connected || len(next.Events) > 0 {
-			w.s.signs.note(time.Now())
+		if !connected || next.Index > 0 { // what is not a heartbeat
+			follower.sign(time.Now())
 		}
 		// The first frame is a heartbeat that Nomad sends at once.
 		if !connected && !w.resync() || !w.tell(ctx, next, nodes) {
@@ -125,6 +129,7 @@ func (w *watch) list(ctx context.Context, nodes bool) (uint64, error) {
 		return 0, err
 	}
 	w.known.begin(views, index)
+	w.s.mirror.begin(w, views, index)
 	return index, nil
 }
 
@@ -132,6 +137,7 @@ func (w *watch) list(ctx context.Context, nodes bool) (uint64, error) {
 func (w *watch) tell(ctx context.Context, next frame, nodes bool) (goOn bool) {
 	for i := range next.Events {
 		event := &next.Events[i]
+		w.s.mirror.take(w, event)
 		w.s.news.tell(event.job())
 		if node := event.Payload.Node; node != nil {
 			if !w.tellNode(ctx, event) {
@@ -150,6 +156,7 @@ func (w *watch) tell(ctx context.Context, next frame, nodes bool) (goOn bool) {
 			}
 		}
 	}
+	w.s.mirror.reach(w, next.Index)
 	return true
 }
 
