@@ -132,7 +132,7 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 }
 
 // seed makes users with three groups, a server, a token, a session and an identity each. One text serves both databases.
-func seed(t *testing.T, s *Store, many int) {
+func seed(t testing.TB, s *Store, many int) {
 	t.Helper()
 	numbers := fmt.Sprintf(`WITH RECURSIVE n(i, id) AS (
 		SELECT 1, 'u00001' UNION ALL SELECT i + 1, 'u' || substr(CAST(100001 + i AS TEXT), 2) FROM n WHERE i < %d) `, many)

@@ -112,10 +112,11 @@ func openSQLiteFile(uri string, conns int, pragma string) (*sql.DB, error) {
 	if pragma != "" {
 		settings.Add("_pragma", pragma)
 	}
-	db, err := sql.Open("sqlite", uri+"?"+settings.Encode())
+	connector, err := sqlite.NewConnector(uri + "?" + settings.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
+	db := sql.OpenDB(preparing{connector})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	return db, nil

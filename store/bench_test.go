@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/pgtest"
+)
+
+// benchUsers is how many users, servers and tokens there are while one row is asked for.
+const benchUsers = 10_000
+
+// BenchmarkRows is what the start of a server asks of the database, call by call.
+func BenchmarkRows(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) { benchRows(b, "sqlite://"+filepath.Join(b.TempDir(), "hub.db")) })
+	b.Run("postgres", func(b *testing.B) { benchRows(b, pgtest.New(b)) })
+}
+
+func benchRows(b *testing.B, dsn string) {
+	ctx := b.Context()
+	s, err := Open(ctx, Options{DSN: dsn})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	if err := s.Migrate(ctx); err != nil {
+		b.Fatal(err)
+	}
+	seed(b, s, benchUsers)
+	user := func(i int) string { return fmt.Sprintf("u%05d", i%benchUsers+1) }
+	made := hub.Server{State: hub.Starting, Generation: 1, Options: json.RawMessage(`{"profile":"small"}`), Profile: "small", Queued: time.Now(), Admitted: time.Now()}
+	row, err := s.ServerByID(ctx, user(1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		call func(ctx context.Context, i int) error
+	}{
+		{"UserByName", func(ctx context.Context, i int) error { _, err := s.UserByName(ctx, "user"+user(i)[1:]); return err }},
+		{"TokenByHash", func(ctx context.Context, i int) error { _, err := s.TokenByHash(ctx, []byte(user(i))); return err }},
+		{"ServerByName", func(ctx context.Context, i int) error { _, err := s.ServerByName(ctx, user(i), ""); return err }},
+		{"CountStarts", func(ctx context.Context, _ int) error { _, err := s.CountStarts(ctx); return err }},
+		{"CountActive", func(ctx context.Context, _ int) error { _, err := s.CountActive(ctx); return err }},
+		{"LoadOfGroups", func(ctx context.Context, _ int) error { _, err := s.LoadOfGroups(ctx, []string{"groupu00007"}); return err }},
+		{"Starts", func(ctx context.Context, _ int) error { _, err := s.Starts(ctx); return err }},
+		{"CreateServer", func(ctx context.Context, i int) error {
+			v := made
+			v.ID, v.UserID, v.Name = fmt.Sprint("bench-", time.Now().UnixNano(), i), user(i), fmt.Sprint(time.Now().UnixNano(), i)
+			return s.CreateServer(ctx, v)
+		}},
+		{"UpdateServer", func(ctx context.Context, _ int) (err error) { row, err = s.UpdateServer(ctx, row); return err }},
+		{"AdmitStarts", func(ctx context.Context, i int) error {
+			_, err := s.AdmitStarts(ctx, []string{user(i)}, time.Now())
+			return err
+		}},
+		{"Exclusive", func(ctx context.Context, _ int) error {
+			return s.Exclusive(ctx, "bench", func(hub.Store) error { return nil })
+		}},
+		{"Admission", func(ctx context.Context, i int) error {
+			return s.Exclusive(ctx, "bench", func(tx hub.Store) error {
+				if _, err := tx.CountStarts(ctx); err != nil {
+					return err
+				}
+				row, err = tx.UpdateServer(ctx, row)
+				return err
+			})
+		}},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			ctx, cancel := context.WithCancel(ctx) // as a request's is
+			defer cancel()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i += 7919 {
+				if err := test.call(ctx, i); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
