@@ -142,7 +142,7 @@ func TestOtherLimitsHoldAtOnce(t *testing.T) {
 }
 
 // twoHubs are two replicas on one Postgres and one cluster.
-func twoHubs(t *testing.T, change func(*hub.Options)) [2]*bench {
+func twoHubs(t *testing.T, change ...func(*hub.Options)) [2]*bench {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Options{DSN: pgtest.New(t)})
 	if err != nil {
@@ -154,8 +154,8 @@ func twoHubs(t *testing.T, change func(*hub.Options)) [2]*bench {
 	}
 	fake := schedulertest.NewFake()
 	registry := static.New()
-	one := openBenchOn(t, db, fake, registry, change)
-	return [2]*bench{one, openBenchOn(t, db, fake.Reopen(), registry, change, func(o *hub.Options) { o.Elect = never })}
+	one := openBenchOn(t, db, fake, registry, change...)
+	return [2]*bench{one, openBenchOn(t, db, fake.Reopen(), registry, append(change, func(o *hub.Options) { o.Elect = never })...)}
 }
 
 // never is an election that this replica does not win.
