@@ -16,6 +16,7 @@ func (a *API) mountVolumes(r chi.Router) {
 	r.With(a.need(anywhere("admin:servers"))).Patch("/volumes/{volume}", a.do(a.changeVolume))
 	r.With(a.need(anywhere("admin:servers"))).Delete("/volumes/{volume}", a.do(a.deleteVolume))
 	r.With(a.need(anywhere("admin:servers"))).Post("/volumes/{volume}/restore", a.do(a.restoreVolume))
+	r.With(a.need(anywhere("admin:servers"))).Post("/volumes/{volume}/keep", a.do(a.keepVolume))
 
 	r.With(a.need(onUser("read:servers"))).Get("/users/{name}/volumes", a.do(a.listUserVolumes))
 	r.With(a.need(onUser("read:servers"))).Get("/users/{name}/volumes/{volume}", a.do(a.getUserVolume))
@@ -154,6 +155,15 @@ func (a *API) restoreVolume(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v, err := a.hub.RestoreVolume(r.Context(), id)
+	return answerVolume(w, v, err)
+}
+
+func (a *API) keepVolume(w http.ResponseWriter, r *http.Request) error {
+	id, err := httpd.Param(r, "volume")
+	if err != nil {
+		return err
+	}
+	v, err := a.hub.KeepVolume(r.Context(), id)
 	return answerVolume(w, v, err)
 }
 

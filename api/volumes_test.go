@@ -105,6 +105,10 @@ func TestVolumesForAdministrators(t *testing.T) {
 	same(t, "moved", []any{moved["user"], moved["server"], moved["share"], moved["name"], moved["state"]}, []any{"bob", "gpu", "server", "old-home", "ready"})
 
 	same(t, "given up", b.as("root", http.MethodDelete, "/volumes/"+id, "").want(http.StatusOK).object()["state"], any("released"))
+	kept := b.as("root", http.MethodPost, "/volumes/"+id+"/keep", "").want(http.StatusOK).object()
+	same(t, "kept", []any{kept["state"], kept["delete_after"], kept["fate"]}, []any{"released", nil, "It is kept until an administrator deletes it."})
+	b.as("bob", http.MethodPost, "/volumes/"+id+"/keep", "").want(http.StatusForbidden)
+	b.as("root", http.MethodPost, "/volumes/unknown/keep", "").want(http.StatusNotFound)
 	same(t, "taken back", b.as("root", http.MethodPost, "/volumes/"+id+"/restore", "").want(http.StatusOK).object()["state"], any("ready"))
 	b.as("root", http.MethodDelete, "/volumes/"+id, `{"now": true}`).want(http.StatusAccepted)
 	b.Eventually("the volume to be gone", func() bool {

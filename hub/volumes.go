@@ -176,10 +176,23 @@ func (h *Hub) RestoreVolume(ctx context.Context, id string) (VolumeInfo, error) 
 	})
 }
 
+// KeepVolume puts off the deletion of a volume that was given up, until an administrator decides. Conflict if it is being deleted already.
+func (h *Hub) KeepVolume(ctx context.Context, id string) (VolumeInfo, error) {
+	return h.changeVolume(ctx, id, func(_ Store, v *Volume) error {
+		if v.State == VolumeDeleting {
+			return errBeingDeleted
+		}
+		v.DeleteAfter = time.Time{}
+		return nil
+	})
+}
+
+var errBeingDeleted = Errorf(Conflict, "The volume is being deleted and cannot be taken back.")
+
 // revive makes a released volume usable again.
 func revive(v *Volume) error {
 	if v.State == VolumeDeleting {
-		return Errorf(Conflict, "The volume is being deleted and cannot be taken back.")
+		return errBeingDeleted
 	}
 	v.State, v.Released, v.DeleteAfter, v.Note = VolumeReady, time.Time{}, time.Time{}, ""
 	if v.Source == "" {

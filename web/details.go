@@ -152,13 +152,17 @@ func (h *Web) volumes(r *http.Request, user hub.User, s hub.Server, now time.Tim
 		if v.ServerName != "" && v.ServerName != s.Name {
 			continue
 		}
-		view := volumeView{Name: v.Name, Whose: whose(v.Volume), Machine: v.Node, Fate: v.Fate(), Note: v.Note, LastUsed: when(v.LastUsed, now)}
-		if v.CapacityMB > 0 {
-			view.Size = scheduler.Megabytes(v.CapacityMB)
-		}
-		views = append(views, view)
+		views = append(views, viewVolume(v.Volume, now))
 	}
 	return views, nil
+}
+
+func viewVolume(v hub.Volume, now time.Time) volumeView {
+	view := volumeView{Name: v.Name, Whose: whose(v), Machine: v.Node, Fate: v.Fate(), Note: v.Note, LastUsed: when(v.LastUsed, now)}
+	if v.CapacityMB > 0 {
+		view.Size = scheduler.Megabytes(v.CapacityMB)
+	}
+	return view
 }
 
 func whose(v hub.Volume) string {

@@ -80,7 +80,7 @@ func stage(t *testing.T) *bench {
 // choosing makes a hub with profiles, whose users stand in every state that a page can show of them.
 func choosing(t *testing.T) *bench {
 	t.Helper()
-	b := newBench(t, withMenu)
+	b := newBench(t, withMenu, func(s *setup) { s.hub.Profiles = menuWithHome{} })
 	notebooks := newNotebooks(t)
 	b.fake.PlanWith(func(s scheduler.Spec) (scheduler.Forecast, error) {
 		if s.Resources.Cores > 0 {
@@ -105,13 +105,18 @@ func choosing(t *testing.T) *bench {
 			}
 		}()
 	}
-	for _, name := range []string{"admin", "ada", "fay", "rita", "stan"} {
+	for _, name := range []string{"admin", "ada", "fay", "gone", "rita", "stan"} {
 		b.loggedIn(name)
 	}
-	for _, name := range []string{"fay", "rita", "stan"} {
+	for _, name := range []string{"fay", "gone", "rita", "stan"} {
 		b.start(name, "")
 	}
 	b.await("fay", "", hub.Stopped)
+	b.await("gone", "", hub.Ready)
+	_, err := b.hub.StopServer(t.Context(), "gone", "", false)
+	check(t, err)
+	b.await("gone", "", hub.Stopped)
+	check(t, b.hub.DeleteUser(t.Context(), "gone"))
 	rita := b.await("rita", "", hub.Ready)
 	b.fake.Drain(rita.ID, time.Now().Add(90*time.Minute))
 	b.awaitThat("stan", func(s hub.Server) bool { return s.Wait != nil })
@@ -203,6 +208,11 @@ func stories() []story {
 		{name: "home-notice", menu: true, as: "rita", path: "/hub/home"},
 		{name: "restart", menu: true, as: "rita", path: "/hub/restart/rita"},
 		{name: "details", menu: true, as: "rita", path: "/hub/server/rita", act: func(p *browser.Page) { p.WaitText("Jupyter Server is running"); p.WaitText("0.75 cores") }},
+		{name: "volumes", menu: true, as: "admin", path: "/hub/admin/volumes"},
+		{name: "volume", menu: true, as: "admin", path: "/hub/admin/volumes?show=released", act: func(p *browser.Page) {
+			p.Click("td .button")
+			p.WaitText("Delete it now")
+		}},
 		{name: "waiting", menu: true, as: "stan", path: "/hub/spawn-pending/stan", act: func(p *browser.Page) { p.WaitText("64 GB of memory asked") }},
 		{name: "out-of-memory", menu: true, as: "fay", path: "/hub/spawn-pending/fay", noisy: true},
 	}

@@ -13,6 +13,7 @@ import (
 const (
 	scopeAdminUI     = "admin-ui"
 	scopeAdminUsers  = "admin:users"
+	scopeAdminServer = "admin:servers"
 	scopeDeleteUsers = "delete:users"
 	scopeListUsers   = "list:users"
 	scopeServers     = "servers"
