@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nomadhub/nomadhub/e2e/browser"
+	"github.com/nomadhub/nomadhub/internal/checker"
 	"github.com/nomadhub/nomadhub/internal/stack"
 )
 
@@ -46,7 +47,7 @@ func failures() []failure {
 func TestF13_ClusterFailures(t *testing.T) {
 	t.Parallel()
 	b := browser.New(t)
-	c := newChild(t, plain.binary(t), "fail", setup{notebook: standIn})
+	c := newChild(t, plain.binary(t), "fail", setup{notebook: standIn, checked: &checker.Model{}})
 	c.begin(t)
 	p := b.Page(t)
 	p.Open(c.URL + "/hub/login")
@@ -72,6 +73,7 @@ func (c *child) failsAndGoesOn(t *testing.T, p *browser.Page, f failure) {
 	c.configure(t, f.setup)
 	c.again()
 	p.Open(c.URL + "/hub/home")
+	clicks(c.history, "ada", checker.Start)
 	p.Click("#start")
 	c.awaitServer(t, "asked for", "ada", func(s apiServer) bool { return s.State.Generation > before.State.Generation })
 	events := c.progress(t, "ada")
@@ -89,6 +91,7 @@ func (c *child) failsAndGoesOn(t *testing.T, p *browser.Page, f failure) {
 
 	c.configure(t, setup{notebook: standIn})
 	c.again()
+	clicks(c.history, "ada", checker.Start)
 	p.ClickText("button", "Try again")
 	p.WaitURL("the server", func(u string) bool { return strings.HasPrefix(u, c.URL+"/user/ada/") })
 	p.WaitText(`"user": "ada"`)

@@ -16,6 +16,7 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/nomadhub/nomadhub/e2e/browser"
+	"github.com/nomadhub/nomadhub/internal/checker"
 	"github.com/nomadhub/nomadhub/internal/stack/hubjob"
 )
 
@@ -34,17 +35,19 @@ type fault struct {
 func TestClusterFaults(t *testing.T) {
 	t.Parallel()
 	b := browser.New(t)
-	c := newCluster(t)
+	c := newClusterWith(t, checkedMachine(t))
+	history := newHistory(checker.Model{}) // a start without what it needs may fail
 	ada := b.Page(t)
 	c.loginAtProvider(t, ada, "ada")
 	ada.WaitVisible("#mine")
 	ada.SetPatience(slowly)
+	clicks(history, "ada", checker.Start)
 	startServer(ada, c.URL, "ada")
 	ada.Open(c.URL + "/user/ada/lab")
 	if got := ada.LabRunCell("x = 41; print(x)"); got != "41" {
 		t.Fatalf("before all faults a cell prints %q", got)
 	}
-	a := c.scriptOf(t, "ada")
+	a := c.watched(t, history, c.scriptOf(t, "ada"))
 	before := c.hubPID(t)
 	for _, f := range c.faults(t) {
 		t.Run(f.name+" away", func(t *testing.T) { c.survive(t, f, a, ada, b) })
