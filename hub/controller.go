@@ -227,7 +227,9 @@ func (c *controller) watch(ctx context.Context) {
 			c.wakeAll()
 		default:
 			c.h.tell(e)
-			c.nudge(e.ID)
+			if e.Status != nil { // else it is a sentence for who watches
+				c.nudge(e.ID)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -9,7 +10,8 @@ import (
 // (limits.http_max_conns_per_client), and those that stay open need room as well.
 const nomadRequests = 48
 
-// bounded has requests wait for one another. What stays open by its nature is not counted: it would keep others waiting for as long.
+// bounded has requests wait for one another. What stays open by its nature is not counted: it would keep others waiting for as long. It also asks for answers as
+// they are: Nomad is near, and to compress and unpack them costs both sides more than to send them.
 type bounded struct {
 	next   http.RoundTripper
 	places chan struct{}
@@ -21,6 +23,7 @@ func newBounded(next http.RoundTripper, most int) *bounded {
 
 // RoundTrip implements http.RoundTripper.
 func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = uncompressed(r)
 	if staysOpen(r) {
 		return b.next.RoundTrip(r)
 	}
@@ -35,6 +38,14 @@ func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	// Not until the body was read, which a caller may forget: then a connection more is open for a while, and no place is lost.
 	defer func() { <-b.places }()
 	return b.next.RoundTrip(r)
+}
+
+// uncompressed takes from a request that compressed answers are welcome, which Nomad's client adds to each.
+func uncompressed(r *http.Request) *http.Request {
+	plain := *r
+	plain.Header = maps.Clone(r.Header)
+	plain.Header.Del("Accept-Encoding")
+	return &plain
 }
 
 // staysOpen tells a blocking query, the event stream and what comes from a machine, such as a log, from a short request.

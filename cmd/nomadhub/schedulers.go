@@ -144,6 +144,7 @@ func nomadConfig(c config.Nomad) (*api.Config, error) {
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: nomadRequests, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: nomadHeaderTimeout,
 		TLSHandshakeTimeout: 10 * time.Second, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, // ConfigureTLS fills it in
+		DisableCompression: true, // see bounded
 	}
 	client := &http.Client{Transport: transport}
 	if socket, ok := strings.CutPrefix(conf.Address, "unix://"); ok {
