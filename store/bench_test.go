@@ -47,13 +47,11 @@ func benchRows(b *testing.B, dsn string) {
 		{"ServerByName", func(ctx context.Context, i int) error { _, err := s.ServerByName(ctx, user(i), ""); return err }},
 		{"CountStarts", func(ctx context.Context, _ int) error { _, err := s.CountStarts(ctx); return err }},
 		{"CountActive", func(ctx context.Context, _ int) error { _, err := s.CountActive(ctx); return err }},
-		{"LoadOfGroups", func(ctx context.Context, _ int) error { _, err := s.LoadOfGroups(ctx, []string{"groupu00007"}); return err }},
-		{"Starts", func(ctx context.Context, _ int) error { _, err := s.Starts(ctx); return err }},
-		{"CreateServer", func(ctx context.Context, i int) error {
-			v := made
-			v.ID, v.UserID, v.Name = fmt.Sprint("bench-", time.Now().UnixNano(), i), user(i), fmt.Sprint(time.Now().UnixNano(), i)
-			return s.CreateServer(ctx, v)
+		{"LoadOfGroups", func(ctx context.Context, _ int) error {
+			_, err := s.LoadOfGroups(ctx, []string{"groupu00007"})
+			return err
 		}},
+		{"Starts", func(ctx context.Context, _ int) error { _, err := s.Starts(ctx); return err }},
 		{"UpdateServer", func(ctx context.Context, _ int) (err error) { row, err = s.UpdateServer(ctx, row); return err }},
 		{"AdmitStarts", func(ctx context.Context, i int) error {
 			_, err := s.AdmitStarts(ctx, []string{user(i)}, time.Now())
@@ -70,6 +68,12 @@ func benchRows(b *testing.B, dsn string) {
 				row, err = tx.UpdateServer(ctx, row)
 				return err
 			})
+		}},
+		// The last, because the rows that it leaves are starts that others count.
+		{"CreateServer", func(ctx context.Context, i int) error {
+			v := made
+			v.ID, v.UserID, v.Name = fmt.Sprint("bench-", time.Now().UnixNano(), i), user(i), fmt.Sprint(time.Now().UnixNano(), i)
+			return s.CreateServer(ctx, v)
 		}},
 	} {
 		b.Run(test.name, func(b *testing.B) {

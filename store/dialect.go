@@ -21,6 +21,9 @@ type dialect struct {
 	elements string
 	// array is the aggregate that makes a JSON array of the values of a column.
 	array string
+	// unindexed stands before a column by whose index rows shall not be found. SQLite knows nothing of how many rows have a value, and
+	// takes one of few values for as good as a key; Postgres knows, and needs no word.
+	unindexed string
 	// now is the database server's clock in microseconds.
 	now string
 	// lockSchema, if any, is run in a transaction that migrates and keeps others that migrate waiting until its end.

@@ -120,7 +120,11 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 			_, _, err := s.Volumes(ctx, hub.VolumeQuery{States: []hub.VolumeState{hub.VolumeReleased}, DueBefore: time.Now()})
 			return err
 		},
-		"VolumeUses": func(s *Store) error { _, err := s.VolumeUses(ctx, []string{"u01000", "u01001"}); return err },
+		"VolumeUses":     func(s *Store) error { _, err := s.VolumeUses(ctx, []string{"u01000", "u01001"}); return err },
+		"LoadOfOneGroup": func(s *Store) error { _, err := s.LoadOfGroups(ctx, []string{"groupu00060"}); return err },
+		"CountStarts":    func(s *Store) error { _, err := s.CountStarts(ctx); return err },
+		"CountActive":    func(s *Store) error { _, err := s.CountActive(ctx); return err },
+		"Revisions":      func(s *Store) error { _, err := s.Revisions(ctx, []string{"u01000"}); return err },
 		"ServersInTransition": func(s *Store) error {
 			_, _, err := s.Servers(ctx, hub.ServerQuery{States: []hub.ServerState{hub.Starting, hub.Stopping}})
 			return err
@@ -128,6 +132,19 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 		"PageOfUsersByID":       users(hub.UserQuery{Limit: 50}),
 		"PageOfUsersByName":     users(hub.UserQuery{Limit: 50, Sort: hub.SortByName, Descending: true}),
 		"PageOfUsersByActivity": users(hub.UserQuery{Limit: 50, Sort: hub.SortByLastActivity, Descending: true}),
+	}
+}
+
+// Those who wait are found by the IDs that are let through, and not among all that start: there may be thousands.
+func TestSQLiteFindsStartsByTheirIDs(t *testing.T) {
+	t.Parallel()
+	s := openMigrated(t, "sqlite://"+filepath.Join(t.TempDir(), "hub.db"), 1)
+	r := &recorder{querier: s.write}
+	if _, err := (&Store{db: s.db, read: r, write: r}).AdmitStarts(t.Context(), []string{"a", "b"}, time.Now()); err != nil || len(r.asked) != 1 {
+		t.Fatalf("asked %d times, err %v", len(r.asked), err)
+	}
+	if plan := planOf(t, s, "EXPLAIN QUERY PLAN ", r.asked[0]); !strings.Contains(plan, "(id=?)") || strings.Contains(plan, "state") {
+		t.Errorf("the plan is\n%s", plan)
 	}
 }
 

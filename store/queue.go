@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -49,14 +51,22 @@ func (s *Store) CountActive(ctx context.Context) (int, error) {
 	return s.count(ctx, "count active servers", "SELECT count(*) FROM servers s WHERE "+letThrough, nil)
 }
 
-// LoadOfGroups implements [hub.QueueStore].
+// maxNamed is how many groups a query names one by one, so that the planner knows how few they are.
+const maxNamed = 8
+
+// LoadOfGroups implements [hub.QueueStore]. Of all groups it starts from the servers that are active, of some from their members: no other
+// server is looked at.
 func (s *Store) LoadOfGroups(ctx context.Context, names []string) (map[string]hub.Load, error) {
-	query := `SELECT COALESCE(g.name, ''), count(*), count(CASE WHEN s.state = 'starting' AND NOT s.blocked THEN 1 END)
-		FROM servers s LEFT JOIN group_members m ON m.user_id = s.user_id LEFT JOIN groups g ON g.id = m.group_id WHERE ` + letThrough
+	const counts = "count(*), count(CASE WHEN s.state = 'starting' AND NOT s.blocked THEN 1 END) FROM "
+	query := "SELECT COALESCE(g.name, ''), " + counts + `servers s
+		LEFT JOIN group_members m ON m.user_id = s.user_id LEFT JOIN groups g ON g.id = m.group_id WHERE ` + letThrough
 	var a args
 	if names != nil {
-		query += " AND g.name IN (SELECT value->>0 FROM " + s.db.elements + "($1))"
-		a = args{list(names)}
+		query = "SELECT g.name, " + counts + `groups g
+			JOIN group_members m ON m.group_id = g.id JOIN servers s ON s.user_id = m.user_id WHERE ` + letThrough + " AND g.name IN "
+		var set string
+		set, a = s.oneOf(names)
+		query += set
 	}
 	type row struct {
 		name string
@@ -70,6 +80,18 @@ func (s *Store) LoadOfGroups(ctx context.Context, names []string) (map[string]hu
 		out[r.name] = r.load
 	}
 	return out, err
+}
+
+// oneOf is the set of these texts, with its arguments.
+func (s *Store) oneOf(texts []string) (string, args) {
+	if len(texts) == 0 || len(texts) > maxNamed {
+		return "(SELECT value->>0 FROM " + s.db.elements + "($1))", args{list(texts)}
+	}
+	a, places := args{}, []string{}
+	for i, text := range texts {
+		a, places = append(a, text), append(places, fmt.Sprint("$", i+1))
+	}
+	return "(" + strings.Join(places, ", ") + ")", a
 }
 
 // Starts implements [hub.QueueStore].
@@ -105,8 +127,8 @@ func (s *Store) Revisions(ctx context.Context, ids []string) (map[string]int64, 
 		id       string
 		revision int64
 	}
-	rows, err := all(ctx, s, "read revisions",
-		"SELECT id, revision FROM servers WHERE id IN (SELECT value->>0 FROM "+s.db.elements+"($1))", args{list(ids)},
+	set, a := s.oneOf(ids)
+	rows, err := all(ctx, s, "read revisions", "SELECT id, revision FROM servers WHERE id IN "+set, a,
 		func(scan scanner) (r row, err error) { return r, scan(&r.id, &r.revision) })
 	out := make(map[string]int64, len(rows))
 	for _, r := range rows {
@@ -123,6 +145,6 @@ func (s *Store) AdmitStarts(ctx context.Context, ids []string, now time.Time) ([
 	}
 	return fetch(ctx, s, s.write, "admit starts", `
 		UPDATE servers SET admitted = $2, wait = NULL, blocked = FALSE, revision = revision + 1
-		WHERE id IN (SELECT value->>0 FROM `+s.db.elements+`($1)) AND state = 'starting' AND admitted IS NULL
+		WHERE id IN (SELECT value->>0 FROM `+s.db.elements+`($1)) AND `+s.db.unindexed+`state = 'starting' AND `+s.db.unindexed+`admitted IS NULL
 		RETURNING id`, values, func(scan scanner) (id string, err error) { return id, scan(&id) })
 }

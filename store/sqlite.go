@@ -19,12 +19,13 @@ import (
 // migrates needs no lock of its own, and none can lose against another.
 func dialectSQLite() dialect {
 	return dialect{
-		name:     "sqlite",
-		elements: "json_each",
-		array:    "json_group_array",
-		now:      "CAST(unixepoch('subsec') * 1000000 AS BIGINT)",
-		hasTable: "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
-		classify: classifySQLite,
+		name:      "sqlite",
+		elements:  "json_each",
+		array:     "json_group_array",
+		unindexed: "+",
+		now:       "CAST(unixepoch('subsec') * 1000000 AS BIGINT)",
+		hasTable:  "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+		classify:  classifySQLite,
 	}
 }
 
