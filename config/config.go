@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -81,6 +82,7 @@ type Vault struct {
 // Nomad says how servers run as jobs. NOMAD_ADDR and the other standard variables hold where an option is empty.
 type Nomad struct {
 	Address    string            `hcl:"address,optional" doc:"Address of Nomad, or unix:///path of the task API; default: NOMAD_ADDR."`
+	Addresses  []string          `hcl:"addresses,optional" doc:"Further addresses of the same Nomad, which are used in turn while one does not serve."`
 	TokenFile  string            `hcl:"token_file,optional" doc:"File with a token or workload identity, read again when it changes; default: NOMAD_TOKEN."`
 	Region     string            `hcl:"region,optional" doc:"Region; default: the agent's."`
 	Namespace  string            `hcl:"namespace,optional" doc:"Namespace of users' jobs."`
@@ -233,7 +235,7 @@ func (n *Nomad) validate() error {
 	if n == nil {
 		return nil
 	}
-	var errs []error
+	errs := []error{n.checkAddresses()}
 	check := func(option, own string, more []string) {
 		for i, name := range more {
 			switch {
@@ -248,6 +250,24 @@ func (n *Nomad) validate() error {
 	check("region", n.Region, n.Regions)
 	if len(n.Regions) > 0 && n.Region == "" {
 		errs = append(errs, errors.New("nomad.regions needs nomad.region: without it the hub does not know which region is its own"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkAddresses finds what cannot be an address beside others. The environment's NOMAD_ADDR is not known here.
+func (n *Nomad) checkAddresses() error {
+	if len(n.Addresses) == 0 {
+		return nil
+	}
+	var errs []error
+	for i, address := range slices.Concat([]string{cmp.Or(n.Address, "http://x")}, n.Addresses) {
+		u, err := url.Parse(address)
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+			errs = append(errs, fmt.Errorf("nomad.addresses: %q is not of the form http://HOST:PORT or https://HOST:PORT, as each address must be where there are several", address))
+		case i > 0 && (address == n.Address || slices.Contains(n.Addresses[:i-1], address)):
+			errs = append(errs, fmt.Errorf("nomad.addresses: %q is named twice; nomad.address is one of them anyway", address))
+		}
 	}
 	return errors.Join(errs...)
 }

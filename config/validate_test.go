@@ -46,9 +46,19 @@ func TestValidate(t *testing.T) {
 			c.Nomad, c.Consul = &Nomad{Region: "a", Regions: []string{"b"}}, &Consul{}
 		}, ""},
 		"regions without the own one": {func(c *Config) { c.Nomad, c.Consul = &Nomad{Regions: []string{"b"}}, &Consul{} }, "nomad.regions needs nomad.region"},
-		"secrets of two places":       {func(c *Config) { c.Secrets.Environment, c.Secrets.Vault = true, &Vault{} }, "exclude each other"},
-		"log level":                   {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
-		"log format":                  {func(c *Config) { c.Log.Format = "xml" }, "log.format"},
+		"addresses": {func(c *Config) {
+			c.Nomad, c.Consul = &Nomad{Address: "https://a:4646", Addresses: []string{"https://b:4646", "https://c:4646"}}, &Consul{}
+		}, ""},
+		"an address twice": {func(c *Config) {
+			c.Nomad, c.Consul = &Nomad{Address: "https://a:4646", Addresses: []string{"https://b:4646", "https://a:4646"}}, &Consul{}
+		}, "named twice"},
+		"no address": {func(c *Config) { c.Nomad, c.Consul = &Nomad{Addresses: []string{"b:4646"}}, &Consul{} }, "nomad.addresses"},
+		"a socket among addresses": {func(c *Config) {
+			c.Nomad, c.Consul = &Nomad{Address: "unix:///x", Addresses: []string{"http://b:4646"}}, &Consul{}
+		}, "as each address must be where there are several"},
+		"secrets of two places": {func(c *Config) { c.Secrets.Environment, c.Secrets.Vault = true, &Vault{} }, "exclude each other"},
+		"log level":             {func(c *Config) { c.Log.Level = "loud" }, "log.level"},
+		"log format":            {func(c *Config) { c.Log.Format = "xml" }, "log.format"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -62,7 +62,7 @@ func openLocal(c config.Local, environ []string, log *slog.Logger) (*local.Sched
 
 // openNomad opens a scheduler for each namespace and region that servers may run in.
 func openNomad(c config.Nomad, named map[string]string, log *slog.Logger) (scheduler.Scheduler, error) {
-	conf, err := nomadConfig(c)
+	conf, err := nomadConfig(c, log)
 	if err != nil {
 		return nil, err
 	}
@@ -128,16 +128,16 @@ func readJobspec(name string) (string, error) {
 const nomadHeaderTimeout = 6 * time.Minute // above the longest blocking query
 
 // nomadClient reaches Nomad over TCP or its task API's socket, with a token that may be replaced while the hub runs.
-func nomadClient(c config.Nomad) (*api.Client, error) {
-	conf, err := nomadConfig(c)
+func nomadClient(c config.Nomad, log *slog.Logger) (*api.Client, error) {
+	conf, err := nomadConfig(c, log)
 	if err != nil {
 		return nil, err
 	}
 	return api.NewClient(conf)
 }
 
-// nomadConfig says how Nomad is reached, by one HTTP client for all that is asked of it.
-func nomadConfig(c config.Nomad) (*api.Config, error) {
+// nomadConfig says how Nomad is reached, by one HTTP client for all that is asked of it, at one address or several.
+func nomadConfig(c config.Nomad, log *slog.Logger) (*api.Config, error) {
 	conf := api.DefaultConfig()
 	conf.Address = cmp.Or(c.Address, conf.Address)
 	conf.Region, conf.Namespace = cmp.Or(c.Region, conf.Region), c.Namespace
@@ -147,7 +147,7 @@ func nomadConfig(c config.Nomad) (*api.Config, error) {
 		DisableCompression: true, // see bounded
 	}
 	client := &http.Client{Transport: transport}
-	if socket, ok := strings.CutPrefix(conf.Address, "unix://"); ok {
+	if socket, ok := strings.CutPrefix(conf.Address, "unix://"); ok && len(c.Addresses) == 0 {
 		conf.Address = "http://127.0.0.1"
 		transport.Proxy = nil
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -157,7 +157,15 @@ func nomadConfig(c config.Nomad) (*api.Config, error) {
 	} else if err := api.ConfigureTLS(client, conf.TLSConfig); err != nil {
 		return nil, fmt.Errorf("TLS to Nomad: %w", err)
 	}
-	client.Transport = newBounded(transport, nomadRequests)
+	var reach http.RoundTripper = transport
+	if len(c.Addresses) > 0 {
+		several, err := nomad.NewFailover(transport, append([]string{conf.Address}, c.Addresses...), log)
+		if err != nil {
+			return nil, err
+		}
+		conf.Address, reach = several.Addresses()[0], several
+	}
+	client.Transport = newBounded(reach, nomadRequests)
 	if c.TokenFile != "" {
 		conf.SecretID = ""
 		client.Transport = &tokenFile{next: client.Transport, path: c.TokenFile}

@@ -57,8 +57,13 @@ func TestNomadIsReached(t *testing.T) {
 	socket.Start()
 	t.Cleanup(socket.Close)
 
-	for name, address := range map[string]string{"TCP": plain.URL, "TLS": secure.URL, "the task's socket": "unix://" + path} {
-		client, err := nomadClient(config.Nomad{Address: address, TokenFile: token})
+	log := slog.New(slog.DiscardHandler)
+	for name, c := range map[string]config.Nomad{
+		"TCP": {Address: plain.URL}, "TLS": {Address: secure.URL}, "the task's socket": {Address: "unix://" + path},
+		"the second address": {Address: "http://127.0.0.1:1", Addresses: []string{plain.URL}}, "the third": {Address: "http://127.0.0.1:1", Addresses: []string{"https://127.0.0.1:2", secure.URL}},
+	} {
+		c.TokenFile = token
+		client, err := nomadClient(c, log)
 		if err != nil {
 			t.Errorf("by %s: %v", name, err)
 			continue
@@ -68,7 +73,7 @@ func TestNomadIsReached(t *testing.T) {
 		}
 	}
 
-	client, err := nomadClient(config.Nomad{Address: plain.URL, TokenFile: token})
+	client, err := nomadClient(config.Nomad{Address: plain.URL, TokenFile: token}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
