@@ -53,6 +53,7 @@ type adminVolume struct {
 	Servers   []string // that mount it
 	InUse     bool     // by one that is active
 	OwnerName string
+	OwnerGone bool // the user was deleted
 }
 
 // volumeStates are the choices of the list.
@@ -170,6 +171,13 @@ func (h *Web) showVolume(w http.ResponseWriter, r *http.Request, status int, pag
 		return err
 	}
 	page.chrome, page.Volume, page.ListURL = h.chrome(w, r, "Volume "+v.Name, "admin"), h.viewAdminVolume(v, time.Now()), h.volumesURL()
+	if v.UserID != "" {
+		u, err := h.hub.UserByName(r.Context(), v.UserName)
+		if err != nil && hub.KindOf(err) != hub.NotFound {
+			return err
+		}
+		page.Volume.OwnerGone = u.ID != v.UserID // also if somebody else has the name now
+	}
 	return h.show(w, status, "volume", page)
 }
 
