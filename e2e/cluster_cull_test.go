@@ -37,11 +37,11 @@ notebook {
 }
 `
 
-// impatient stops what nobody uses for half a minute, and says so early.
+// impatient stops soon what nobody uses, and says so early.
 const impatient = `
 culling {
-  idle_after        = "35s"
-  warning           = "30s"
+  idle_after        = "25s"
+  warning           = "20s"
   keep_for          = "5s"
   interval          = "1s"
   activity_interval = "1s"
@@ -55,9 +55,10 @@ func (l *notebookLife) testCulling(t *testing.T) {
 	how := setup{notebook: standIn, more: fmt.Sprintf(stockJupyter, jupyter(t, "hub5"))}
 	c := l.hub(t, "cull", how, "")
 	owner := c.person(t, "idle")
-	c.person(t, "busy")
-	c.up(t, "busy/server", "")
-	c.up(t, "idle/server", "")
+	c.person(t, "busy").start(t)
+	owner.start(t)
+	c.awaitReady(t, "busy")
+	c.awaitReady(t, "idle")
 	c.runCode(t, "busy", "import time\nwhile True: time.sleep(1)", "busy")
 	c.runCode(t, "idle", fmt.Sprintf("import atexit\n@atexit.register\ndef save():\n    with open(%q, 'w') as f: f.write('x' * 100000)", saved), "idle")
 	how.more += impatient
@@ -109,7 +110,6 @@ func (c *child) runCode(t *testing.T, user, code, state string) {
 	await(t, "a kernel starts", slowly, func() error { return c.askNotebook(t, http.MethodPost, base, &kernel) })
 	ctx, cancel := context.WithTimeout(t.Context(), slowly)
 	defer cancel()
-	//nolint:bodyclose // a websocket has none
 	conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(base, "http")+"/"+kernel.ID+"/channels", &websocket.DialOptions{
 		HTTPHeader: http.Header{"Authorization": {"token " + c.token}},
 	})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -227,9 +228,7 @@ func (p person) send(t *testing.T, path string, form url.Values) string {
 		t.Fatalf("the home page of %s has no page token", p.name)
 	}
 	fields := url.Values{"_xsrf": {token[1]}}
-	for name, values := range form {
-		fields[name] = values
-	}
+	maps.Copy(fields, form)
 	return read(t, p.Client, http.MethodPost, p.base+"/hub/"+path, fields)
 }
 

@@ -138,7 +138,7 @@ func terminated(event *api.TaskEvent, memoryLimit int64) why {
 	case event.Details[eventOOMKey] == "true":
 		return outOfMemory(memoryLimit)
 	case signal == "9" || exit == "137":
-		return exited("The server was killed (signal 9); most often that means that its machine ran out of memory. Start it with more memory.")
+		return exited(killed(memoryLimit))
 	case signal != "" && signal != "0":
 		return exited("The server was ended by signal " + signal + ". Its last lines may tell why.")
 	case exit == "0":
@@ -152,6 +152,15 @@ func terminated(event *api.TaskEvent, memoryLimit int64) why {
 		return exited("The server ended with exit code " + exit + ": " + sentence(plain(event.Message)))
 	}
 	return exited("The server ended with exit code " + exit + ". Its last lines may tell why.")
+}
+
+// killed is said of an end by SIGKILL, of which nobody tells who sent it. Of a raw_exec task that takes more memory than it may the kernel does.
+func killed(limit int64) string {
+	most := "its machine ran out of memory"
+	if limit > 0 {
+		most = fmt.Sprintf("it used more than its %s of memory, or that its machine ran out of memory", scheduler.Megabytes(limit))
+	}
+	return "The server was killed (signal 9); most often that means that " + most + ". Start it with more memory."
 }
 
 func outOfMemory(limit int64) why {
