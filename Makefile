@@ -40,7 +40,8 @@ test: tools build ## Run every test, the browser and the real stack included
 bench: build ## Measure the hub beside its peers, as root on two cores; ARGS='-only O13' measures a part
 	@go run ./internal/cmd/deps compiler postgres
 	@go run ./internal/cmd/tools
-	@cd bench && go build -mod=mod -o ../bin/bench . && exec ../bin/bench -hub ../bin/nomadhub -out ../bin/bench.jsonl $(ARGS)
+	@go run ./internal/cmd/pyenv hub5 culler || echo 'make bench: without JupyterHub and its culler to compare with' >&2
+	@cd bench && go build -mod=mod -o ../bin/bench . && exec ../bin/bench -hub ../bin/nomadhub -out ../bin/bench.jsonl -page ../bin/performance.md $(ARGS)
 
 .PHONY: lint
 lint: ## Check form and style
