@@ -44,7 +44,9 @@ type Bench struct {
 	Public  *httptest.Server // for browsers
 	Servers *httptest.Server // for users' servers
 
-	t *testing.T
+	t        *testing.T
+	registry *static.Registry
+	stop     func()
 }
 
 // routes are what the hub needs of router and proxy.
@@ -56,26 +58,39 @@ type routes struct {
 // New opens a hub and runs it until the test ends. change may set what it is made of.
 func New(t *testing.T, change ...func(*hub.Options)) *Bench {
 	t.Helper()
-	b := &Bench{t: t, Fake: schedulertest.NewFake(), Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	b := &Bench{t: t, Fake: schedulertest.NewFake(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), registry: static.New()}
 	b.Store = openStore(t)
 	notebook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(r.URL.Path + " of a notebook"))
 	}))
 	t.Cleanup(notebook.Close)
 	b.Fake.OnStart = func(spec scheduler.Spec) { b.Up(spec.ID, notebook.Listener.Addr().String()) }
-	b.Public, b.Servers = httptest.NewUnstartedServer(nil), httptest.NewUnstartedServer(nil)
+	b.open(change)
+	return b
+}
 
-	registry := static.New()
+// Replica opens another hub on the same database, cluster and routes, with the same keys.
+func (b *Bench) Replica(change ...func(*hub.Options)) *Bench {
+	b.t.Helper()
+	r := &Bench{t: b.t, Fake: b.Fake.Reopen(), Log: b.Log, Store: b.Store, registry: b.registry}
+	r.open(change)
+	return r
+}
+
+// open makes the hub out of what there is, and runs it.
+func (b *Bench) open(change []func(*hub.Options)) {
+	b.t.Helper()
+	b.Public, b.Servers = httptest.NewUnstartedServer(nil), httptest.NewUnstartedServer(nil)
 	var err error
-	sources := []routing.NamedSource{{Name: "static", Source: registry}}
+	sources := []routing.NamedSource{{Name: "static", Source: b.registry}}
 	if b.Router, err = routing.NewRouter(routing.RouterOptions{Sources: sources, Logger: b.Log}); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	if b.Proxy, err = routing.NewProxy(routing.Options{Router: b.Router, Fallback: http.NotFoundHandler(), Logger: b.Log}); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	o := hub.Options{
-		Store: b.Store, Scheduler: b.Fake, Publisher: registry, Routes: routes{b.Router, b.Proxy}, Logger: b.Log,
+		Store: b.Store, Scheduler: b.Fake, Publisher: b.registry, Routes: routes{b.Router, b.Proxy}, Logger: b.Log,
 		URLs:      hub.NewURLs("/", nil, "http://"+b.Servers.Listener.Addr().String()),
 		Admission: hub.Admission{AllowAll: true, BlockedUsers: []string{"blocked"}}, Limits: hub.Limits{AllowNamed: true},
 	}
@@ -83,11 +98,10 @@ func New(t *testing.T, change ...func(*hub.Options)) *Bench {
 		c(&o)
 	}
 	if b.Hub, err = hub.New(o); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	b.Sessions = &httpd.Sessions{Accounts: b.Hub, Keys: newKeys(t), URLs: o.URLs}
+	b.Sessions = &httpd.Sessions{Accounts: b.Hub, Keys: newKeys(b.t), URLs: o.URLs}
 	b.run()
-	return b
 }
 
 func openStore(t *testing.T) *store.Store {
@@ -121,7 +135,17 @@ func (b *Bench) run() {
 			b.t.Errorf("the hub ended with %v", err)
 		}
 	})
-	b.t.Cleanup(func() { cancel(); running.Wait() })
+	b.stop = sync.OnceFunc(func() { cancel(); running.Wait() })
+	b.t.Cleanup(b.stop)
+}
+
+// Die ends this hub and cuts all its connections, as far as others can tell. Its database stays, and so does what it started.
+func (b *Bench) Die() {
+	for _, s := range []*httptest.Server{b.Public, b.Servers} {
+		_ = s.Listener.Close()
+		s.CloseClientConnections()
+	}
+	b.stop()
 }
 
 // Up places a server at the address and says that it runs.
