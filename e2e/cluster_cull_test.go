@@ -37,10 +37,10 @@ notebook {
 }
 `
 
-// impatient stops soon what nobody uses, and says so early.
-const impatient = `
+// culls stops what nobody uses for so long, and says so early.
+const culls = `
 culling {
-  idle_after        = "25s"
+  idle_after        = %q
   warning           = "20s"
   keep_for          = "5s"
   interval          = "1s"
@@ -52,8 +52,8 @@ culling {
 func (l *notebookLife) testCulling(t *testing.T) {
 	_, account := accounts(t)
 	saved := filepath.Join(homes(t, l.Dir, account), "saved")
-	how := setup{notebook: standIn, more: fmt.Sprintf(stockJupyter, jupyter(t, "hub5"))}
-	c := l.hub(t, "cull", how, "")
+	profile := fmt.Sprintf(stockJupyter, jupyter(t, "hub5"))
+	c := l.hub(t, "cull", setup{notebook: standIn, more: profile + fmt.Sprintf(culls, "10h")}, "")
 	owner := c.person(t, "idle")
 	c.person(t, "busy").start(t)
 	owner.start(t)
@@ -61,8 +61,7 @@ func (l *notebookLife) testCulling(t *testing.T) {
 	c.awaitReady(t, "idle")
 	c.runCode(t, "busy", "import time\nwhile True: time.sleep(1)", "busy")
 	c.runCode(t, "idle", fmt.Sprintf("import atexit\n@atexit.register\ndef save():\n    with open(%q, 'w') as f: f.write('x' * 100000)", saved), "idle")
-	how.more += impatient
-	c.configure(t, how)
+	c.configure(t, setup{notebook: standIn, more: profile + fmt.Sprintf(culls, "25s")})
 	if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
