@@ -63,6 +63,10 @@ func goals() []goal {
 			goal{key: many("O16", "stock_culler_cpu", "ms"), peer: stock, limit: 0.05, meaning: "and a 20th of JupyterHub's"},
 			goal{key: many("O16", "scrape", "ms"), limit: 5, meaning: "one look at the metrics"},
 			goal{key: many("O16", "idle_cpu", "% of a core"), limit: 2, meaning: "a hub with 10,000 servers that nobody asks anything"},
+			goal{
+				key: key{Operation: "F30", Name: "others_p99_ratio", Database: db, Unit: "times"}, limit: 2,
+				meaning: "beside a notebook that asks 1,000 times a second, everybody else waits twice as long at most",
+			},
 		)
 	}
 	return all

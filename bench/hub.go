@@ -46,6 +46,7 @@ type hubOptions struct {
 	logLevel string
 	profiles string // folder for profiles; "": none are taken
 	more     string // of the configuration
+	requests int    // a second that each token may make; 0: any number, since all come with one token
 }
 
 const adminName = "bench"
@@ -104,7 +105,7 @@ consul {
 }
 limits {
   concurrent_starts   = 1000000
-  requests_per_second = 0 # all come with one token
+  requests_per_second = %d
 }
 notebook {
   place_timeout  = "30m"
@@ -117,7 +118,7 @@ login {
 authenticator "dummy" "dummy" {}
 %s
 `, o.logLevel, host(h.public), host(h.servers), host(h.metrics), h.dsn, filepath.Join(h.dir, "secrets.json"),
-		o.cluster.nomadAddress, jobspec, o.name+"-", o.cluster.consulAddress, o.name, o.name, adminName, o.more)
+		o.cluster.nomadAddress, jobspec, o.name+"-", o.cluster.consulAddress, o.name, o.name, o.requests, adminName, o.more)
 	return errors.Join(os.WriteFile(jobspec, []byte(o.jobspec), 0o600), os.WriteFile(filepath.Join(h.dir, "hub.hcl"), []byte(text), 0o600))
 }
 
