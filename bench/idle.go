@@ -180,7 +180,7 @@ func (f *field) passes(ctx context.Context) (passes, error) {
 	if err != nil {
 		return p, err
 	}
-	p.culler, err = f.run.cullerPass(ctx, f.cluster.dir, target{f.public, f.token, f.child}, f.size-changedMeanwhile)
+	p.culler, err = f.cullerPass(ctx, f.cluster.dir, target{f.public, f.token, f.child}, f.size-changedMeanwhile)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}

@@ -175,7 +175,7 @@ func measure(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	r := &run{settings: s, recorder: &recorder{out: out}, machine: machine{s.patience}, self: copied, dir: dir}
-	r.recorder.open(ctx, describe())
+	r.open(ctx, describe())
 	failed := r.operations(ctx)
 	return errors.Join(failed, r.table(os.Stdout), r.verdicts(os.Stdout), r.writePage(s.page))
 }

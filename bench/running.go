@@ -53,7 +53,7 @@ func (f *field) key(operation, name, unit string) key {
 
 func (f *field) open(ctx context.Context, name, dsn string, users int) error {
 	h, err := newHub(ctx, hubOptions{
-		name: name, binary: f.run.hub, dsn: dsn, jobspec: mock(), cluster: f.cluster, users: users, logLevel: "info", profiles: f.run.profiles, more: culling,
+		name: name, binary: f.hub, dsn: dsn, jobspec: mock(), cluster: f.cluster, users: users, logLevel: "info", profiles: f.run.profiles, more: culling,
 	})
 	if err == nil {
 		f.hubProcess = h
@@ -74,12 +74,12 @@ func (f *field) without(ctx context.Context, size int) error {
 
 // grow measures each size in turn.
 func (f *field) grow(ctx context.Context, dsn string) error {
-	if err := f.open(ctx, "m"+f.database, dsn, f.run.sizes[0]); err != nil {
+	if err := f.open(ctx, "m"+f.database, dsn, f.sizes[0]); err != nil {
 		return err
 	}
 	defer f.close()
 	f.size = 0
-	for _, size := range f.run.sizes {
+	for _, size := range f.sizes {
 		if err := f.growTo(ctx, size); err != nil {
 			return fmt.Errorf("%d servers: %w", size, err)
 		}

@@ -74,12 +74,12 @@ func (f *stockField) users(ctx context.Context) error {
 	if err := f.seed(ctx, f.size, 0); err != nil {
 		return err
 	}
-	if _, _, err := f.stockHub.start(ctx, 0); err != nil {
+	if _, _, err := f.start(ctx, 0); err != nil {
 		return err
 	}
 	f.kill()
 	return f.times(1).repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
-		api, _, err := f.stockHub.start(ctx, 0)
+		api, _, err := f.start(ctx, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +151,7 @@ func (f *stockField) servers(ctx context.Context) error {
 	if err := f.seed(ctx, f.size, f.size); err != nil {
 		return err
 	}
-	if _, _, err := f.stockHub.start(ctx, f.size); err != nil { // the first time it writes what it found
+	if _, _, err := f.start(ctx, f.size); err != nil { // the first time it writes what it found
 		return err
 	}
 	rounds := stockRounds
@@ -160,7 +160,7 @@ func (f *stockField) servers(ctx context.Context) error {
 	}
 	return f.times(rounds).repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
 		f.kill()
-		api, routes, err := f.stockHub.start(ctx, f.size)
+		api, routes, err := f.start(ctx, f.size)
 		if err != nil {
 			return nil, err
 		}

@@ -95,7 +95,7 @@ func (c *cluster) startServers(ctx context.Context) error {
 	return c.startAgent(ctx, "nomad", config, func(ctx context.Context) error {
 		leader, err := c.nomad.Status().Leader()
 		if err == nil && leader == "" {
-			err = errors.New("Nomad has no leader")
+			err = errors.New("no server of Nomad leads")
 		}
 		return errors.Join(err, ctx.Err())
 	})
