@@ -49,11 +49,13 @@ func TestSQLiteKeepsWhatItHasPrepared(t *testing.T) {
 	t.Parallel()
 	s := openMigrated(t, "sqlite://"+filepath.Join(t.TempDir(), "hub.db"), 1)
 	const query = "SELECT count(*) FROM users WHERE id = $1"
-	count := func(q querier) {
+	count := func(q interface {
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	}) {
 		t.Helper()
-		rows, err := q.QueryContext(t.Context(), query, "nobody")
-		if err != nil || !rows.Next() || rows.Close() != nil {
-			t.Fatal(err)
+		var n int
+		if err := q.QueryRowContext(t.Context(), query, "nobody").Scan(&n); err != nil || n != 0 {
+			t.Fatalf("%d, err %v", n, err)
 		}
 	}
 	count(s.db.writer)
@@ -88,18 +90,18 @@ func TestSQLiteRunsAStatementInsideItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer outer.Close()
 	for outer.Next() {
 		var a, b int
 		if err := outer.Scan(&a); err != nil {
 			t.Fatal(err)
 		}
-		inner, err := tx.QueryContext(t.Context(), query, fmt.Sprintf("[%d]", 10*a))
-		if err != nil || !inner.Next() || inner.Scan(&b) != nil || inner.Close() != nil {
+		if err := tx.QueryRowContext(t.Context(), query, fmt.Sprintf("[%d]", 10*a)).Scan(&b); err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, a, b)
 	}
-	if err := outer.Close(); err != nil || !slices.Equal(got, []int{1, 10, 2, 20, 3, 30}) {
+	if err := outer.Err(); err != nil || !slices.Equal(got, []int{1, 10, 2, 20, 3, 30}) {
 		t.Errorf("read %v, err %v", got, err)
 	}
 }
@@ -155,7 +157,7 @@ func TestSQLiteStatementsSurviveFailures(t *testing.T) {
 		defer rows.Close()
 		columns, err := rows.Columns()
 		if err != nil || !rows.Next() {
-			t.Fatal(err)
+			t.Fatal(err, rows.Err())
 		}
 		return len(columns)
 	}
