@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -290,24 +291,26 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// TestManyCallsAtOnce: the search must end soon where it is hardest, with many of the same calls at the same time.
+// TestManyCallsAtOnce: the search must end soon where it is hardest, with many calls at the same time of which some come too late.
 func TestManyCallsAtOnce(t *testing.T) {
 	t.Parallel()
+	const crowd, late, rounds = 200, 80, 5
 	h := New(Options{Model: Model{Steady: true}})
-	for round := range 10 {
+	for round := range rounds {
 		var calls []*Call
-		for i := range 40 {
+		for i := range crowd / 2 {
 			calls = append(calls, h.Begin(fmt.Sprint(i), lab, Start))
 		}
-		for i, c := range calls {
-			switch {
-			case i < 30:
-				c.End(came(Up, "201"))
-			case i < 35:
-				c.End(ok(Seen{}))
-			default:
-				c.End(no(Ready))
-			}
+		for i, c := range slices.Backward(calls[late:]) { // more ask when the first have their answers
+			calls = append(calls, h.Begin(fmt.Sprint("second ", i), lab, Start))
+			c.End(ok(row(Starting, int64(round+1))))
+		}
+		calls = slices.Delete(calls, late, crowd/2)
+		for _, c := range calls[late:] {
+			c.End(came(Up, "201"))
+		}
+		for _, c := range calls[:late] {
+			c.End(no(Ready))
 		}
 		h.Begin("poll", lab, Read).End(ok(row(Ready, int64(round+1))))
 		h.Begin("last", lab, Stop).End(came(Gone, "204"))
