@@ -19,6 +19,7 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/nomadhub/nomadhub/e2e/browser"
+	"github.com/nomadhub/nomadhub/internal/checker"
 	"github.com/nomadhub/nomadhub/internal/rootfs"
 	"github.com/nomadhub/nomadhub/internal/stack"
 	"github.com/nomadhub/nomadhub/internal/stack/hubjob"
@@ -73,6 +74,9 @@ func (l *notebookLife) hub(t *testing.T, name string, how setup, further string)
 	c := &child{shared: l.Stack, name: name, dir: t.TempDir(), dsn: l.Postgres.URL(database)}
 	c.hubProcess = &hubProcess{t: t, binary: plain.binary(t), args: []string{"serve", "-config", filepath.Join(c.dir, "hub.hcl")}}
 	c.makeTokens(t)
+	if how.checked != nil {
+		c.check(t, *how.checked)
+	}
 	c.configure(t, how)
 	if further != "" {
 		c.write(t, "further.hcl", further)
@@ -206,18 +210,19 @@ func (c *child) group(t *testing.T, name string, users ...string) {
 // person is somebody with a browser without scripts.
 type person struct {
 	*http.Client
-	base, name string
+	hub  *child
+	name string
 }
 
 func (c *child) person(t *testing.T, name string) person {
 	t.Helper()
-	return person{login(t, c.URL, name), c.URL, name}
+	return person{login(t, c.URL, name), c, name}
 }
 
 // page returns one of the hub's pages.
 func (p person) page(t *testing.T, path string) string {
 	t.Helper()
-	return read(t, p.Client, http.MethodGet, p.base+"/hub/"+path, nil)
+	return read(t, p.Client, http.MethodGet, p.hub.URL+"/hub/"+path, nil)
 }
 
 // send sends a form, and returns the page that this leads to.
@@ -229,11 +234,17 @@ func (p person) send(t *testing.T, path string, form url.Values) string {
 	}
 	fields := url.Values{"_xsrf": {token[1]}}
 	maps.Copy(fields, form)
-	return read(t, p.Client, http.MethodPost, p.base+"/hub/"+path, fields)
+	return read(t, p.Client, http.MethodPost, p.hub.URL+"/hub/"+path, fields)
 }
 
 // start asks for the server on the page.
-func (p person) start(t *testing.T) { t.Helper(); p.send(t, "spawn", nil) }
+func (p person) start(t *testing.T) {
+	t.Helper()
+	if p.hub.history != nil {
+		clicks(p.hub.history, p.name, checker.Start)
+	}
+	p.send(t, "spawn", nil)
+}
 
 // sees waits until a page says all of this.
 func (p person) sees(t *testing.T, path string, texts ...string) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nomadhub/nomadhub/internal/checker"
 	"github.com/nomadhub/nomadhub/internal/stack"
 )
 
@@ -22,7 +23,7 @@ profile "crowded" {
 // testFullCluster lets nine people ask for servers where there is room for two.
 func (l *notebookLife) testFullCluster(t *testing.T) {
 	l.node(t, stack.NodeOptions{Name: "crowded", Pool: "crowded", MemoryMB: 512})
-	c := l.hub(t, "queue", setup{notebook: standIn, more: crowded}, "")
+	c := l.hub(t, "queue", setup{notebook: standIn, more: crowded, checked: &checker.Model{Steady: true}}, "")
 	people := map[string]person{}
 	for _, name := range []string{"a1", "a2", "a3", "a4", "a5", "a6", "a7", "b1", "b2"} {
 		people[name] = c.person(t, name)
@@ -35,6 +36,7 @@ func (l *notebookLife) testFullCluster(t *testing.T) {
 
 	// Nomad itself keeps the first of those for whom there is no room.
 	a3 := l.pageOf(t, c, "a3")
+	clicks(c.history, "a3", checker.Start)
 	a3.Click("#start")
 	a3.WaitURL("the page that shows the start", func(u string) bool { return strings.Contains(u, "/hub/spawn-pending/a3") })
 	a3.WaitTextIn("[data-reason]", "Waiting for a machine: 200 MB of memory asked")
@@ -55,6 +57,7 @@ func (l *notebookLife) testFullCluster(t *testing.T) {
 		t.Error("a start that waits for its turn in the hub has a job")
 	}
 
+	clicks(c.history, "a3", checker.Stop)
 	a3.Click("#cancel")
 	a3.WaitVisible("#start")
 	await(t, "b1 is next", patience, func() error {
