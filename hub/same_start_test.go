@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/checker"
+	"github.com/nomadhub/nomadhub/internal/checker/hubcalls"
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
@@ -35,17 +37,23 @@ func TestF06_SameStartOnTwoHubsIsOneStart(t *testing.T) {
 					go func() { hubs[0].fake.Place(s.ID, addresses[s.Labels["user"]]); hubs[0].fake.Run(s.ID) }()
 				}
 			}
+			history := checker.New(checker.Options{Model: checker.Model{Steady: true}})
+			recorded := [2]hubcalls.Hub{}
+			for i, b := range hubs {
+				recorded[i] = hubcalls.Hub{Hub: b.hub, History: history, Client: fmt.Sprint("hub-", i)}
+			}
 			var all sync.WaitGroup
 			for user := range addresses {
 				all.Go(func() {
 					for round := range tt.rounds {
-						if !sameStart(t, hubs, user, round, tt.crowd) {
+						if !sameStart(t, hubs, recorded, user, round, tt.crowd) {
 							return
 						}
 					}
 				})
 			}
 			all.Wait()
+			history.Verify(t)
 			running, err := hubs[0].fake.List(t.Context())
 			if err != nil || len(running) > 0 {
 				t.Errorf("left over: %+v, %v", running, err)
@@ -55,7 +63,7 @@ func TestF06_SameStartOnTwoHubsIsOneStart(t *testing.T) {
 }
 
 // sameStart is one round. It may run beside others, so it ends by telling whether all went well.
-func sameStart(t *testing.T, hubs [2]*bench, user string, round, crowd int) bool {
+func sameStart(t *testing.T, hubs [2]*bench, recorded [2]hubcalls.Hub, user string, round, crowd int) bool {
 	t.Helper()
 	want := int64(round + 1) // the generation of this round's run
 	gate := make(chan struct{})
@@ -64,7 +72,7 @@ func sameStart(t *testing.T, hubs [2]*bench, user string, round, crowd int) bool
 	for i := range crowd {
 		asking.Go(func() {
 			<-gate
-			s, err := hubs[i%2].hub.StartServer(t.Context(), user, "", nil)
+			s, err := recorded[i%2].StartServer(t.Context(), user, "", nil)
 			switch {
 			case err == nil && s.Generation == want && s.State == hub.Starting:
 				told.Add(1)
@@ -77,7 +85,7 @@ func sameStart(t *testing.T, hubs [2]*bench, user string, round, crowd int) bool
 	}
 	close(gate)
 	asking.Wait()
-	s, err := hubs[0].hub.Server(t.Context(), user, "")
+	s, err := recorded[0].Server(t.Context(), user, "")
 	if err != nil {
 		t.Errorf("round %d of %s: %v", round, user, err)
 		return false
@@ -97,7 +105,7 @@ func sameStart(t *testing.T, hubs [2]*bench, user string, round, crowd int) bool
 		t.Errorf("round %d of %s made %d versions of the job in all; %d were told of the start", round, user, versions, told.Load())
 		return false
 	}
-	if _, err := hubs[(round+1)%2].hub.StopServer(t.Context(), user, "", false); err != nil {
+	if _, err := recorded[(round+1)%2].StopServer(t.Context(), user, "", false); err != nil {
 		t.Errorf("stop in round %d of %s: %v", round, user, err)
 		return false
 	}
