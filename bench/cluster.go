@@ -16,6 +16,7 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/nomadhub/nomadhub/internal/freeport"
+	"github.com/nomadhub/nomadhub/internal/leftover"
 	"github.com/nomadhub/nomadhub/internal/stack"
 )
 
@@ -66,6 +67,7 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 
 func (c *cluster) start(p program) (*child, error) {
 	p.core = coreForRest
+	p.env = append(slices.Clip(p.env), c.leftovers().Mark())
 	started, err := spawn(c.dir, p)
 	if err == nil {
 		c.processes = append(c.processes, started)
@@ -166,10 +168,23 @@ func (c *cluster) writeConfig(name string, v any) (string, error) {
 	return path, os.WriteFile(path, text, 0o600)
 }
 
+// sweepTimeout is for thousands of tasks and their control groups.
+const sweepTimeout = 3 * time.Minute
+
+// leftovers are what Nomad started and made, which outlives it when it is killed: tasks, mounts and control groups.
+func (c *cluster) leftovers() leftover.Run {
+	return leftover.Run{Dir: c.dir, Made: []string{"a/*"}}
+}
+
 // stop ends everything at once: nothing of it is kept.
 func (c *cluster) stop() {
 	for _, p := range slices.Backward(c.processes) {
 		p.kill()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), sweepTimeout)
+	defer cancel()
+	if err := c.leftovers().Sweep(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
 }
 

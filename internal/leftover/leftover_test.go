@@ -149,6 +149,11 @@ func nothingLeft(r Run, id string) error {
 func TestOrderlyRun(t *testing.T) {
 	t.Parallel()
 	r, id := newRun(t)
+	for range 5000 { // more names than a command takes as one argument
+		if err := os.Mkdir(filepath.Join(r.Dir, "alloc", uuid.NewString()), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	closing, err := r.Watch()
 	if err != nil {
 		t.Fatal(err)

@@ -25,13 +25,28 @@ family() {
 names() {
 	for pattern in $ids; do
 		for folder in "$dir"/$pattern; do
-			echo "${folder##*/}" | grep -xE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{64}'
+			echo "${folder##*/}"
 		done
-	done
+	done | grep -xE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{64}'
 }
 
-# The control groups of what the run made, the deepest first.
-groups() { [ -n "$made" ] && find /sys/fs/cgroup -depth -type d 2>/dev/null | grep -F "$made"; }
+# The control groups of what the run made, the deepest first: ALLOCATION.TASK, ALLOCATION.TASK.scope, CONTAINER and docker-CONTAINER.scope.
+groups() {
+	[ -n "$made" ] || return
+	{
+		echo "$made"
+		find /sys/fs/cgroup -depth -type d
+	} 2>/dev/null | awk -F / '
+		!/\// { ours[$0] = 1; next }
+		{
+			for (i = 4; i <= NF; i++) {
+				name = $i
+				sub(/^docker-/, "", name)
+				sub(/\..*/, "", name)
+				if (name in ours) { print; next }
+			}
+		}'
+}
 
 # A frozen process ends only once it is thawed.
 thaw() {
@@ -72,7 +87,7 @@ for id in $made; do
 		rm -f "$space"
 	done
 done
-groups | while read -r group; do rmdir "$group" 2>/dev/null; done
+groups | xargs -r -d '\n' rmdir 2>/dev/null
 
 eval "$last"
 exit "$status"

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 
 	nomad "github.com/hashicorp/nomad/api"
 )
@@ -55,7 +53,7 @@ func (s *Stack) AddNode(ctx context.Context, o NodeOptions) (*Node, error) {
 	}
 	file, err := writeJSON(s.Dir, o.Name+".json", config)
 	if err == nil {
-		err = os.Mkdir(n.Dir, 0o711) //nolint:gosec // other accounts pass through it to their tasks
+		err = os.MkdirAll(n.Dir, 0o711) //nolint:gosec // other accounts pass through it to their tasks
 	}
 	if err != nil {
 		return nil, errors.Join(err, n.ports.release())
@@ -97,30 +95,11 @@ func (n *Node) config(ctx context.Context, port int) (map[string]any, error) {
 
 // answers is nil when the client itself answers and the server takes it for ready to run jobs.
 func (n *Node) answers(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.address+"/v1/agent/health?type=client", nil)
-	if err != nil {
-		return err
+	node, err := n.stack.Nomad.readyNode(ctx, n.address, n.o.Drivers.names(), func(stub *nomad.NodeListStub) bool { return stub.Name == n.o.Name })
+	if err == nil {
+		n.ID = node.ID
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the client answers %s", res.Status)
-	}
-	nodes, _, err := n.stack.Nomad.Client.Nodes().List((&nomad.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return err
-	}
-	for _, node := range nodes {
-		missing := func(name string) bool { return node.Drivers[name] == nil || !node.Drivers[name].Healthy }
-		if node.Name == n.o.Name && node.Status == nomad.NodeStatusReady && !slices.ContainsFunc(n.o.Drivers.names(), missing) {
-			n.ID = node.ID
-			return nil
-		}
-	}
-	return fmt.Errorf("the client %s is not ready yet", n.o.Name)
+	return err
 }
 
 // Name is what Nomad calls the machine.

@@ -136,32 +136,35 @@ func (n *Nomad) serverAnswers(ctx context.Context) error {
 
 // nodeAnswers is nil when the client itself answers and the server takes it for ready to run jobs.
 func (n *Nomad) nodeAnswers(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.nodeAddress+"/v1/agent/health?type=client", nil)
+	_, err := n.readyNode(ctx, n.nodeAddress, n.drivers, func(*nomad.NodeListStub) bool { return true })
+	return err
+}
+
+// readyNode asks the client at an address whether it is well, and the server for a client that it means, with all these drivers.
+func (n *Nomad) readyNode(ctx context.Context, address string, drivers []string, means func(*nomad.NodeListStub) bool) (*nomad.NodeListStub, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/v1/agent/health?type=client", nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the client answers %s", res.Status)
+		return nil, fmt.Errorf("the client answers %s", res.Status)
 	}
 	nodes, _, err := n.Client.Nodes().List((&nomad.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, node := range nodes {
-		if node.Status == nomad.NodeStatusReady && n.driversAreHealthy(node) {
-			return nil
+		missing := func(name string) bool { return node.Drivers[name] == nil || !node.Drivers[name].Healthy }
+		if node.Status == nomad.NodeStatusReady && means(node) && !slices.ContainsFunc(drivers, missing) {
+			return node, nil
 		}
 	}
-	return fmt.Errorf("the client is not ready yet, or not all of its drivers %v", n.drivers)
-}
-
-func (n *Nomad) driversAreHealthy(node *nomad.NodeListStub) bool {
-	return !slices.ContainsFunc(n.drivers, func(name string) bool { return node.Drivers[name] == nil || !node.Drivers[name].Healthy })
+	return nil, fmt.Errorf("the client is not ready yet, or not all of its drivers %v", drivers)
 }
 
 // bootstrap makes the management token that this Nomad was given. It fails where that was done before.
