@@ -24,6 +24,16 @@ const (
 
 // act carries out one step.
 func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
+	row := w.run.row
+	w.run.row = nil // it was written, unless the step says otherwise
+	err := h.take(ctx, w, o, p)
+	if err == nil && w.run.row == nil && p.step.leavesRow() {
+		w.run.row = row
+	}
+	return err
+}
+
+func (h *Hub) take(ctx context.Context, w *worker, o observation, p plan) error {
 	switch p.step {
 	case rest:
 		return nil
@@ -34,7 +44,7 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 	case unblock:
 		return h.unblock(ctx, o.server)
 	case place:
-		return h.place(ctx, o)
+		return h.place(ctx, w, o)
 	case publish:
 		return h.publish(ctx, w, o.server)
 	case probe:
@@ -47,6 +57,7 @@ func (h *Hub) act(ctx context.Context, w *worker, o observation, p plan) error {
 		return h.note(ctx, o)
 	case remove:
 		err := h.remove(ctx, o.server)
+		w.run.gone = err == nil
 		if err == nil && w.run.cut.IsZero() {
 			w.run.secret = "" // nothing of the start is left that could need to be ended
 		}
@@ -99,7 +110,8 @@ func (h *Hub) register(ctx context.Context, w *worker, s Server) error {
 	w.run.cut = time.Time{}
 	failpoint("start.after-register")
 	w.run.registered = true
-	h.journals.say(s, percentAccepted, "The server was handed to the scheduler.")
+	w.run.row = &s // as it was read
+	h.journals.mention(s, percentAccepted, "The server was handed to the scheduler.")
 	return nil
 }
 
@@ -140,7 +152,7 @@ func (h *Hub) spec(s Server, c choice, mounts []scheduler.Mount, secret string) 
 }
 
 // place writes down where the server runs.
-func (h *Hub) place(ctx context.Context, o observation) error {
+func (h *Hub) place(ctx context.Context, w *worker, o observation) error {
 	s := o.server
 	s.Instance, s.Address, s.Placement, s.Wait = o.status.Instance, o.status.Address, o.status.Placement, nil
 	if s.Held != nil && o.status.Node != "" {
@@ -152,7 +164,8 @@ func (h *Hub) place(ctx context.Context, o observation) error {
 	if err != nil {
 		return err
 	}
-	h.journals.say(s, percentPlaced, "The server has a place and is being started.")
+	h.wrote(w, s)
+	h.journals.mention(s, percentPlaced, "The server has a place and is being started.")
 	h.queue.poke() // the next one for its machines may go on
 	return nil
 }
@@ -224,7 +237,7 @@ func (h *Hub) probe(ctx context.Context, w *worker, o observation) error {
 	url := "http://" + o.server.Address + h.urls.Server(o.server.UserName, o.server.Name) + "api"
 	if answers(pctx, h.opts.Probe, url, w.wake) {
 		w.run.answered = true
-		h.journals.say(o.server, percentAnswered, "The server answers.")
+		h.journals.mention(o.server, percentAnswered, "The server answers.")
 	}
 	return ctx.Err()
 }
@@ -240,7 +253,7 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 		if rctx.Err() == nil || ctx.Err() != nil { // not just late: this run will never be routed, or the hub ends
 			return fmt.Errorf("wait for the route of %s: %w", s.ID, err)
 		}
-		h.journals.say(s, 0, "The server answers, but discovery does not show it yet. Waiting.")
+		h.journals.mention(s, 0, "The server answers, but discovery does not show it yet. Waiting.")
 		return nil
 	}
 	failpoint("start.before-ready")
@@ -255,7 +268,7 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 	h.metrics.started(h.now().Sub(s.Started))
 	h.log.InfoContext(ctx, "server ready", "user", s.UserName, "server", s.Name, "server_id", s.ID,
 		"generation", s.Generation, "instance", s.Instance, "took", h.now().Sub(s.Started))
-	h.journals.touch(s.ID)
+	h.wrote(w, s)
 	h.queue.poke()
 	return nil
 }
@@ -353,6 +366,7 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 	if s.State == Stopping && s.Restart != nil && !s.Remove {
 		return h.goOn(ctx, s)
 	}
+	stopped := s
 	err := h.store.InTx(ctx, func(tx Store) error {
 		if err := dropCredentials(ctx, tx, s.ID); err != nil {
 			return err
@@ -368,7 +382,8 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 		}
 		next := s
 		next.State, next.Instance, next.Address, next.Placement, next.Wait, next.Restart = Stopped, "", "", 0, nil, nil
-		_, err := tx.UpdateServer(ctx, next)
+		var err error
+		stopped, err = tx.UpdateServer(ctx, next)
 		return err
 	})
 	if err != nil {
@@ -380,7 +395,11 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 		h.volumes.nudge()
 	}
 	h.log.InfoContext(ctx, "server stopped", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
-	h.journals.touch(s.ID)
+	if s.Remove {
+		h.journals.touch(s.ID)
+	} else {
+		h.journals.wrote(stopped)
+	}
 	h.queue.poke()
 	return nil
 }

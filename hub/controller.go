@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,6 +55,7 @@ const (
 type worker struct {
 	id        string
 	wake      chan struct{}      // capacity 1
+	owned     atomic.Bool        // this process wrote the row for another reason than its worker's
 	interrupt context.CancelFunc // cuts the present round short; guarded by controller.mu
 	run       runMemory          // the worker's own; nobody else reads it
 }
@@ -74,7 +76,11 @@ type runMemory struct {
 	// status is what the scheduler said at askedAt, as long as nothing is known to have happened since; nil: ask.
 	status  *scheduler.Status
 	askedAt time.Time
-	cut     time.Time // when handing the server over was cut short, which the scheduler may still carry out; zero: it was not
+	// row is what was read or written at rowAt, while this worker goes on with a start; nil: read it.
+	row   *Server
+	rowAt time.Time
+	gone  bool      // what the scheduler had of this generation was removed by this worker
+	cut   time.Time // when handing the server over was cut short, which the scheduler may still carry out; zero: it was not
 }
 
 func (c *controller) init(h *Hub) {
@@ -114,6 +120,9 @@ func (c *controller) wakeLocked(id string, own bool) {
 		c.workers[id] = w
 		ctx := c.ctx
 		c.group.Go(func() { c.h.work(ctx, w) })
+	}
+	if own {
+		w.owned.Store(true)
 	}
 	select {
 	case w.wake <- struct{}{}:
@@ -252,7 +261,7 @@ func (h *Hub) tell(e scheduler.Event) {
 	if e.Status != nil && e.Status.State == scheduler.Running {
 		percent = percentRunning
 	}
-	h.journals.say(Server{ID: e.ID, Generation: e.Generation}, percent, e.Message)
+	h.journals.mention(Server{ID: e.ID, Generation: e.Generation}, percent, e.Message)
 }
 
 // work is one server's worker: observe, plan, act, until the server is stopped for good or the context ends.
@@ -265,6 +274,9 @@ func (h *Hub) work(ctx context.Context, w *worker) {
 		end()
 		if err != nil || interrupted || !next.step.leavesStatus(w) {
 			w.run.status = nil
+		}
+		if err != nil || interrupted {
+			w.run.row = nil
 		}
 		wait := next.wait
 		switch {
@@ -327,6 +339,10 @@ func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 		return outcome{}, err
 	}
 	p := planServer(o, h.timeoutsOf(ctx, w, o.server))
+	if o.remembered && p.step.needsRow() {
+		w.run.row = nil
+		return h.round(ctx, w)
+	}
 	if err := h.act(ctx, w, o, p); err != nil {
 		return outcome{}, err
 	}
@@ -378,14 +394,39 @@ func (h *Hub) look(ctx context.Context, w *worker) (observation, error) {
 		w.run.status = nil
 	default:
 	}
-	s, err := h.store.ServerByID(ctx, w.id)
+	s, remembered, err := h.rowOf(ctx, w)
 	if err != nil {
 		return observation{}, err
 	}
 	if s.Generation != w.run.generation {
-		w.run = runMemory{generation: s.Generation}
+		w.run = runMemory{generation: s.Generation, row: w.run.row, rowAt: w.run.rowAt}
 	}
-	return h.observe(ctx, w, s)
+	o, err := h.observe(ctx, w, s)
+	o.remembered = remembered
+	return o, err
+}
+
+// rowAge is how long a worker that goes on with a start believes the row that it read or wrote. Whatever it writes by it is refused if somebody wrote the row
+// meanwhile, and steps of which that is not true have it read anew.
+const rowAge = time.Second
+
+// rowOf returns the worker's row, and whether that is the one it remembers.
+func (h *Hub) rowOf(ctx context.Context, w *worker) (s Server, remembered bool, err error) {
+	now := h.now()
+	if owned := w.owned.Swap(false); !owned && w.run.row != nil && (w.run.row.State == Starting || w.run.row.State == Ready) && now.Sub(w.run.rowAt) < rowAge {
+		return *w.run.row, true, nil
+	}
+	w.run.row = nil
+	if s, err = h.store.ServerByID(ctx, w.id); err == nil {
+		w.run.row, w.run.rowAt = &s, now
+	}
+	return s, false, err
+}
+
+// wrote remembers the row that the worker wrote, and tells who waits for it.
+func (h *Hub) wrote(w *worker, s Server) {
+	w.run.row, w.run.rowAt = &s, h.now()
+	h.journals.wrote(s)
 }
 
 // lateCall is how long a scheduler may take to carry out a call that the hub gave up on.
@@ -429,6 +470,9 @@ func (h *Hub) status(ctx context.Context, w *worker) (scheduler.Status, error) {
 
 func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, error) {
 	o := observation{server: s, now: h.now()}
+	if s.State == Stopped && w.run.gone {
+		return o, nil // there is nothing to ask about
+	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	st, err := h.status(ctx, w)

@@ -21,6 +21,7 @@ type observation struct {
 	placedAt   time.Time // since when its boot may be going on
 	notedAt    time.Time // when this process last wrote down what it waits for
 	now        time.Time
+	remembered bool // the row was not read for this look
 }
 
 // step is what to do next for one server. Doing a step twice is doing it once.
@@ -44,6 +45,13 @@ const (
 func (s step) leavesStatus(w *worker) bool {
 	return s == place || s == publish || s == probe && w.run.answered
 }
+
+// needsRow tells whether a step must not be taken by a row that was only remembered: it does something that the row's revision does not guard, or that is
+// worth a second look.
+func (s step) needsRow() bool { return s == register || s == remove || s == fail }
+
+// leavesRow tells whether the row is still what it was before the step, unless the step says otherwise.
+func (s step) leavesRow() bool { return s == rest || s == publish || s == probe || s == await }
 
 // plan is a step and what it needs.
 type plan struct {

@@ -43,6 +43,9 @@ type journal struct {
 	progress   int
 	events     []ProgressEvent
 	changed    chan struct{} // closed and replaced at each change
+	row        Server        // as the server's worker in this process last wrote it
+	written    int64         // how often it did
+	touched    int64         // how often somebody else changed the row, or may have
 }
 
 // journals are this replica's memory of starts. They are for people to watch; nothing is decided by them, so those that nobody asked for or added to for long
@@ -78,11 +81,19 @@ func (j *journals) get(id string) *journal {
 // begin opens the journal of a new generation.
 func (j *journals) begin(s Server) { j.say(s, 0, "Start requested.") }
 
-// say adds a message; percent 0 leaves the bar where it is. What was said last is not said twice in a row.
-func (j *journals) say(s Server, percent int, message string) {
+// say adds a message about something that was written to the server's row; percent 0 leaves the bar where it is. What was said last is not said twice in a row.
+func (j *journals) say(s Server, percent int, message string) { j.add(s, percent, message, true) }
+
+// mention adds a message about something that is not in the row.
+func (j *journals) mention(s Server, percent int, message string) { j.add(s, percent, message, false) }
+
+func (j *journals) add(s Server, percent int, message string, touched bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	e := j.get(s.ID)
+	if touched {
+		e.touched++
+	}
 	if s.Generation > e.generation {
 		e.generation, e.progress, e.events = s.Generation, 0, nil
 	}
@@ -106,14 +117,53 @@ func (e *journal) wake() {
 func (j *journals) touch(id string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.get(id).wake()
+	e := j.get(id)
+	e.touched++
+	e.wake()
 }
 
-// changed returns a channel that is closed at the next change.
-func (j *journals) changed(id string) <-chan struct{} {
+// wrote hands the row to waiters as this process wrote it.
+func (j *journals) wrote(s Server) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.get(id).changed
+	e := j.get(s.ID)
+	e.row, e.written = s, e.written+1
+	e.wake()
+}
+
+// rowReader follows one server's row for one waiter. It asks the database only for what this process does not know.
+type rowReader struct {
+	h       *Hub
+	id      string
+	waiter  *rowWaiter
+	journal *journal // whose changes are counted
+	touched int64
+	written int64
+	last    Server
+	known   bool
+}
+
+// next returns the row, and a channel that is closed when there may be news of the server. The error wraps ErrNotFound if the row is gone; last is then what it was.
+func (r *rowReader) next(ctx context.Context) (s Server, changed <-chan struct{}, err error) {
+	j := &r.h.journals
+	j.mu.Lock()
+	e := j.get(r.id)
+	changed = e.changed
+	ask := !r.known || e != r.journal || e.touched != r.touched
+	if !ask && e.written != r.written && e.row.Revision > r.last.Revision {
+		r.last = e.row
+	}
+	r.journal, r.touched, r.written = e, e.touched, e.written
+	j.mu.Unlock()
+	if ask {
+		r.known = false
+		if s, err = r.h.store.ServerByID(ctx, r.id); err != nil {
+			return r.last, changed, err
+		}
+		r.last, r.known = s, true
+	}
+	r.waiter.saw(r.last)
+	return r.last, changed, nil
 }
 
 // since returns what was added to the generation's journal after the first n events.
@@ -163,6 +213,7 @@ type follower struct {
 func (h *Hub) follow(ctx context.Context, s Server, yield func(ProgressEvent) bool) {
 	waiter := h.rows.join(s.ID)
 	defer waiter.leave()
+	rows := rowReader{h: h, id: s.ID, waiter: waiter}
 	f := &follower{h: h, s: s, yield: yield}
 	if s.State == Starting && len(h.journals.since(s.ID, s.Generation, 0)) == 0 && !yield(ProgressEvent{Message: "The server is starting."}) {
 		return
@@ -170,13 +221,11 @@ func (h *Hub) follow(ctx context.Context, s Server, yield func(ProgressEvent) bo
 	tick := time.NewTicker(placeInterval)
 	defer tick.Stop()
 	for {
-		changed := h.journals.changed(s.ID)
-		now, err := h.store.ServerByID(ctx, s.ID)
+		now, changed, err := rows.next(ctx)
 		if errors.Is(err, ErrNotFound) {
 			now, err = Server{State: Stopped}, nil
 		}
 		if err == nil {
-			waiter.saw(now)
 			if !f.tell(ctx, now) {
 				return
 			}

@@ -97,24 +97,19 @@ const awaitInterval = 500 * time.Millisecond
 func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool) (Server, error) {
 	waiter := h.rows.join(id)
 	defer waiter.leave()
-	var last Server
+	rows := rowReader{h: h, id: id, waiter: waiter}
 	for {
-		changed := h.journals.changed(id)
-		s, err := h.store.ServerByID(ctx, id)
+		s, changed, err := rows.next(ctx)
 		if errors.Is(err, ErrNotFound) {
-			last.State = Stopped
-			return last, nil
-		}
-		if err != nil {
-			return last, err
-		}
-		waiter.saw(s)
-		if last = s; done(s) {
+			s.State = Stopped
 			return s, nil
+		}
+		if err != nil || done(s) {
+			return s, err
 		}
 		select {
 		case <-ctx.Done():
-			return last, ctx.Err()
+			return s, ctx.Err()
 		case <-changed:
 		}
 	}
