@@ -57,6 +57,7 @@ func (r *run) hammer(ctx context.Context) error {
 // hammered is what others noticed, in milliseconds, and what became of the requests of the one.
 type hammered struct {
 	calm, burst, held []float64
+	calmCPU, heldCPU  float64 // of the hub, in % of a core
 	let, refused      int64
 	took              time.Duration // of the time in which it was held back
 }
@@ -68,6 +69,8 @@ func (r *run) reportHammer(database string, in round, x hammered) {
 	r.add(k("others_p99_beside", "ms"), ours, in, percentile(x.held, 0.99))
 	r.add(k("others_p99_ratio", "times"), ours, in, percentile(x.held, 0.99)/calm)
 	r.add(k("others_p99_ratio_burst", "times"), ours, in, percentile(x.burst, 0.99)/calm)
+	r.add(k("cpu_alone", "% of a core"), ours, in, x.calmCPU)
+	r.add(k("cpu_beside", "% of a core"), ours, in, x.heldCPU)
 	r.add(k("let_through", "1/s"), ours, in, float64(x.let)/x.took.Seconds())
 	r.add(k("refused", "1/s"), ours, in, float64(x.refused)/x.took.Seconds())
 }
@@ -90,7 +93,7 @@ func (h *hubProcess) hammered(ctx context.Context) (x hammered, err error) {
 	if _, err := others(hammerBurst); err != nil { // connections are made, caches are warm
 		return x, err
 	}
-	if x.calm, err = others(hammerWindow); err != nil {
+	if x.calm, x.calmCPU, err = h.watched(func() ([]float64, error) { return others(hammerWindow) }); err != nil {
 		return x, err
 	}
 	var let, refused, broken atomic.Int64
@@ -122,7 +125,7 @@ func (h *hubProcess) hammered(ctx context.Context) (x hammered, err error) {
 		return x, err
 	}
 	let0, refused0, began := let.Load(), refused.Load(), time.Now()
-	if x.held, err = others(hammerWindow); err != nil {
+	if x.held, x.heldCPU, err = h.watched(func() ([]float64, error) { return others(hammerWindow) }); err != nil {
 		return x, err
 	}
 	x.let, x.refused, x.took = let.Load()-let0, refused.Load()-refused0, time.Since(began)
@@ -130,6 +133,20 @@ func (h *hubProcess) hammered(ctx context.Context) (x hammered, err error) {
 		err = fmt.Errorf("%d requests of the one who hammers were not answered at all", n)
 	}
 	return x, err
+}
+
+// watched tells how much processor time the hub used while do went on, in % of a core.
+func (h *hubProcess) watched(do func() ([]float64, error)) (took []float64, cpu float64, err error) {
+	began := time.Now()
+	before, err := cpuTime(h.pid())
+	if err != nil {
+		return nil, 0, err
+	}
+	if took, err = do(); err != nil {
+		return nil, 0, err
+	}
+	after, err := cpuTime(h.pid())
+	return took, 100 * (after - before).Seconds() / time.Since(began).Seconds(), err
 }
 
 // everybodyElse asks with all these tokens in turn, and returns how long each answer took from the moment at which it was due to be asked for. It is an error if
