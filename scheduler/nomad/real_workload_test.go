@@ -208,17 +208,27 @@ func (c *workloadCluster) testRestarts(t *testing.T) {
 	c.stop(t, s, "a")
 }
 
+// testOutOfMemory: the kernel ends what takes too much. Of exec Nomad tells why; of raw_exec it tells the signal only.
 func (c *workloadCluster) testOutOfMemory(t *testing.T) {
 	t.Parallel()
-	s := open(t, c.options(t))
-	spec := scheduler.Spec{ID: "a", Generation: 1, Resources: scheduler.Resources{MemoryMB: 32, MemoryMaxMB: 64}}
-	spec.Workload = shell("exec", "exec tail /dev/zero") // one endless line, which it keeps
-	c.start(t, s, spec)
-	dead := awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Dead })
-	if want := "The server was ended because it used more than its 64 MB of memory. Start it with more memory."; dead.Cause != scheduler.CauseOutOfMemory || dead.Reason != want {
-		t.Errorf("%q, %q; want %q", dead.Cause, dead.Reason, want)
+	for driver, want := range map[string]struct {
+		cause scheduler.Cause
+		says  string
+	}{
+		"exec": {scheduler.CauseOutOfMemory, "The server was ended because it used more than its 64 MB of memory. Start it with more memory."},
+		"raw_exec": {scheduler.CauseExited, "The server was killed (signal 9); most often that means that it used more than its 64 MB of memory, " +
+			"or that its machine ran out of memory. Start it with more memory."},
+	} {
+		s := open(t, c.options(t))
+		spec := scheduler.Spec{ID: "a", Generation: 1, Resources: scheduler.Resources{MemoryMB: 32, MemoryMaxMB: 64}}
+		spec.Workload = shell(driver, "exec tail /dev/zero") // one endless line, which it keeps
+		c.start(t, s, spec)
+		dead := awaitStatus(t, s, "a", func(s scheduler.Status) bool { return s.State == scheduler.Dead })
+		if dead.Cause != want.cause || dead.Reason != want.says {
+			t.Errorf("%s: %q, %q; want %q", driver, dead.Cause, dead.Reason, want.says)
+		}
+		c.stop(t, s, "a")
 	}
-	c.stop(t, s, "a")
 }
 
 func (c *workloadCluster) testNodes(t *testing.T) {
