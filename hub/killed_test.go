@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/checker"
+	"github.com/nomadhub/nomadhub/internal/checker/hubcalls"
 	"github.com/nomadhub/nomadhub/internal/hubtest/wire"
 	"github.com/nomadhub/nomadhub/scheduler"
 	"github.com/nomadhub/nomadhub/store"
@@ -26,6 +29,7 @@ import (
 type doomed struct {
 	points   []string
 	settings string
+	fails    bool // a server ends without anybody's wish
 	// before is asked of another hub, which is ended orderly; nil: nothing. From then on there are other settings.
 	before func(k *killed)
 	later  string
@@ -64,8 +68,8 @@ func lives() []doomed {
 			},
 		},
 		{
-			points: []string{"usage.before-close"},
-			ask:    func(k *killed) { ready(k); k.world.Fake.Kill(k.id, "The server crashed.") },
+			points: []string{"usage.before-close"}, fails: true,
+			ask: func(k *killed) { ready(k); k.world.Fake.Kill(k.id, "The server crashed.") },
 			after: func(k *killed) {
 				if a := k.is("ada", hub.Stopped, 1); a.Failure != "The server crashed." {
 					k.t.Errorf("it ended with %q", a.Failure)
@@ -94,7 +98,7 @@ func lives() []doomed {
 			after: func(k *killed) { k.is("ada", hub.Ready, 1); k.is("bob", hub.Ready, 1) },
 		},
 		{
-			points: []string{"cull.before-row", "cull.after-row"}, settings: `{"MaxAge": 1000000000}`, ask: start,
+			points: []string{"cull.before-row", "cull.after-row"}, settings: `{"MaxAge": 1000000000}`, fails: true, ask: start,
 			after: func(k *killed) {
 				if a := k.is("ada", hub.Stopped, 1); !strings.Contains(a.Failure, "run for longer") {
 					k.t.Errorf("it was stopped with %q", a.Failure)
@@ -123,6 +127,7 @@ func TestF01F02_KilledAtEveryPoint(t *testing.T) {
 			known = append(known, point)
 			t.Run(point, func(t *testing.T) {
 				k := newKilled(t, program, empty, d.settings)
+				k.history = checker.New(checker.Options{Model: checker.Model{Steady: !d.fails}})
 				if d.before != nil {
 					k.start()
 					d.before(k)
@@ -139,6 +144,7 @@ func TestF01F02_KilledAtEveryPoint(t *testing.T) {
 				k.do("stop", "bob", "")
 				k.await("bob", hub.Stopped)
 				k.nothingLeft(-1)
+				k.history.Verify(t)
 			})
 		}
 	}
@@ -203,6 +209,7 @@ type killed struct {
 	settings string
 	dir      string // of database and socket
 	world    *wire.World
+	history  *checker.History
 	placed   atomic.Int64 // runs that began
 	id       string       // of the server that was last ready
 	process
@@ -291,7 +298,31 @@ func (k *killed) awaitKilled() {
 func (k *killed) send(c wire.Command) (wire.Answer, error) {
 	ctx, cancel := context.WithTimeout(k.t.Context(), 2*long)
 	defer cancel()
-	return k.world.Do(ctx, k.cmd.Process.Pid, c, k.gone)
+	call := k.history.Begin("test", checker.Server{User: c.User, Name: c.Server}, kindOf(c.Op))
+	a, err := k.world.Do(ctx, k.cmd.Process.Pid, c, k.gone)
+	if err != nil || a.Error != "" {
+		call.Lost(fmt.Sprint(a.Error, err))
+		return a, err
+	}
+	seen := hub.Server{ID: a.ID, State: a.State, Generation: a.Generation}
+	if a.Failure != "" {
+		seen.Failure = &hub.Failure{Message: a.Failure}
+	}
+	call.End(checker.Answer{Verdict: checker.Accepted, Seen: hubcalls.Seen(seen)})
+	return a, nil
+}
+
+// kindOf is what a command asks for.
+func kindOf(op string) checker.Kind {
+	switch op {
+	case "start", "queue":
+		return checker.Start
+	case "restart":
+		return checker.Restart
+	case "stop":
+		return checker.Stop
+	}
+	return checker.Read
 }
 
 // do asks for what has to work.
