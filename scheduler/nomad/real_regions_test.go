@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -38,8 +39,8 @@ func TestRealRegions(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped because a Nomad client must be root")
 	}
-	near := startRegion(t, "near", "")
-	far := startRegion(t, "far", near.gossip)
+	near := startRegion(t, "near", "", nil)
+	far := startRegion(t, "far", near.gossip, nil)
 	near.awaitReady()
 	far.awaitReady()
 	await(t, "the regions know each other", func() error {
@@ -66,8 +67,8 @@ type region struct {
 	name, gossip string
 }
 
-// startRegion starts a region that joins the one whose gossip goes to an address; "" for the first one.
-func startRegion(t *testing.T, name, join string) *region {
+// startRegion starts a region that joins the one whose gossip goes to an address; "" for the first one. More options of the client are merged into its own.
+func startRegion(t *testing.T, name, join string, more map[string]any) *region {
 	t.Helper()
 	ports, err := freeport.Find(3)
 	if err != nil {
@@ -84,17 +85,19 @@ func startRegion(t *testing.T, name, join string) *region {
 	if join != "" {
 		server["server_join"] = map[string]any{"retry_join": []string{join}, "retry_interval": "1s"}
 	}
+	machine := map[string]any{
+		"enabled": true, "network_interface": "lo", "cpu_total_compute": 8000, "min_dynamic_port": first, "max_dynamic_port": last,
+		"options": map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
+	}
+	maps.Copy(machine, more)
 	text, err := json.Marshal(map[string]any{
 		"name": name, "region": name, "data_dir": filepath.Join(dir, "data"), "bind_addr": "127.0.0.1", "disable_update_check": true,
 		"ports":     map[string]any{"http": ports[0], "rpc": ports[1], "serf": ports[2]},
 		"advertise": map[string]any{"http": "127.0.0.1", "rpc": "127.0.0.1", "serf": "127.0.0.1"},
 		"server":    server,
 		"telemetry": map[string]any{"publish_allocation_metrics": true},
-		"client": map[string]any{
-			"enabled": true, "network_interface": "lo", "cpu_total_compute": 8000, "min_dynamic_port": first, "max_dynamic_port": last,
-			"options": map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
-		},
-		"plugin": map[string]any{"raw_exec": map[string]any{"config": map[string]any{"enabled": true}}},
+		"client":    machine,
+		"plugin":    map[string]any{"raw_exec": map[string]any{"config": map[string]any{"enabled": true}}},
 	})
 	if err != nil {
 		t.Fatal(err)
