@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/nomadhub/nomadhub/internal/checker"
@@ -50,13 +51,20 @@ func (l *notebookLife) testFullCluster(t *testing.T) {
 	// The others wait in the hub. Who came last is of a group that has nothing yet.
 	people["a7"].start(t)
 	people["b1"].start(t)
-	people["b1"].sees(t, "spawn-pending/b1", "others wait for them already", "You are number 5 of 6.")
-	people["a7"].sees(t, "spawn-pending/a7", "others wait for them already", "You are number 6 of 6.")
+	inLine := func() {
+		people["b1"].sees(t, "spawn-pending/b1", "others wait for them already", "You are number 5 of 6.")
+		people["a7"].sees(t, "spawn-pending/a7", "others wait for them already", "You are number 6 of 6.")
+	}
+	inLine()
 	c.refusedStart(t, "b2")
+	c.signal(syscall.SIGKILL)
+	c.again() // the line is no matter of one hub's memory
+	inLine()
 	if c.hasJob(t, "a7") || c.hasJob(t, "b1") {
 		t.Error("a start that waits for its turn in the hub has a job")
 	}
 
+	a3.Open(c.URL + "/hub/spawn-pending/a3")
 	clicks(c.history, "a3", checker.Stop)
 	a3.Click("#cancel")
 	a3.WaitVisible("#start")

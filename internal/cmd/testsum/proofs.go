@@ -14,6 +14,7 @@ func proofs() []proof {
 		{"e2e", "TestEmbeddedFromLoginToLogout", "the main job in Chromium, servers as processes"},
 		{"e2e", "TestClusterFromLoginToLogout", "the main job in Chromium, on Nomad, Consul, Vault and Postgres"},
 		{"e2e", "TestDockerFromLoginToStop", "the same with notebooks in containers of a Docker engine"},
+		{"e2e", "TestClusterNotebookLife", "queue, culling, ledger, homes and warm images on the cluster"},
 		{"oauth", "TestStockServer", "stock jupyterhub-singleuser logs in with the hub"},
 		{"scheduler/nomad", "TestRealNomad", "servers as jobs of a real Nomad"},
 		{"scheduler/nomad", "TestRealDrivers", "the same in Docker's containers and in chroots of exec"},
