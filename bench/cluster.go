@@ -33,6 +33,7 @@ type cluster struct {
 	consulAddress string
 	consulJoin    string // where clients of Consul find its server
 	nomadJoin     string // and those of Nomad theirs
+	inMemory      bool   // the data of both is
 	nomad         *nomad.Client
 	processes     []*child // in the order of their start
 	tools         map[string]string
@@ -180,6 +181,9 @@ func (c *cluster) leftovers() leftover.Run {
 func (c *cluster) stop() {
 	for _, p := range slices.Backward(c.processes) {
 		p.kill()
+	}
+	if err := c.unmountMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), sweepTimeout)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 
 const (
 	// fillStep is how many servers are asked for at once while the field is filled.
-	fillStep = 500
+	fillStep = 1000
 	// fillPatience is for how long no server may become ready meanwhile.
 	fillPatience = 3 * time.Minute
 	// fillAgain is after how long without a server more those are asked for again that did not start.

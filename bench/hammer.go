@@ -20,6 +20,7 @@ const (
 	hammerOthers = 20   // who ask beside it, each with a token of its own
 	othersRate   = 200  // requests a second of all of them
 	hammerWindow = 10 * time.Second
+	hammerRounds = 3 // each is half a minute
 	// hammerBurst is how long the one may ask as it likes, since it was quiet before: 2,000 requests beyond what comes in meanwhile.
 	hammerBurst = 2 * time.Second
 )
@@ -47,7 +48,7 @@ func (r *run) hammer(ctx context.Context) error {
 			return err
 		}
 		defer h.close()
-		return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
+		return r.times(hammerRounds).repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
 			x, err := h.hammered(ctx)
 			return func(in round) { r.reportHammer(database, in, x) }, err
 		})

@@ -78,7 +78,7 @@ func parseSettings(args []string) (settings, error) {
 	sizes := flags.String("sizes", "100,1000,10000", "numbers of running servers at which to measure, separated by commas")
 	stockSizes := flags.String("stock-sizes", "", `the same for JupyterHub beside it; "none": not; default: those of -sizes from 1,000 on`)
 	flags.IntVar(&s.rounds, "rounds", 5, "repetitions of each measurement")
-	flags.IntVar(&s.starts, "starts", 20, "servers that are started one after the other in each repetition")
+	flags.IntVar(&s.starts, "starts", 40, "servers that are started one after the other in each repetition")
 	flags.IntVar(&s.burst, "burst", 500, "servers that are started at once")
 	flags.DurationVar(&s.patience, "patience", 30*time.Second, "how long each repetition may wait until nobody else uses the machine")
 	flags.StringVar(&s.out, "out", "bench.jsonl", "file for the measurements, one JSON line each")

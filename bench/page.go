@@ -41,6 +41,7 @@ var meanings = []struct { //nolint:gochecknoglobals // a table that nothing chan
 	{"O13", "start_while_running", "one start while so many run (a driver that runs nothing), median"},
 	{"O13", "cpu_while_running", "processor time for one start while so many run"},
 	{"O14", "api", "after kill -9: until the API answers"},
+	{"O13", "samples", "starts that were measured one after the other"},
 	{"O14", "api_without_servers", "after an end: until the API answers, without servers"},
 	{"O14", "servers_api", "after kill -9: until the API answers the servers"},
 	{"O14", "routes", "after kill -9: until all routes are there"},
@@ -58,6 +59,14 @@ var meanings = []struct { //nolint:gochecknoglobals // a table that nothing chan
 	{"O16", "scrape", "one look at the metrics"},
 	{"O16", "scrape_size", "size of the metrics"},
 	{"O16", "idle_cpu", "a hub that nobody asks anything"},
+	{"F30", "others_p99_alone", "20 others' requests to the API, 99 %"},
+	{"F30", "others_p99_beside", "the same beside a notebook that asks 1,000 times a second, 99 %"},
+	{"F30", "others_p99_ratio", "how many times as long that is"},
+	{"F30", "others_p99_ratio_burst", "the same while the notebook uses up what it may ask at once"},
+	{"F30", "cpu_alone", "the hub's processor meanwhile, with the others only"},
+	{"F30", "cpu_beside", "the hub's processor meanwhile, beside the notebook"},
+	{"F30", "let_through", "requests of the notebook that were let through"},
+	{"F30", "refused", "requests of the notebook that were refused"},
 }
 
 // place is where a key stands on a page, and what it is called there.
@@ -90,6 +99,7 @@ func (r *recorder) page(w io.Writer) error {
 	r.scoreboard(&b)
 	r.goalTable(&b)
 	r.growth(&b)
+	r.everything(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -238,6 +248,31 @@ func (r *recorder) growth(b *strings.Builder) {
 	}
 }
 
+// everything has all medians, their ranges, and how often each was measured.
+func (r *recorder) everything(b *strings.Builder) {
+	b.WriteString("\n## Everything that was measured\n\n| operation | what | servers | database | whose | median | range | rounds |\n|---|---|---|---|---|---|---|---|\n")
+	keys, subjects := r.inOrder()
+	for _, k := range keys {
+		_, text := place(k)
+		for _, subject := range subjects[k] {
+			values, _ := r.values(k, subject)
+			s := spread(values)
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s to %s | %d |\n", k.Operation, text, many(k.Size), k.Database, whose(subject), r.cell(k, subject),
+				withUnit(s.Low, k.Unit), withUnit(s.High, k.Unit), len(values))
+		}
+	}
+}
+
+func whose(subject string) string {
+	switch subject {
+	case stock:
+		return "JupyterHub"
+	case bare:
+		return "Nomad alone"
+	}
+	return "NomadHub"
+}
+
 // grows tells whether something is measured for several numbers of servers.
 func grows(k key) bool {
 	return k.Size > 0 && (k.Operation == "O13" || k.Operation == "O14" || k.Operation == "O15" || k.Operation == "O16")
@@ -245,8 +280,7 @@ func grows(k key) bool {
 
 func (r *recorder) growthRow(b *strings.Builder, k key, subject string, columns []int) {
 	_, text := place(k)
-	who := map[string]string{ours: "NomadHub", stock: "JupyterHub", bare: "Nomad"}[subject]
-	fmt.Fprintf(b, "| %s | %s | %s | %s |", k.Operation, text, who, k.Database)
+	fmt.Fprintf(b, "| %s | %s | %s | %s |", k.Operation, text, whose(subject), k.Database)
 	var measured []float64
 	for _, n := range columns {
 		k.Size = n

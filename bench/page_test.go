@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPage has results of two sizes and a peer on a page: medians, ratios, goals and growth.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	r := &recorder{out: io.Discard, about: about{Date: "2026-11-22", Processor: "a processor", Cores: 2, MemoryGiB: 8, Kernel: "Linux", Go: "1.26"}}
+	r.note("Nomad", "1.11.0")
+	r.note("Nomad", "1.11.0")
+	calm := round{quiet: true}
+	resident := func(size int) key {
+		return key{Operation: "O15", Name: "resident", Size: size, Database: "sqlite", Unit: "MiB"}
+	}
+	for _, v := range []float64{49, 50, 51} {
+		r.add(resident(1000), ours, calm, v)
+	}
+	r.add(resident(10_000), ours, calm, 200)
+	r.add(resident(10_000), stock, calm, 1000)
+	r.add(key{Operation: "O14", Name: "api", Size: 10_000, Database: "sqlite", Unit: "ms"}, ours, round{}, 1400)
+	var b strings.Builder
+	if err := r.page(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"The machine: a processor, 2 cores, 8 GiB, Linux.",
+		"Go 1.26, Nomad 1.11.0.",
+		"| O15 | memory with so many servers, after all users were listed | 10,000 | sqlite | 200 MiB | 1000 MiB (5.00×; 5.00 to 5.00) |  |",
+		"| O14 | the API answers after kill -9 | sqlite | at most 500 ms | 1.40 s\\* | **no** |",
+		"| O15 | memory with 10,000 servers | sqlite | at most 100 MiB | 200 MiB | **no** |",
+		"| O15 | memory with so many servers, after all users were listed | NomadHub | sqlite | 50.0 MiB | 200 MiB | 4.00× |",
+		"Others used the machine meanwhile",
+	} {
+		if !strings.Contains(b.String(), line+"\n") && !strings.Contains(b.String(), line) {
+			t.Errorf("the page lacks %q:\n%s", line, b.String())
+		}
+	}
+}
+
+// TestEveryGoalHasAMeaning finds goals whose measure has no place on the page.
+func TestEveryGoalHasAMeaning(t *testing.T) {
+	t.Parallel()
+	for _, g := range goals() {
+		if i, _ := place(g.key); i == len(meanings) {
+			t.Errorf("%s %s stands in no line of meanings", g.key.Operation, g.key.Name)
+		}
+	}
+}
+
+// TestMost finds the stretch in which most was used.
+func TestMost(t *testing.T) {
+	t.Parallel()
+	var c cpuCurve
+	used := time.Duration(0)
+	for i := range 100 {
+		if i >= 40 && i < 50 {
+			used += 10 * time.Millisecond
+		}
+		c = append(c, cpuSample{time.Unix(0, int64(i)*int64(curveStep)), used})
+	}
+	if got := c.most(10 * curveStep); got != 100*time.Millisecond {
+		t.Errorf("most is %s", got)
+	}
+	if got := c.most(2 * curveStep); got > 60*time.Millisecond || got < 20*time.Millisecond {
+		t.Errorf("most of a fifth is %s", got)
+	}
+}
+
+// TestStockRoutes keeps routes as JupyterHub writes and reads them.
+func TestStockRoutes(t *testing.T) {
+	t.Parallel()
+	routes, err := keepRoutes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer routes.close()
+	do := func(method, path, body string) string {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, routes.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode >= http.StatusBadRequest {
+			t.Fatalf("%s %s: %s, %v", method, path, res.Status, err)
+		}
+		return string(text)
+	}
+	do(http.MethodPost, "/api/routes/", `{"target": "http://127.0.0.1:1"}`)
+	do(http.MethodPost, "/api/routes/user/ada", `{"target": "http://127.0.0.1:2"}`)
+	if got := do(http.MethodGet, "/api/routes", ""); got != `{"/":{"target":"http://127.0.0.1:1"},"/user/ada":{"target":"http://127.0.0.1:2"}}`+"\n" {
+		t.Errorf("routes are %s", got)
+	}
+	if n := routes.users(); n != 1 {
+		t.Errorf("%d users have routes", n)
+	}
+	do(http.MethodDelete, "/api/routes/user/ada", "")
+	if n := routes.users(); n != 0 {
+		t.Errorf("%d users have routes after the end", n)
+	}
+}
+
+// TestWatchedRequests has the proxy in front of a hub see when the culler is done.
+func TestWatchedRequests(t *testing.T) {
+	t.Parallel()
+	var hosts []string
+	hub := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hosts = append(hosts, r.Host) }))
+	defer hub.Close()
+	w, err := watchRequests(t.Context(), hub.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	if w.finished(1) == nil {
+		t.Error("it is finished before it began")
+	}
+	if err := answers(t.Context(), w.url+"/hub/api/"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+	defer cancel()
+	for w.finished(1) != nil {
+		if !pause(ctx, 50*time.Millisecond) {
+			t.Fatal("it is never finished")
+		}
+	}
+	if !slices.Equal(hosts, []string{strings.TrimPrefix(w.url, "http://")}) {
+		t.Errorf("the hub was asked as %v", hosts)
+	}
+}
