@@ -190,6 +190,9 @@ func (c *child) deleteVolumes(t *testing.T) {
 		t.Error(err)
 	}
 	for _, stub := range stubs {
+		if !strings.HasPrefix(stub.Name, c.jobPrefix()) { // another part's
+			continue
+		}
 		w := &nomad.WriteOptions{Namespace: stub.Namespace}
 		if _, _, err := c.shared.Nomad.Client.HostVolumes().Delete(&nomad.HostVolumeDeleteRequest{ID: stub.ID}, w); err != nil {
 			t.Errorf("delete the volume %s: %v", stub.Name, err)

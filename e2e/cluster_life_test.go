@@ -44,6 +44,7 @@ func TestClusterNotebookLife(t *testing.T) {
 	var parts sync.WaitGroup
 	for name, part := range map[string]func(*testing.T){
 		"full cluster": l.testFullCluster, "limits and ledger": l.testLimitsAndLedger, "culling": l.testCulling, "homes": l.testHomes, "warm images": l.testWarmImages,
+		"killed": l.testKilled,
 	} {
 		parts.Go(func() { t.Run(name, part) })
 	}
