@@ -267,6 +267,7 @@ func (h *Hub) tell(e scheduler.Event) {
 // work is one server's worker: observe, plan, act, until the server is stopped for good or the context ends.
 func (h *Hub) work(ctx context.Context, w *worker) {
 	delay := retryFirst
+	vanished := false // something was not there that the last look had seen
 	for {
 		rctx, end := h.control.begin(ctx, w)
 		next, err := h.round(rctx, w)
@@ -284,12 +285,15 @@ func (h *Hub) work(ctx context.Context, w *worker) {
 			return
 		case interrupted, errors.Is(err, ErrStale): // somebody wrote the row meanwhile: look again at once
 			continue
+		case errors.Is(err, ErrNotFound) && !vanished: // or removed it, and what came of its start must not go on without it
+			vanished = true
+			continue
 		case err != nil:
 			h.log.WarnContext(ctx, "work on a server failed, will be repeated", "server_id", w.id, "err", err)
 			h.journals.say(Server{ID: w.id, Generation: w.run.generation}, 0, troubleMessage(err))
 			wait, delay = delay, min(2*delay, retryMost)
 		default:
-			delay = retryFirst
+			delay, vanished = retryFirst, false
 			if next.step != rest {
 				continue
 			}

@@ -250,15 +250,13 @@ func (w *walk) nothingOf(id string) {
 	if err != nil || len(tokens) > 0 {
 		w.t.Errorf("tokens of a deleted user: %d, %v", len(tokens), err)
 	}
-	running, err := w.fake.List(w.t.Context())
-	if err != nil {
-		w.t.Error(err)
-	}
-	for _, st := range running {
-		if spec, ok := w.fake.Spec(st.ID); ok && spec.Home == id {
-			w.t.Errorf("a job of a deleted user: %+v", st)
-		}
-	}
+	until(w.t, "no job of a deleted user to be left", func() bool { // one whose start was on its way is ended as soon as it is there
+		running, err := w.fake.List(w.t.Context())
+		return err == nil && !slices.ContainsFunc(running, func(st scheduler.Status) bool {
+			spec, ok := w.fake.Spec(st.ID)
+			return ok && spec.Home == id
+		})
+	})
 }
 
 // last asks until it is accepted, and checks that the world comes to be as was asked.
