@@ -159,7 +159,7 @@ func nomadConfig(c config.Nomad, log *slog.Logger) (*api.Config, error) {
 	}
 	var reach http.RoundTripper = transport
 	if len(c.Addresses) > 0 {
-		several, err := nomad.NewFailover(transport, append([]string{conf.Address}, c.Addresses...), log)
+		several, err := nomad.NewFailover(transport, append([]string{conf.Address}, c.Addresses...), conf.Region, log)
 		if err != nil {
 			return nil, err
 		}

@@ -20,19 +20,21 @@ import (
 //
 // A request is sent again only where nothing can be done twice: when no connection came about, when it only reads, or when the server said that it has no leader.
 // Every other failure is its caller's, and the next request goes elsewhere. A server that takes connections and says nothing is left when a request runs out of
-// time, apart from those that may wait long: blocking queries, streams, and what comes from machines.
+// time, apart from those that may wait long: blocking queries, streams, and what comes from machines or other regions.
 type Failover struct {
 	next      http.RoundTripper
 	addresses []*url.URL
+	region    string
 	current   atomic.Int64 // index of the address in use
 	log       *slog.Logger
 }
 
 var _ http.RoundTripper = (*Failover)(nil)
 
-// NewFailover returns one over at least one address, each a URL of scheme and host. What requests say of their host is replaced. A nil logger logs nothing.
-func NewFailover(next http.RoundTripper, addresses []string, log *slog.Logger) (*Failover, error) {
-	f := &Failover{next: next, log: cmp.Or(log, slog.New(slog.DiscardHandler))}
+// NewFailover returns one over at least one address, each a URL of scheme and host. What requests say of their host is replaced. The region is that of the
+// addresses; "" where there is only one. A nil logger logs nothing.
+func NewFailover(next http.RoundTripper, addresses []string, region string, log *slog.Logger) (*Failover, error) {
+	f := &Failover{next: next, region: region, log: cmp.Or(log, slog.New(slog.DiscardHandler))}
 	if len(addresses) == 0 {
 		return nil, errors.New("nomad: no address given")
 	}
@@ -82,10 +84,10 @@ func (f *Failover) judge(r *http.Request, res *http.Response, err error) (left, 
 	ended := r.Context().Err()
 	switch {
 	case err == nil:
-		left = res.StatusCode == http.StatusInternalServerError && saysNoLeader(res)
+		left = res.StatusCode == http.StatusInternalServerError && !f.elsewhere(r) && saysNoLeader(res)
 		return left, left && ended == nil
 	case errors.Is(ended, context.DeadlineExceeded):
-		return !waitsLong(r), false
+		return !f.waitsLong(r), false
 	case ended != nil:
 		return false, false
 	}
@@ -94,9 +96,15 @@ func (f *Failover) judge(r *http.Request, res *http.Response, err error) (left, 
 	return true, unsent || r.Method == http.MethodGet
 }
 
+// elsewhere reports whether a request is for another region, whose troubles are not those of the server that was asked.
+func (f *Failover) elsewhere(r *http.Request) bool {
+	region := r.URL.Query().Get("region")
+	return region != "" && region != f.region
+}
+
 // waitsLong reports whether an answer to the request may take as long as it likes.
-func waitsLong(r *http.Request) bool {
-	return r.URL.Query().Get("index") != "" || strings.HasPrefix(r.URL.Path, "/v1/event/") || strings.HasPrefix(r.URL.Path, "/v1/client/")
+func (f *Failover) waitsLong(r *http.Request) bool {
+	return f.elsewhere(r) || r.URL.Query().Get("index") != "" || strings.HasPrefix(r.URL.Path, "/v1/event/") || strings.HasPrefix(r.URL.Path, "/v1/client/")
 }
 
 // saysNoLeader looks at the beginning of an answer, and leaves it as it was.

@@ -20,7 +20,7 @@ import (
 
 func failover(t *testing.T, addresses ...string) *nomad.Failover {
 	t.Helper()
-	f, err := nomad.NewFailover(&http.Transport{DisableKeepAlives: true}, addresses, nil)
+	f, err := nomad.NewFailover(&http.Transport{DisableKeepAlives: true}, addresses, "own", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestFailoverLeavesAFrozenServer(t *testing.T) {
 func TestFailoverRefusesWhatIsNoAddress(t *testing.T) {
 	t.Parallel()
 	for _, addresses := range [][]string{nil, {"127.0.0.1:4646"}, {"unix:///x"}, {"http://a", "https://"}, {"http://a/path"}} {
-		if _, err := nomad.NewFailover(http.DefaultTransport, addresses, nil); err == nil {
+		if _, err := nomad.NewFailover(http.DefaultTransport, addresses, "", nil); err == nil {
 			t.Errorf("%q was taken", addresses)
 		}
 	}

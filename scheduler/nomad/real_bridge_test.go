@@ -152,8 +152,8 @@ func (b *bridged) start(t *testing.T, driver, program string) *bridgedServer {
 		if !t.Failed() {
 			return
 		}
-		status, err := s.Status(context.Background(), "a")   //nolint:usetesting // the test's own context has ended
-		lines, _ := s.LogTail(context.Background(), "a", 20) //nolint:usetesting // likewise
+		status, err := s.Status(context.Background(), "a")
+		lines, _ := s.LogTail(context.Background(), "a", 20)
 		t.Logf("%s: %+v, %v, %q", driver, status, err, lines)
 	})
 	s.status = awaitStatus(t, s.Scheduler, "a", isRunning)
