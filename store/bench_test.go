@@ -51,6 +51,7 @@ func benchRows(b *testing.B, dsn string) {
 			_, err := s.LoadOfGroups(ctx, []string{"groupu00007"})
 			return err
 		}},
+		{"LoadOfAllGroups", func(ctx context.Context, _ int) error { _, err := s.LoadOfGroups(ctx, nil); return err }},
 		{"Starts", func(ctx context.Context, _ int) error { _, err := s.Starts(ctx); return err }},
 		{"UpdateServer", func(ctx context.Context, _ int) (err error) { row, err = s.UpdateServer(ctx, row); return err }},
 		{"AdmitStarts", func(ctx context.Context, i int) error {

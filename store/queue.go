@@ -57,22 +57,24 @@ const maxNamed = 8
 // LoadOfGroups implements [hub.QueueStore]. Of all groups it starts from the servers that are active, of some from their members: no other
 // server is looked at.
 func (s *Store) LoadOfGroups(ctx context.Context, names []string) (map[string]hub.Load, error) {
-	const counts = "count(*), count(CASE WHEN s.state = 'starting' AND NOT s.blocked THEN 1 END) FROM "
-	query := "SELECT COALESCE(g.name, ''), " + counts + `servers s
-		LEFT JOIN group_members m ON m.user_id = s.user_id LEFT JOIN groups g ON g.id = m.group_id WHERE ` + letThrough
+	const counts = "count(*) AS active, count(CASE WHEN s.state = 'starting' AND NOT s.blocked THEN 1 END) AS starting FROM "
+	query := `SELECT COALESCE(g.name, ''), sums.active, sums.starting FROM (
+			SELECT m.group_id AS id, ` + counts + `servers s LEFT JOIN group_members m ON m.user_id = s.user_id
+			WHERE ` + letThrough + ` GROUP BY m.group_id
+		) sums LEFT JOIN groups g ON g.id = sums.id`
 	var a args
 	if names != nil {
 		query = "SELECT g.name, " + counts + `groups g
 			JOIN group_members m ON m.group_id = g.id JOIN servers s ON s.user_id = m.user_id WHERE ` + letThrough + " AND g.name IN "
 		var set string
 		set, a = s.oneOf(names)
-		query += set
+		query += set + " GROUP BY g.name"
 	}
 	type row struct {
 		name string
 		load hub.Load
 	}
-	rows, err := all(ctx, s, "count the servers of groups", query+" GROUP BY g.name", a, func(scan scanner) (r row, err error) {
+	rows, err := all(ctx, s, "count the servers of groups", query, a, func(scan scanner) (r row, err error) {
 		return r, scan(&r.name, &r.load.Active, &r.load.Starting)
 	})
 	out := make(map[string]hub.Load, len(rows))

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +68,12 @@ func queue() []test {
 			one, err := f.store.LoadOfGroups(f.ctx, []string{"staff", "nobody"})
 			f.must(err)
 			f.same("one group", one, map[string]hub.Load{"staff": {Starting: 1, Active: 1}})
+			many, err := f.store.LoadOfGroups(f.ctx, append(strings.Fields("a b c d e f g h i j"), "physics", "staff", "staff"))
+			f.must(err)
+			f.same("many groups", many, map[string]hub.Load{"physics": {Starting: 2, Active: 5}, "staff": {Starting: 1, Active: 1}})
+			none, err := f.store.LoadOfGroups(f.ctx, []string{})
+			f.must(err)
+			f.same("no group", none, map[string]hub.Load{})
 		}},
 		{"Starts come by the time since when they are queued", func(f fixture) {
 			ada, bob := f.crowd()
