@@ -38,7 +38,8 @@ func describe() about {
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
-		a.Kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+		release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-") // what follows names who built it
+		a.Kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + release
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
