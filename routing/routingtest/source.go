@@ -93,7 +93,7 @@ func Follow(t *testing.T, s routing.Source) *routing.Router {
 			t.Errorf("the router ended with %v", err)
 		}
 	})
-	wait, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	wait, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	if err := r.WaitReady(wait); err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func (f *fixture) awaitNone(t *testing.T, server string) {
 // AwaitTable waits until the router's table is as wished, or fails the test with what was wished for.
 func AwaitTable(t *testing.T, r *routing.Router, wish string, done func(*routing.Table) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := r.Await(ctx, done); err != nil {
 		t.Fatalf("%v: wanted %s; sources %+v; table:\n%s", err, wish, r.Status(), r.Table())
@@ -410,7 +410,7 @@ func testEndsWithContext(t *testing.T, f *fixture) {
 	cancel()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the sequence goes on after its context has ended")
 	}
 }

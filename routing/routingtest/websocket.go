@@ -51,7 +51,7 @@ func openWebSocket(t *testing.T, p Proxy, path string) *websocket.Conn {
 
 func roundTrip(t *testing.T, conn *websocket.Conn, kind websocket.MessageType, message []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	sent := make(chan error, 1)
 	go func() { sent <- conn.Write(ctx, kind, message) }()
@@ -143,7 +143,7 @@ func testWebSocketShutdown(t *testing.T, start StartProxy) {
 	roundTrip(t, conn, websocket.MessageText, []byte("hello"))
 	closed := make(chan struct{})
 	go func() { p.Close(); close(closed) }()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if _, _, err := conn.Read(ctx); err == nil || ctx.Err() != nil {
 		t.Errorf("the websocket outlived the proxy: %v", err)
@@ -174,7 +174,7 @@ func testWebSocketServerEnds(t *testing.T, start StartProxy) {
 	if err := conn.Write(t.Context(), websocket.MessageText, []byte("die")); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if _, _, err := conn.Read(ctx); err == nil || ctx.Err() != nil {
 		t.Errorf("the browser did not hear of it: %v", err)
