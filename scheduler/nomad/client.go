@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -23,21 +22,6 @@ func (s *Scheduler) write(ctx context.Context) *api.WriteOptions {
 
 // blockingWait bounds one blocking query, so that an answer that got lost on the way is asked for again.
 const blockingWait = 30 * time.Second
-
-// readJob returns the server's job, or nil if there is none.
-func (s *Scheduler) readJob(ctx context.Context, id string) (*api.Job, error) {
-	job, _, err := s.client.Jobs().Info(s.jobID(id), s.query(ctx))
-	if err = translate(ctx, "reading the job", err); errors.Is(err, scheduler.ErrNotFound) {
-		return nil, nil
-	}
-	if err == nil && job.Meta[metaServer] != id {
-		return nil, &scheduler.RejectedError{
-			Reason: "A Nomad job that is not the hub's has the name " + s.jobID(id) + "; an operator must rename it.",
-			Err:    os.ErrExist,
-		}
-	}
-	return job, err
-}
 
 // awaitTerminal returns when no allocation of the server's job runs any more, for certain: Nomad says so. index is the one of the job
 // as it was read, or 0 if there was none. When the job changes meanwhile it fails with errConflict, because what runs then may
@@ -95,7 +79,7 @@ func (s *Scheduler) awaitTold(ctx context.Context, id string, index uint64, told
 }
 
 // indexOf returns the job's modify index, or 0 for none.
-func indexOf(job *api.Job) uint64 {
+func indexOf(job *storedJob) uint64 {
 	if job == nil {
 		return 0
 	}

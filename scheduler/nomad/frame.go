@@ -148,13 +148,18 @@ func parseEvent(text []byte, prefix string) (event streamEvent, wanted bool, err
 // parseJob returns nil for a job of somebody else.
 func parseJob(text []byte, prefix string) (*api.Job, error) {
 	job := &api.Job{}
-	err := fields(text, map[string]any{
-		"ID": &job.ID, "Meta": &job.Meta, "Stop": &job.Stop, "JobModifyIndex": &job.JobModifyIndex, "CreateIndex": &job.CreateIndex,
-	})
+	err := takeJob(text, job)
 	if err != nil || job.ID == nil || !strings.HasPrefix(*job.ID, prefix) {
 		return nil, err
 	}
 	return job, nil
+}
+
+// takeJob sets what this package reads of a job.
+func takeJob(text []byte, job *api.Job) error {
+	return fields(text, map[string]any{
+		"ID": &job.ID, "Meta": &job.Meta, "Stop": &job.Stop, "JobModifyIndex": &job.JobModifyIndex, "CreateIndex": &job.CreateIndex,
+	})
 }
 
 // parseAlloc returns nil for an allocation of somebody else's job.

@@ -40,7 +40,7 @@ func (s *Scheduler) History(ctx context.Context, id string) ([]scheduler.Event, 
 		if err != nil {
 			return nil, err
 		}
-		events = append(events, historyOf(job, alloc)...)
+		events = append(events, historyOf(job.slim(), alloc)...)
 	}
 	return events, nil
 }

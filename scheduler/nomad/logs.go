@@ -22,7 +22,7 @@ var escapes = regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x0
 // LogTail implements scheduler.LogTailer. Nomad keeps output and errors apart, so lines of the error log, which says why a server
 // ended, come after those of the output.
 func (s *Scheduler) LogTail(ctx context.Context, id string, n int) ([]string, error) {
-	alloc, err := s.newestAlloc(ctx, id)
+	alloc, err := s.newestAlloc(ctx, id, false)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ const lastWords = time.Second
 // Log implements [scheduler.LogReader]. The log stays readable after the server's end, also after a Stop, until Nomad has removed the
 // allocation from its machine. Nothing of it is kept here but the piece that is on its way.
 func (s *Scheduler) Log(ctx context.Context, id string, query scheduler.LogQuery) (io.ReadCloser, error) {
-	alloc, err := s.newestAlloc(ctx, id)
+	alloc, err := s.newestAlloc(ctx, id, false)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (s *Scheduler) awaitTask(ctx context.Context, id string, alloc *allocView) 
 		if err != nil || job == nil {
 			return nil, err
 		}
-		if alloc, err = s.newestAlloc(ctx, id); err != nil {
+		if alloc, err = s.newestAlloc(ctx, id, false); err != nil {
 			return nil, err
 		}
 		if alloc == nil {

@@ -22,7 +22,7 @@ func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, er
 	if err != nil {
 		return scheduler.Status{}, err
 	}
-	alloc, err := s.newestAlloc(ctx, id)
+	alloc, err := s.newestAlloc(ctx, id, job == nil)
 	if err != nil {
 		return scheduler.Status{}, err
 	}
@@ -33,7 +33,7 @@ func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, er
 		}
 		return status(view, alloc, why{}), nil
 	}
-	view := viewOfJob(job)
+	view := job.view()
 	var blocked why
 	if !view.stopped && !view.owns(alloc) {
 		if blocked, err = s.blockedReasonOf(ctx, id); err != nil {
@@ -46,8 +46,8 @@ func (s *Scheduler) Status(ctx context.Context, id string) (scheduler.Status, er
 	return status(view, alloc, blocked), nil
 }
 
-// newestAlloc returns the allocation that was placed last, or nil.
-func (s *Scheduler) newestAlloc(ctx context.Context, id string) (*allocView, error) {
+// newestAlloc returns the allocation that was placed last, or nil. One that has ended counts for nothing where only a living one is asked for.
+func (s *Scheduler) newestAlloc(ctx context.Context, id string, living bool) (*allocView, error) {
 	stubs, _, err := s.client.Jobs().Allocations(s.jobID(id), true, s.query(ctx))
 	if err = translate(ctx, "listing the server's allocations", err); err != nil && !errors.Is(err, scheduler.ErrNotFound) {
 		return nil, err
@@ -56,6 +56,9 @@ func (s *Scheduler) newestAlloc(ctx context.Context, id string) (*allocView, err
 		return nil, nil
 	}
 	newest := slices.MaxFunc(stubs, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
+	if living && isTerminal(newest.ClientStatus) {
+		return nil, nil
+	}
 	return s.readAlloc(ctx, newest.ID)
 }
 

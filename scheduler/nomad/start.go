@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -51,7 +49,7 @@ func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
 // startRound looks at the job as it is and takes the next step. It returns true when the generation is accepted. Where there is likely no job it does
 // not look: the variable and the registration are written only if there is none.
 func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec, likelyNone bool) (done bool, err error) {
-	var job *api.Job
+	var job *storedJob
 	if !likelyNone {
 		if job, err = s.readJob(ctx, spec.ID); err != nil {
 			return false, err
@@ -64,7 +62,7 @@ func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec, likelyN
 		}
 		return s.launch(ctx, spec, 0, likelyNone)
 	}
-	current := viewOfJob(job)
+	current := job.view()
 	switch {
 	case current.generation > spec.Generation:
 		return false, scheduler.ErrStale
@@ -155,7 +153,7 @@ func (s *Scheduler) lookAgain(ctx context.Context, spec scheduler.Spec) (bool, e
 		return false, err
 	}
 	// An older start may have passed Nomad's check together with this one and written last.
-	return job == nil || viewOfJob(job).generation >= spec.Generation, nil
+	return job == nil || job.view().generation >= spec.Generation, nil
 }
 
 // withdraw ends the job of a start that turned out to be stale, if its registration came last. The newer one starts anew.
@@ -164,7 +162,7 @@ func (s *Scheduler) withdraw(ctx context.Context, spec scheduler.Spec) error {
 	if err != nil || job == nil {
 		return err
 	}
-	if view := viewOfJob(job); view.generation != spec.Generation || view.stopped {
+	if view := job.view(); view.generation != spec.Generation || view.stopped {
 		return nil
 	}
 	_, err = s.markEnding(ctx, job, endingReplace)
@@ -205,19 +203,6 @@ func (s *Scheduler) whyNotRegistered(ctx context.Context, job *api.Job, err erro
 		}
 	}
 	return translated
-}
-
-// markEnding registers the job as stopped, which ends its allocations. Unlike Nomad's own deregistration it is conditional, so it
-// never ends a generation that came after the one that was read. It returns the job's new index.
-func (s *Scheduler) markEnding(ctx context.Context, job *api.Job, ending string) (uint64, error) {
-	meta := maps.Clone(job.Meta)
-	meta[metaEnding] = ending
-	if meta[metaRegistered] == "" {
-		meta[metaRegistered] = strconv.FormatUint(*job.JobModifyIndex, 10)
-	}
-	stopped := *job
-	stopped.Meta, stopped.Stop = meta, new(true)
-	return s.register(ctx, &stopped, *job.JobModifyIndex)
 }
 
 // whyForbidden tells a token that may not mount what the job mounts from one that Nomad does not take at all, which may be just being

@@ -28,7 +28,7 @@ func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error
 			}
 			continue
 		}
-		view := viewOfJob(job)
+		view := job.view()
 		if view.generation > generation {
 			return nil
 		}
@@ -39,7 +39,7 @@ func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error
 	return fmt.Errorf("nomad: stopping %s: %w: %w", id, scheduler.ErrUnavailable, errConflict)
 }
 
-func (s *Scheduler) stopRound(ctx context.Context, id string, job *api.Job, view jobView) error {
+func (s *Scheduler) stopRound(ctx context.Context, id string, job *storedJob, view jobView) error {
 	if view.ending != endingRemove || !view.stopped {
 		index, err := s.markEnding(ctx, job, endingRemove)
 		if err != nil {

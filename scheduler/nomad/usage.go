@@ -21,7 +21,7 @@ const maxDeviceValues = 32
 // Usage implements [scheduler.Meter] with what the server's machine measured last, about once a second. A server that does not run has
 // no usage, which is ErrNotFound.
 func (s *Scheduler) Usage(ctx context.Context, id string) (scheduler.Usage, error) {
-	alloc, err := s.newestAlloc(ctx, id)
+	alloc, err := s.newestAlloc(ctx, id, false)
 	if err != nil {
 		return scheduler.Usage{}, err
 	}
@@ -41,7 +41,7 @@ func (s *Scheduler) Usage(ctx context.Context, id string) (scheduler.Usage, erro
 // PeakMemory implements [scheduler.PeakMeter]. A Nomad client keeps the last measurement of a task that has ended until it removes the allocation, but for those
 // of Docker, whose last word is that nothing is used any more.
 func (s *Scheduler) PeakMemory(ctx context.Context, id string) (int64, error) {
-	alloc, err := s.newestAlloc(ctx, id)
+	alloc, err := s.newestAlloc(ctx, id, false)
 	if err != nil {
 		return 0, err
 	}

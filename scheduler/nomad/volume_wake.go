@@ -9,7 +9,12 @@ import (
 
 // wakeForVolumes has Nomad look again at a job that waits for a volume, if the volume or its machine has changed since Nomad looked last. Nomad looks by itself when a
 // machine comes back, but at times a moment before the machine has told of its volumes, and then not again.
-func (s *Scheduler) wakeForVolumes(ctx context.Context, job *api.Job) {
+func (s *Scheduler) wakeForVolumes(ctx context.Context, stored *storedJob) {
+	job, err := stored.all()
+	if err != nil {
+		s.opts.Logger.WarnContext(ctx, "a job that waits for a volume cannot be read", "job", *stored.ID, "err", err)
+		return
+	}
 	changed, err := s.volumesChanged(ctx, job)
 	if err == nil && changed > 0 {
 		err = s.lookAgainSince(ctx, *job.ID, changed)
