@@ -278,8 +278,11 @@ func (h *Hub) fail(ctx context.Context, s Server, f Failure) error {
 	before := s.State
 	f.Log, f.Time = h.lastLines(ctx, s.ID), h.now()
 	f.blameDisk()
-	if f.Cause == scheduler.CauseOutOfMemory {
-		f.Message += h.peak(ctx, s.ID)
+	switch f.Cause {
+	case scheduler.CauseOutOfMemory:
+		f.Message += h.peak(ctx, s)
+		f.Offer = h.larger(ctx, s)
+	case scheduler.CauseKilled:
 		f.Offer = h.larger(ctx, s)
 	}
 	s.State, s.Failure, s.Wait = Stopping, &f, nil

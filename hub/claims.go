@@ -244,7 +244,7 @@ func (h *Hub) volumeNote(ctx context.Context, s Server) string {
 // blameDisk says that a disk is full where the server's last lines do. Its own end then tells only that it could not write.
 func (f *Failure) blameDisk() {
 	switch f.Cause {
-	case "", scheduler.CauseExited, scheduler.CauseUnhealthy:
+	case "", scheduler.CauseExited, scheduler.CauseKilled, scheduler.CauseUnhealthy:
 	default:
 		return // it has a better reason
 	}

@@ -28,8 +28,14 @@ type culler struct {
 	again map[string]time.Time
 }
 
-// SetCulling puts rules in force, and takes them out of force with nil. They hold from the next pass on.
-func (h *Hub) SetCulling(rules *cull.Rules) { h.culling.Store(rules) }
+// SetCulling puts rules in force, and takes them out of force with nil. They hold at once.
+func (h *Hub) SetCulling(rules *cull.Rules) {
+	h.culling.Store(rules)
+	select {
+	case h.cullNow <- struct{}{}:
+	default:
+	}
+}
 
 // Culling returns the rules in force; nil: none.
 func (h *Hub) Culling() *cull.Rules { return h.culling.Load() }
@@ -48,7 +54,7 @@ func (h *Hub) leadCulling(ctx context.Context) error {
 			h.culls.passed(time.Since(begun))
 		}
 		wait += rand.N(wait/10 + 1) //nolint:gosec // keeps replicas and clusters out of step; not a secret
-		if !sleep(ctx, wait, nil) {
+		if !sleep(ctx, wait, h.cullNow) {
 			return ctx.Err()
 		}
 	}

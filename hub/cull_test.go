@@ -146,6 +146,16 @@ func warnedOf(kind hub.NoticeKind) func(hub.Server) bool {
 	return func(s hub.Server) bool { return s.Notice != nil && s.Notice.Kind == kind }
 }
 
+func TestOtherRulesOfCullingHoldAtOnce(t *testing.T) {
+	t.Parallel()
+	b, _, s := idleBench(t, culling(func(r *cull.Rules) { r.IdleAfter, r.Interval = 0, 1000*time.Hour }))
+	b.ahead(55 * time.Minute)
+	rules := *b.hub.Culling()
+	rules.IdleAfter, rules.Interval = time.Hour, 50*time.Millisecond
+	b.hub.SetCulling(&rules)
+	b.await(s.ID, "a warning by the new rules", warnedOf(hub.NoticeIdle))
+}
+
 func TestAnIdleServerIsWarnedAndStoppedWithEvidence(t *testing.T) {
 	t.Parallel()
 	b, j, s := idleBench(t)

@@ -101,6 +101,7 @@ type Hub struct {
 	forecasts forecasts
 	warmths   warmths
 	culling   atomic.Pointer[cull.Rules]
+	cullNow   chan struct{} // other rules are in force; capacity 1
 	culls     cullMetrics
 	watch     activityWatch
 	ledger    ledger
@@ -146,6 +147,7 @@ func New(o Options) (*Hub, error) {
 	h.activity.init()
 	h.watch.replica, h.culls = newID(), newCullMetrics(o.Registerer)
 	h.culling.Store(o.Culling)
+	h.cullNow = make(chan struct{}, 1)
 	h.SetUsage(o.Usage)
 	h.admission.Store(&o.Admission)
 	h.limits.Store(&o.Limits)

@@ -36,16 +36,17 @@ func (h *Hub) Usage(ctx context.Context, userName, serverName string) (scheduler
 	return usage, watchError(err, "The server does not run at this moment, so nothing is measured.")
 }
 
-// peak says how much memory a server had that ran out of it; "" where nobody measured that, or the cluster does not answer soon.
-func (h *Hub) peak(ctx context.Context, id string) string {
+// peak says how much memory a server had that ran out of it; "" where nobody measured that, or the cluster does not answer soon. What was measured long before the
+// end, and is far below what the server may have, would only confuse.
+func (h *Hub) peak(ctx context.Context, s Server) string {
 	meter, ok := h.opts.Scheduler.(scheduler.PeakMeter)
 	if !ok {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	most, err := meter.PeakMemory(ctx, id)
-	if err != nil || most < 1<<20 {
+	most, err := meter.PeakMemory(ctx, s.ID)
+	if err != nil || most < 1<<20 || s.Held != nil && most>>20 < s.Held.MemoryMB*9/10 {
 		return ""
 	}
 	return " The most that was measured before its end was " + scheduler.Megabytes(most>>20) + "."

@@ -177,6 +177,7 @@ const (
 	CausePort          Cause = "port"          // its port is taken
 	CauseExited        Cause = "exited"        // its program ended by itself
 	CauseOutOfMemory   Cause = "out-of-memory" // it used more than its memory
+	CauseKilled        Cause = "killed"        // by SIGKILL: most often for its memory, but nobody tells
 	CauseUnhealthy     Cause = "unhealthy"     // it runs and does not answer
 	CausePreempted     Cause = "preempted"     // more important work took its place
 	CauseDrained       Cause = "drained"       // its machine was emptied

@@ -35,8 +35,7 @@ const labConnected = `/\| (Idle|Unknown)\s*$/m.test(document.querySelector("#jp-
 func (p *Page) LabOpenNotebook() {
 	p.t.Helper()
 	defer p.morePatience()()
-	p.WaitTrue("JupyterLab has loaded", fmt.Sprintf(`!document.querySelector("#jupyterlab-splash") && document.querySelector(%s)`,
-		quote(labCard+", "+labNewButton)))
+	p.labLoad()
 	panels := Eval[int](p, `document.querySelectorAll(".jp-NotebookPanel").length`)
 	if !p.Has(labCard) {
 		p.Click(labNewButton)
@@ -44,6 +43,23 @@ func (p *Page) LabOpenNotebook() {
 	p.Click(labCard)
 	p.WaitTrue("a new notebook is open", fmt.Sprintf(`document.querySelectorAll(".jp-NotebookPanel").length > %d`, panels))
 	p.WaitTrue("the notebook's kernel rests", labIdle)
+}
+
+// labLoad waits for JupyterLab, and loads it again when a part of it did not come: Chromium gives up what it is loading when any network device of the machine
+// comes or goes, as those of containers do beside this test.
+func (p *Page) labLoad() {
+	p.t.Helper()
+	const loaded = `!document.querySelector("#jupyterlab-splash") && document.querySelector(%s)`
+	const broken = `[...document.querySelectorAll(".jp-Dialog")].find(d => /error|failed/i.test(d.innerText))?.innerText ?? ""`
+	for tries := 3; ; tries-- {
+		p.WaitTrue("JupyterLab has loaded", fmt.Sprintf(loaded, quote(labCard+", "+labNewButton)))
+		said := Eval[string](p, broken)
+		if said == "" || tries == 0 {
+			return // without tries left, what follows tells what is broken
+		}
+		p.t.Logf("JupyterLab is loaded again, as it said %q", said)
+		p.Reload()
+	}
 }
 
 // LabRunCell runs code in the last cell of the notebook that is in front in the JupyterLab on this page, opening a new notebook if

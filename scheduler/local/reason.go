@@ -69,6 +69,8 @@ func (e exit) cause() scheduler.Cause {
 		return scheduler.CauseStopped
 	case e.portTaken:
 		return scheduler.CausePort
+	case e.signal == unix.SIGKILL:
+		return scheduler.CauseKilled
 	}
 	return scheduler.CauseExited
 }

@@ -60,7 +60,7 @@ func TestReasons(t *testing.T) {
 		{name: "exit code", file: "exit-3", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server ended with exit code 3."},
 		{name: "by itself", file: "exit-0", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server ended by itself (exit code 0)."},
 		{name: "a crash stays one when the hub stops the job", file: "exit-3", job: byHub, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server ended with exit code 3."},
-		{name: "killed", file: "signal-9", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server was killed (signal 9); most often that means that it used more than its 128 MB of memory, or that its machine ran out of memory."},
+		{name: "killed", file: "signal-9", job: live, state: scheduler.Dead, cause: scheduler.CauseKilled, reason: "The server was killed (signal 9); most often that means that it used more than its 128 MB of memory, or that its machine ran out of memory."},
 		{name: "signal", file: "signal-11", job: live, state: scheduler.Dead, cause: scheduler.CauseExited, reason: "The server was ended by signal 11."},
 		{name: "no program", file: "no-program", job: live, state: scheduler.Dead, cause: scheduler.CauseMisconfigured, reason: "The server's program was not found on its machine, or may not be run there (exit code 127). An operator must mend that."},
 		{name: "driver", file: "no-account", job: live, state: scheduler.Dead, cause: scheduler.CauseMisconfigured, reason: `There is no account "no-such-account" for the server on its machine or in its image. An operator must create it or name another one.`},

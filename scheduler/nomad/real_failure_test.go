@@ -29,7 +29,7 @@ var failures = []struct {
 }{
 	{name: "exit-3", command: "/bin/sh", args: []string{"-c", "echo no kernel >&2; exit 3"}, cause: scheduler.CauseExited, reason: "The server ended with exit code 3.", log: "no kernel"},
 	{name: "exit-0", command: "/bin/true", cause: scheduler.CauseExited, reason: "The server ended by itself (exit code 0)."},
-	{name: "signal-9", command: "/bin/sh", args: []string{"-c", "kill -9 $$"}, cause: scheduler.CauseExited, reason: "The server was killed (signal 9)"},
+	{name: "signal-9", command: "/bin/sh", args: []string{"-c", "kill -9 $$"}, cause: scheduler.CauseKilled, reason: "The server was killed (signal 9)"},
 	{name: "signal-11", command: "/bin/sh", args: []string{"-c", "kill -11 $$"}, cause: scheduler.CauseExited, reason: "The server was ended by signal 11."},
 	{name: "no-program", command: "/no/such/program", cause: scheduler.CauseMisconfigured, reason: "The server's program was not found on its machine, or may not be run there (exit code 127).", log: "/no/such/program"},
 	{name: "no-account", command: "/bin/true", variables: map[string]string{"user": "no-such-account"}, cause: scheduler.CauseMisconfigured, reason: "no-such-account"},

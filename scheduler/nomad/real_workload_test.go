@@ -216,7 +216,7 @@ func (c *workloadCluster) testOutOfMemory(t *testing.T) {
 		says  string
 	}{
 		"exec": {scheduler.CauseOutOfMemory, "The server was ended because it used more than its 64 MB of memory. Start it with more memory."},
-		"raw_exec": {scheduler.CauseExited, "The server was killed (signal 9); most often that means that it used more than its 64 MB of memory, " +
+		"raw_exec": {scheduler.CauseKilled, "The server was killed (signal 9); most often that means that it used more than its 64 MB of memory, " +
 			"or that its machine ran out of memory. Start it with more memory."},
 	} {
 		s := open(t, c.options(t))

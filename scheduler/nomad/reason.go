@@ -138,7 +138,7 @@ func terminated(event *api.TaskEvent, memoryLimit int64) why {
 	case event.Details[eventOOMKey] == "true":
 		return outOfMemory(memoryLimit)
 	case signal == "9" || exit == "137":
-		return exited(killed(memoryLimit))
+		return why{killed(memoryLimit), scheduler.CauseKilled}
 	case signal != "" && signal != "0":
 		return exited("The server was ended by signal " + signal + ". Its last lines may tell why.")
 	case exit == "0":
