@@ -165,7 +165,7 @@ func TestF50CSIRefusals(t *testing.T) {
 		"plugin has no controller":                                                          `the CSI plugin "ebs" makes no volumes`,
 		"plugin does not support creating volumes":                                          `the CSI plugin "ebs" makes no volumes`,
 		"controller create volume: rpc error: code = ResourceExhausted desc = pool is full": "the storage has no room of that size left",
-		"controller create volume: rpc error: code = Internal desc = key s3cret is wrong":   "key *** is wrong",
+		"controller create volume: rpc error: code = Internal desc = key s3cret is wrong":   "The storage says: Key *** is wrong.",
 	} {
 		w, s := newWire(t)
 		w.mux.HandleFunc("PUT /v1/volume/csi/notebook-home/create", fail(http.StatusInternalServerError, says))
