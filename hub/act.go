@@ -278,11 +278,10 @@ func (h *Hub) fail(ctx context.Context, s Server, f Failure) error {
 	before := s.State
 	f.Log, f.Time = h.lastLines(ctx, s.ID), h.now()
 	f.blameDisk()
-	switch f.Cause {
-	case scheduler.CauseOutOfMemory:
+	if f.Cause == scheduler.CauseOutOfMemory {
 		f.Message += h.peak(ctx, s)
-		f.Offer = h.larger(ctx, s)
-	case scheduler.CauseKilled:
+	}
+	if f.Cause == scheduler.CauseOutOfMemory || f.Cause == scheduler.CauseKilled {
 		f.Offer = h.larger(ctx, s)
 	}
 	s.State, s.Failure, s.Wait = Stopping, &f, nil
