@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -13,18 +14,15 @@ import (
 
 // readRegistrations takes from a listing what speaks of notebooks of this shard. Checks do not count: a failing one does not make a server
 // unreachable, and it is for Nomad to say that a server has ended.
-func readRegistrations(entries []*api.ServiceEntry, shard int) (map[registration]bool, []ignored) {
+func readRegistrations(entries []instance, shard int) (map[registration]bool, []ignored) {
 	registrations, bad := make(map[registration]bool, len(entries)), []ignored(nil)
 	for _, entry := range entries {
-		if entry == nil || entry.Service == nil {
-			continue
-		}
 		r, err := readRegistration(entry)
 		switch {
 		case err != nil:
-			bad = append(bad, ignored{"registration " + entry.Service.ID, malformed})
+			bad = append(bad, ignored{"registration " + entry.ServiceID, malformed})
 		case routing.Shard(r.server) != shard:
-			bad = append(bad, ignored{"registration " + entry.Service.ID, copied})
+			bad = append(bad, ignored{"registration " + entry.ServiceID, copied})
 		default:
 			registrations[r] = true
 		}
@@ -32,20 +30,24 @@ func readRegistrations(entries []*api.ServiceEntry, shard int) (map[registration
 	return registrations, bad
 }
 
-func readRegistration(entry *api.ServiceEntry) (registration, error) {
-	s := entry.Service
-	host := s.Address
-	if host == "" && entry.Node != nil {
-		host = entry.Node.Address
-	}
+// instance is what is read of one of a service's instances, as Consul's catalog lists them.
+type instance struct {
+	ServiceID      string
+	ServiceAddress string // "": that of the node
+	ServicePort    int
+	ServiceMeta    map[string]string
+	Address        string // of the node
+}
+
+func readRegistration(s instance) (registration, error) {
 	r := registration{
-		server: s.Meta[MetaServer], allocation: s.Meta[MetaAllocation],
-		address: routing.NormalAddress(net.JoinHostPort(host, strconv.Itoa(s.Port))),
+		server: s.ServiceMeta[MetaServer], allocation: s.ServiceMeta[MetaAllocation],
+		address: routing.NormalAddress(net.JoinHostPort(cmp.Or(s.ServiceAddress, s.Address), strconv.Itoa(s.ServicePort))),
 	}
 	if r.server == "" || r.allocation == "" || r.address == "" {
 		return r, errors.New("not a notebook's registration")
 	}
-	if text := s.Meta[MetaGeneration]; text != "" {
+	if text := s.ServiceMeta[MetaGeneration]; text != "" {
 		var err error
 		if r.generation, err = strconv.ParseInt(text, 10, 64); err != nil || r.generation < 1 {
 			return r, fmt.Errorf("generation %q: %w", text, err)

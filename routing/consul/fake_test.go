@@ -28,7 +28,7 @@ type fake struct {
 	mu       sync.Mutex
 	index    uint64
 	kv       map[string]*api.KVPair
-	services map[string][]*api.ServiceEntry
+	services map[string][]*api.CatalogService
 	changed  chan struct{}
 	lie      func(w http.ResponseWriter, r *http.Request) bool // true: it has answered; nil: the truth
 	queries  map[string]int
@@ -37,7 +37,7 @@ type fake struct {
 
 func newFake(t *testing.T) *fake {
 	f := &fake{
-		index: 1000, kv: make(map[string]*api.KVPair), services: make(map[string][]*api.ServiceEntry), changed: make(chan struct{}),
+		index: 1000, kv: make(map[string]*api.KVPair), services: make(map[string][]*api.CatalogService), changed: make(chan struct{}),
 		queries: make(map[string]int), tokens: make(map[string]bool),
 	}
 	f.Server = httptest.NewUnstartedServer(f)
@@ -68,8 +68,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("X-Consul-Index", strconv.FormatUint(f.index, 10))
 	switch path := strings.TrimPrefix(r.URL.Path, "/v1/"); {
-	case strings.HasPrefix(path, "health/service/"):
-		_ = json.NewEncoder(w).Encode(append([]*api.ServiceEntry{}, f.services[strings.TrimPrefix(path, "health/service/")]...))
+	case strings.HasPrefix(path, "catalog/service/"):
+		_ = json.NewEncoder(w).Encode(append([]*api.CatalogService{}, f.services[strings.TrimPrefix(path, "catalog/service/")]...))
 	case strings.HasPrefix(path, "kv/"):
 		f.list(w, strings.TrimPrefix(path, "kv/"), r.URL.Query().Has("recurse"))
 	case path == "txn":
@@ -152,9 +152,8 @@ func (f *fake) do(change func()) {
 func (f *fake) register(b routing.Binding) {
 	r := registrationOf("notebook", b)
 	f.do(func() {
-		f.services[r.Name] = append(f.services[r.Name], &api.ServiceEntry{
-			Node: &api.Node{Address: "10.99.99.99"}, Service: &api.AgentService{ID: r.ID, Service: r.Name, Address: r.Address, Port: r.Port, Meta: r.Meta},
-			Checks: api.HealthChecks{{Status: api.HealthCritical}},
+		f.services[r.Name] = append(f.services[r.Name], &api.CatalogService{
+			Address: "10.99.99.99", ServiceID: r.ID, ServiceName: r.Name, ServiceAddress: r.Address, ServicePort: r.Port, ServiceMeta: r.Meta,
 		})
 	})
 }
@@ -263,8 +262,8 @@ func TestF14LyingConsul(t *testing.T) {
 				eventually(t, "the age of the table rises", func() bool { return router.Status()[0].Age > 0 })
 			}
 			for range 3 { // each time everything has been asked for again
-				f.count("health")
-				eventually(t, "Consul was asked", func() bool { return f.queriesOf("health") > 10 })
+				f.count("catalog")
+				eventually(t, "Consul was asked", func() bool { return f.queriesOf("catalog") > 10 })
 				if route, ok := router.Table().Lookup("/user/alice/lab"); !ok || route != b.Route() {
 					t.Fatalf("the route is gone:\n%s", router.Table())
 				}
@@ -336,14 +335,14 @@ func TestNotReadyBeforeConsulAnswered(t *testing.T) {
 func TestRestsWhenNothingIsAwaited(t *testing.T) {
 	t.Parallel()
 	f, _, router, b := routed(t, func(o *Options) { o.Wait = time.Hour })
-	eventually(t, "everything was read once", func() bool { return f.queriesOf("health") >= routing.Shards })
-	f.count("health")
+	eventually(t, "everything was read once", func() bool { return f.queriesOf("catalog") >= routing.Shards })
+	f.count("catalog")
 	before := router.Table()
 	for range 50 {
 		f.do(func() {}) // the index moves, as it does in a busy cluster
 	}
 	<-time.After(200 * time.Millisecond) // what must not happen has no event to wait for
-	if n := f.count("health"); n > 3 {
+	if n := f.count("catalog"); n > 3 {
 		t.Errorf("%d lists were asked for although no binding waits", n)
 	}
 	if router.Table() != before {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -13,9 +14,12 @@ import (
 
 // The pace of queries.
 const (
-	minDelay   = 10 * time.Millisecond // between two answers to one blocking query, so that a busy service cannot keep us spinning
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 4 * time.Second // short, because what cannot be read now is a server that cannot be opened
+	minDelay = 10 * time.Millisecond  // between two answers to one blocking query, so that a busy service cannot keep us spinning
+	maxDelay = 200 * time.Millisecond // the same while many shards are watched
+	// watchesAtRest is how many watched shards make the delay longer by minDelay each time.
+	watchesAtRest = 8
+	minBackoff    = 100 * time.Millisecond
+	maxBackoff    = 4 * time.Second // short, because what cannot be read now is a server that cannot be opened
 )
 
 var errNoIndex = errors.New("the answer carries no index")
@@ -52,7 +56,13 @@ func (r *Registry) step(ctx context.Context, c *cursor, q query, report func(err
 	}
 	c.back = backoff{}
 	report(nil)
-	pause(ctx, minDelay-time.Since(began))
+	pause(ctx, r.rest()-time.Since(began))
+}
+
+// rest is how long one blocking query's answers are apart at least. While many servers start at once, each with several changes of its registration in a row, the
+// queries of their shards leave Consul and the hub the time to start them.
+func (r *Registry) rest() time.Duration {
+	return min(minDelay*time.Duration(1+len(r.watches)/watchesAtRest), maxDelay)
 }
 
 func (r *Registry) ask(ctx context.Context, q query, index uint64) (*api.QueryMeta, error) {
@@ -105,7 +115,9 @@ func (r *Registry) watchRegistrations(ctx context.Context, s *shard) {
 			return nil, err
 		}
 		defer leave()
-		entries, meta, err := r.client.Health().Service(name, "", false, q)
+		// The catalog and not the health of the service: whether checks pass is nothing that is asked here, and they are most of that answer.
+		var entries []instance
+		meta, err := r.client.Raw().Query("/v1/catalog/service/"+url.PathEscape(name), &entries, q)
 		if err != nil {
 			return nil, err
 		}
