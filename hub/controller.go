@@ -68,6 +68,7 @@ type runMemory struct {
 	published  bool
 	answered   bool
 	placedAt   time.Time // since when its boot may be going on
+	preparing  bool      // its boot had not begun at the last look
 	notedAt    time.Time // when what it waits for was last written down
 	choice     *choice   // what it runs; nil: not asked yet
 	opened     string    // the instance that the ledger has the beginning of
@@ -493,9 +494,10 @@ func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, er
 			w.run.instance, w.run.answered, w.run.placedAt = st.Instance, false, o.now
 			w.run.published = h.control.shown(s.ID, st.Generation, st.Instance)
 		}
-		if st.Preparing {
-			w.run.placedAt = o.now // its boot has not begun
+		if st.Preparing || w.run.preparing {
+			w.run.placedAt = o.now // its boot has not begun, or has since the last look
 		}
+		w.run.preparing = st.Preparing
 	}
 	o.registered, o.published, o.answered = w.run.registered, w.run.published, w.run.answered
 	o.placedAt, o.notedAt = w.run.placedAt, w.run.notedAt
