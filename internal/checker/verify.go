@@ -68,7 +68,56 @@ func (m Model) judge(list []*record, within time.Duration) error {
 		return errors.New(m.explain(list, longest(info)))
 	case porcupine.Unknown:
 	}
-	return fmt.Errorf("no order of its %d calls was found within %s that explains all answers, nor that there is none", len(list), within)
+	return m.judgeBeginnings(list, within)
+}
+
+// judgeBeginnings tells of a history that is too long to be searched whole which of its beginnings cannot be explained: then neither can the whole.
+func (m Model) judgeBeginnings(list []*record, within time.Duration) error {
+	ends := make([]int64, 0, len(list))
+	for _, r := range list {
+		if r.end != 0 {
+			ends = append(ends, r.end)
+		}
+	}
+	slices.Sort(ends)
+	deadline := time.Now().Add(within)
+	explained := 0
+	for i, end := range ends {
+		begin := beginning(list, end)
+		calls := operations(begin, false)
+		switch porcupine.CheckOperationsTimeout(m.porcupine(), calls, max(time.Until(deadline), time.Millisecond)) {
+		case porcupine.Ok:
+			explained = i + 1
+			continue
+		case porcupine.Illegal:
+			_, info := porcupine.CheckOperationsVerbose(m.porcupine(), calls, within)
+			return errors.New(m.explain(begin, longest(info)))
+		case porcupine.Unknown:
+		}
+		break
+	}
+	var b strings.Builder
+	for _, r := range list {
+		fmt.Fprintf(&b, "  %s\n", r)
+	}
+	return fmt.Errorf("no order of its %d calls was found within %s that explains all answers, nor that there is none; of the first %d answers there is one\n%s",
+		len(list), within, explained, b.String())
+}
+
+// beginning is the history up to an instant, of which later answers are not known yet.
+func beginning(list []*record, until int64) (begin []*record) {
+	for _, r := range list {
+		switch {
+		case r.begin > until:
+		case r.end != 0 && r.end <= until:
+			begin = append(begin, r)
+		case r.kind.changes():
+			open := *r
+			open.end, open.answer = 0, Answer{Verdict: Unknown}
+			begin = append(begin, &open)
+		}
+	}
+	return begin
 }
 
 // porcupine is the model in the form in which it is searched.
