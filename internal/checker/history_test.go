@@ -322,6 +322,47 @@ func TestManyCallsAtOnce(t *testing.T) {
 	t.Logf("judged in %s", time.Since(begun))
 }
 
+// TestCrowdsThatWantOpposites: starts and stops of one server at once, several times, where no answer tells which run it is about.
+func TestCrowdsThatWantOpposites(t *testing.T) {
+	t.Parallel()
+	const each = 4
+	told := func(last Answer) *History {
+		h := New(Options{Model: Model{Steady: true}})
+		at := Server{User: "ada"}
+		for generation := int64(1); generation <= 4; generation++ {
+			var starts, stops []*Call
+			for range each {
+				starts, stops = append(starts, h.Begin("script", at, Start)), append(stops, h.Begin("script", at, Stop))
+			}
+			look := h.Begin("list", at, Read)
+			stops[0].End(ok(Seen{}))
+			if generation%2 == 0 { // what it was a moment ago is told after the stop was accepted
+				starts[0].End(no(Ready))
+				starts[1].End(no(Stopping))
+			} else {
+				starts[0].End(came(Gone, "cancelled"))
+				starts[1].End(ok(Seen{}))
+			}
+			for i := 1; i < each; i++ {
+				stops[i].End(came(Gone, ""))
+				if i > 1 {
+					starts[i].End(came(Gone, "cancelled"))
+				}
+			}
+			look.End(ok(row(Stopped, generation)))
+			h.Begin("script", at, Read).End(ok(row(Stopped, generation)))
+		}
+		h.Begin("script", at, Read).End(last)
+		return h
+	}
+	if err := told(ok(row(Stopped, 4))).Check(verifyWithin); err != nil {
+		t.Errorf("what can be explained: %v", err)
+	}
+	if err := told(ok(row(Ready, 4))).Check(verifyWithin); err == nil || !strings.Contains(err.Error(), "has no place") {
+		t.Errorf("a server that runs though nobody started it: %v", err)
+	}
+}
+
 func TestRecordingFromManySides(t *testing.T) {
 	t.Parallel()
 	h := New(Options{})

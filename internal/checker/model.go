@@ -26,9 +26,9 @@ type state struct {
 	remove     bool   // with Stopping
 	restart    bool   // with Stopping
 	failed     bool
-	ready      int    // the last run that has been ready
-	broken     int    // the last run that has failed
-	claims     string // the runs that answers still to come are about; see claim
+	up         bool   // this run has been ready
+	broke      bool   // this run has failed
+	claims     claims // of answers still to come
 }
 
 // operation is a call, or the outcome of one, for the model.
@@ -80,7 +80,7 @@ func (m Model) byItself(s state) (next []state) {
 	switch s.phase {
 	case Starting:
 		up := s
-		up.phase, up.ready = Ready, s.run
+		up.phase, up.up, up.claims = Ready, true, s.claims.settle(Up)
 		next = append(next, up)
 	case Ready:
 		if m.Moves {
@@ -108,6 +108,7 @@ func (m Model) byItself(s state) (next []state) {
 // begin is the next run.
 func (s state) begin() state {
 	s.phase, s.instance, s.remove, s.restart, s.failed = Starting, "", false, false, false
+	s.up, s.broke, s.claims = false, false, s.claims.settle(Gone)
 	s.generation++
 	s.run++
 	return s
@@ -120,7 +121,7 @@ func (s state) ending(remove, restart bool) state {
 }
 
 func (s state) fail() state {
-	s.phase, s.restart, s.failed, s.broken = Stopping, false, true, s.run
+	s.phase, s.restart, s.failed, s.broke, s.claims = Stopping, false, true, true, s.claims.settle(Broken)
 	return s
 }
 
@@ -221,44 +222,59 @@ func (s state) matching(seen Seen) (state, bool) {
 	return s, true
 }
 
-// promise remembers which run the outcome of a call will be about.
-func (s state) promise(op operation) state {
-	if op.claim != 0 {
-		s.claims += fmt.Sprintf("%d=%d ", op.claim, s.run)
-		list := strings.Fields(s.claims)
-		slices.Sort(list) // the order in which they were made does not make another state
-		s.claims = strings.Join(list, " ") + " "
+// claims are what answers still to come say of the run that their calls were about, each with whether it has come true: "7=up 12=true ". Which run that was need not be kept: once it is up,
+// or a later one, it has been up for ever, and so it is with the other outcomes. Orders of calls that differ in nothing else are one state this way, of which crowds make many.
+type claims string
+
+// cameTrue stands in place of the outcome that was waited for.
+const cameTrue = "true"
+
+// add returns the claims with one more, in an order that does not tell in which they were made.
+func (c claims) add(claim int, is string) claims {
+	list := append(strings.Fields(string(c)), fmt.Sprintf("%d=%s", claim, is))
+	slices.Sort(list)
+	return claims(strings.Join(list, " ") + " ")
+}
+
+// settle returns the claims after that outcome has come.
+func (c claims) settle(o Outcome) claims {
+	return claims(strings.ReplaceAll(string(c), "="+string(o)+" ", "="+cameTrue+" "))
+}
+
+// take returns one claim, and the others.
+func (c claims) take(claim int) (is string, rest claims) {
+	begin := strconv.Itoa(claim) + "="
+	for _, one := range strings.Fields(string(c)) {
+		if after, mine := strings.CutPrefix(one, begin); mine {
+			is = after
+		} else {
+			rest += claims(one + " ")
+		}
 	}
+	return is, rest
+}
+
+// promise notes what the outcome of a call will say.
+func (s state) promise(op operation) state {
+	if op.claim == 0 {
+		return s
+	}
+	is := string(op.answer.Outcome)
+	if op.answer.Outcome == Up && s.up || op.answer.Outcome == Broken && s.broke {
+		is = cameTrue
+	}
+	s.claims = s.claims.add(op.claim, is)
 	return s
 }
 
 // conclude is s if what the outcome says is true of it. It is asked at the time of the answer: what has been once has been for ever.
 func (s state) conclude(op operation) []state {
-	run := -1
-	left := slices.DeleteFunc(strings.Fields(s.claims), func(claim string) bool {
-		id, number, _ := strings.Cut(claim, "=")
-		if id != strconv.Itoa(op.claim) {
-			return false
-		}
-		run, _ = strconv.Atoi(number)
-		return true
-	})
-	var is bool
-	switch op.answer.Outcome {
-	case Up:
-		is = s.ready >= run
-	case Broken:
-		is = s.broken >= run && run > 0
-	case Gone:
-		is = s.run > run || s.phase == Stopped || s.phase == Absent
-	}
-	if run < 0 || !is {
+	is, rest := s.claims.take(op.claim)
+	atRest := s.phase == Stopped || s.phase == Absent
+	if is != cameTrue && (Outcome(is) != Gone || !atRest) {
 		return nil
 	}
-	s.claims = ""
-	if len(left) > 0 {
-		s.claims = strings.Join(left, " ") + " "
-	}
+	s.claims = rest
 	return []state{s}
 }
 

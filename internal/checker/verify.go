@@ -56,16 +56,14 @@ func (h *History) Check(within time.Duration) error {
 // was: such an order explains everything as well, and is found soon also among hundreds of calls at once.
 func (m Model) judge(list []*record, within time.Duration) error {
 	model := m.porcupine()
-	if porcupine.CheckOperationsTimeout(model, operations(list, true), within/4) == porcupine.Ok {
+	if porcupine.CheckOperationsTimeout(model, operations(list, true), within/20) == porcupine.Ok {
 		return nil
 	}
-	calls := operations(list, false)
-	switch porcupine.CheckOperationsTimeout(model, calls, within) {
+	switch verdict, order := m.search(operations(list, false), time.Now().Add(within)); verdict {
 	case porcupine.Ok:
 		return nil
 	case porcupine.Illegal:
-		_, info := porcupine.CheckOperationsVerbose(model, calls, within)
-		return errors.New(m.explain(list, longest(info)))
+		return errors.New(m.explain(list, order))
 	case porcupine.Unknown:
 	}
 	return m.judgeBeginnings(list, within)
@@ -84,14 +82,13 @@ func (m Model) judgeBeginnings(list []*record, within time.Duration) error {
 	explained := 0
 	for i, end := range ends {
 		begin := beginning(list, end)
-		calls := operations(begin, false)
-		switch porcupine.CheckOperationsTimeout(m.porcupine(), calls, max(time.Until(deadline), time.Millisecond)) {
+		verdict, order := m.search(operations(begin, false), deadline)
+		switch verdict {
 		case porcupine.Ok:
 			explained = i + 1
 			continue
 		case porcupine.Illegal:
-			_, info := porcupine.CheckOperationsVerbose(m.porcupine(), calls, within)
-			return errors.New(m.explain(begin, longest(info)))
+			return errors.New(m.explain(begin, order))
 		case porcupine.Unknown:
 		}
 		break
@@ -160,21 +157,6 @@ func operations(list []*record, late bool) (ops []porcupine.Operation) {
 		ops = append(ops, porcupine.Operation{Input: op, Call: begin, Return: end})
 	}
 	return ops
-}
-
-// longest is the longest order of calls that explains their answers.
-func longest(info porcupine.LinearizationInfo) (best []operation) {
-	for _, partition := range info.PartialLinearizationsOperations() {
-		for _, order := range partition {
-			if len(order) > len(best) {
-				best = best[:0]
-				for _, op := range order {
-					best = append(best, op.Input.(operation))
-				}
-			}
-		}
-	}
-	return best
 }
 
 // linesAround is how many calls before and after the inexplicable one are shown.
