@@ -92,6 +92,10 @@ func (c *cluster) startConsul(ctx context.Context, ports []int) error {
 	return p.await(ctx, time.Minute, func(ctx context.Context) error { return answers(ctx, "http://"+c.consulAddress+"/v1/catalog/nodes") })
 }
 
+// eventBuffer is how many events Nomad keeps for those who follow it. By default it is 100, and a burst of some hundreds cuts off everybody who reads a little slower, the peer as well as the hub:
+// the hub begins anew, the peer would wait for ever.
+const eventBuffer = 50_000
+
 func (c *cluster) startNomad(ctx context.Context, ports []int) error {
 	c.nomadAddress = "http://" + loopback(ports[0])
 	config, err := c.writeConfig("nomad.json", map[string]any{
@@ -99,6 +103,7 @@ func (c *cluster) startNomad(ctx context.Context, ports []int) error {
 		"ports":     map[string]any{"http": ports[0], "rpc": ports[1], "serf": ports[2]},
 		"advertise": map[string]any{"http": "127.0.0.1", "rpc": "127.0.0.1", "serf": "127.0.0.1"},
 		"consul":    map[string]any{"address": c.consulAddress},
+		"server":    map[string]any{"event_buffer_size": eventBuffer},
 		"client": map[string]any{
 			"enabled": true, "network_interface": "lo", "alloc_dir": filepath.Join(c.dir, "a"), // sockets below it have long names
 			"min_dynamic_port": firstPort, "max_dynamic_port": lastPort,

@@ -113,7 +113,7 @@ func (c *cluster) startServers(ctx context.Context) error {
 	c.consulJoin, c.nomadJoin = loopback(ports[1+1]), loopback(ports[4])
 	c.nomadAddress = "http://" + loopback(ports[3])
 	config := c.nomadConfig("server", ports[3:], c.consulAddress)
-	config["server"] = map[string]any{"enabled": true, "bootstrap_expect": 1}
+	config["server"] = map[string]any{"enabled": true, "bootstrap_expect": 1, "event_buffer_size": eventBuffer}
 	return c.startAgent(ctx, "nomad", config, func(ctx context.Context) error {
 		leader, err := c.nomad.Status().Leader()
 		if err == nil && leader == "" {
