@@ -41,15 +41,10 @@ type controller struct {
 	queued  []string        // owned before run began
 	group   sync.WaitGroup
 	looking chan struct{} // holds one element for each worker that looks at its server
-	narrow  chan struct{} // and while many ask for servers, for each of the few that look then
 }
 
-const (
-	// maxLooking bounds how many workers ask database and scheduler about their servers at once: a hub that starts may find thousands.
-	maxLooking = 32
-	// fewLooking is that bound while a crowd asks for servers, who are answered first.
-	fewLooking = 2
-)
+// maxLooking bounds how many workers ask database and scheduler about their servers at once: a hub that starts may find thousands.
+const maxLooking = 32
 
 // worker works on one server.
 type worker struct {
@@ -86,7 +81,6 @@ type runMemory struct {
 
 func (c *controller) init(h *Hub) {
 	c.h, c.workers, c.settled, c.looking = h, map[string]*worker{}, map[string]mark{}, make(chan struct{}, maxLooking)
-	c.narrow = make(chan struct{}, fewLooking)
 }
 
 // own has this replica work on a server whose intent it wrote. What it was doing by an older intent is cut short, since it may wait for what nobody wants any
@@ -369,22 +363,17 @@ func (h *Hub) timeoutsOf(ctx context.Context, w *worker, s Server) timeouts {
 
 // mayLook waits until one more worker may look. It has to call leave then.
 func (c *controller) mayLook(ctx context.Context) (leave func(), err error) {
-	slots := []chan struct{}{c.looking}
-	if c.h.desk.crowded() {
-		slots = append(slots, c.narrow)
+	passed, err := c.h.desk.rush.pass(ctx)
+	if err != nil {
+		return nil, err
 	}
-	leave = func() {}
-	for _, slot := range slots {
-		select {
-		case slot <- struct{}{}:
-		case <-ctx.Done():
-			leave()
-			return nil, ctx.Err()
-		}
-		before := leave
-		leave = func() { <-slot; before() }
+	select {
+	case c.looking <- struct{}{}:
+		return func() { <-c.looking; passed() }, nil
+	case <-ctx.Done():
+		passed()
+		return nil, ctx.Err()
 	}
-	return leave, nil
 }
 
 // look reads the row and asks the scheduler. The error wraps ErrNotFound if there is no such row.

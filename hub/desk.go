@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,21 +20,8 @@ type desk struct {
 	h       *Hub
 	mu      sync.Mutex
 	waiting []*request
-	present atomic.Int64 // requests for a start that have come and were not decided
+	rush    rush
 }
-
-// crowdSize is how many ask at once when those who ask come before the work on what was let through: hundreds of people wait for an answer then, and the work takes
-// longer than an answer anyway.
-const crowdSize = 16
-
-// Asking tells that somebody is about to call [Hub.Start], from before it is known who, until done is called. While many do, they come first.
-func (h *Hub) Asking() (done func()) {
-	h.desk.present.Add(1)
-	return sync.OnceFunc(func() { h.desk.present.Add(-1) })
-}
-
-// crowded tells whether those who ask come first.
-func (d *desk) crowded() bool { return d.present.Load() >= crowdSize }
 
 // request is a start that asks to be let through.
 type request struct {
@@ -50,7 +36,10 @@ type request struct {
 	err     error
 }
 
-func (d *desk) init(h *Hub) { d.h = h }
+func (d *desk) init(h *Hub) {
+	d.h = h
+	d.rush.init()
+}
 
 // ask returns the row of a start that was let through or waits, or why there is none. Whoever finds the desk free serves all who stand there.
 func (d *desk) ask(ctx context.Context, r *request) (Server, error) {

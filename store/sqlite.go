@@ -53,7 +53,7 @@ func classifySQLite(err error) fault {
 func openSQLite(path string, opts Options) (*database, error) {
 	if path == ":memory:" {
 		// Each connection would have a database of its own: there is to be one.
-		db, err := openSQLiteFile("file::memory:", 1, "")
+		db, err := openSQLiteFile("file::memory:", 1)
 		if err != nil {
 			return nil, err
 		}
@@ -63,11 +63,11 @@ func openSQLite(path string, opts Options) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	writer, err := openSQLiteFile(name, 1, "")
+	writer, err := openSQLiteFile(name, 1)
 	if err != nil {
 		return nil, err
 	}
-	reader, err := openSQLiteFile(name, cmp.Or(opts.MaxConns, max(4, runtime.GOMAXPROCS(0))), "query_only(1)")
+	reader, err := openSQLiteFile(name, cmp.Or(opts.MaxConns, max(4, runtime.GOMAXPROCS(0))), "query_only(1)", readerCache)
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
@@ -102,15 +102,18 @@ func prepareFile(path string) (string, error) {
 	return uri, nil
 }
 
+// readerCache bounds each reader's own cache to 512 KiB instead of 2 MB: the kernel has the file's pages anyway, and readers would all hold the same ones.
+const readerCache = "cache_size(-512)"
+
 // openSQLiteFile opens a URI. The settings stand in the data source name because each connection needs them anew.
-func openSQLiteFile(uri string, conns int, pragma string) (*sql.DB, error) {
+func openSQLiteFile(uri string, conns int, pragmas ...string) (*sql.DB, error) {
 	settings := url.Values{
 		"_txlock": {"immediate"},
 		// journal_mode(WAL): readers and the writer do not wait for each other. synchronous(NORMAL): a crash of the machine may
 		// undo the last commits but never damages the file.
 		"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "journal_mode(WAL)", "synchronous(NORMAL)"},
 	}
-	if pragma != "" {
+	for _, pragma := range pragmas {
 		settings.Add("_pragma", pragma)
 	}
 	connector, err := sqlite.NewConnector(uri + "?" + settings.Encode())
