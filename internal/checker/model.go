@@ -244,7 +244,7 @@ func (c claims) settle(o Outcome) claims {
 // take returns one claim, and the others.
 func (c claims) take(claim int) (is string, rest claims) {
 	begin := strconv.Itoa(claim) + "="
-	for _, one := range strings.Fields(string(c)) {
+	for one := range strings.FieldsSeq(string(c)) {
 		if after, mine := strings.CutPrefix(one, begin); mine {
 			is = after
 		} else {
