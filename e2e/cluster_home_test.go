@@ -16,7 +16,6 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/nomadhub/nomadhub/e2e/browser"
-	"github.com/nomadhub/nomadhub/internal/stack"
 )
 
 // homely are profiles with a home that the hub makes, in two sizes, and servers whose files belong to them alone.
@@ -105,14 +104,7 @@ const savedInTime = "SIGTERM 0 1 2 3 4 5 6 7 8 9 10 11 12 13"
 
 // testHomes is what becomes of people's files: with stops, too little memory, another choice, and when servers and users are deleted.
 func (l *notebookLife) testHomes(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("skipped because a Nomad client with the exec driver must be root")
-	}
-	root := filepath.Join(l.Dir, "root")
-	if err := machinePython(t).WriteDir(root); err != nil {
-		t.Fatal(err)
-	}
-	l.node(t, stack.NodeOptions{Name: "homes", Pool: "homes", Drivers: stack.Drivers{Chroot: map[string]string{root: "/"}}})
+	l.execNode(t, "homes")
 	_, account := accounts(t)
 	c := l.hub(t, "home", setup{notebook: homeServer, driver: "exec", more: fmt.Sprintf(homely, account.Uid, account.Gid)}, "")
 	c.person(t, "ben")

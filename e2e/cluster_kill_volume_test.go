@@ -4,25 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/nomadhub/nomadhub/internal/stack"
 )
 
 // testKilled kills the hub without warning while it makes sure of somebody's volume, and while it starts a server again with another choice. The next hub goes on,
 // with one job and one volume.
 func (l *notebookLife) testKilled(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("skipped because a Nomad client with the exec driver must be root")
-	}
-	root := filepath.Join(l.Dir, "killed-root")
-	if err := machinePython(t).WriteDir(root); err != nil {
-		t.Fatal(err)
-	}
-	l.node(t, stack.NodeOptions{Name: "killed", Pool: "killed", Drivers: stack.Drivers{Chroot: map[string]string{root: "/"}}})
+	l.execNode(t, "killed")
 	_, account := accounts(t)
 	profiles := strings.Replace(fmt.Sprintf(homely, account.Uid, account.Gid), `"homes"`, `"killed"`, 1)
 	c := l.hub(t, "killed", setup{notebook: homeServer, driver: "exec", more: profiles}, "")

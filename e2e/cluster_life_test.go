@@ -65,6 +65,19 @@ func (l *notebookLife) node(t *testing.T, o stack.NodeOptions) {
 	})
 }
 
+// execNode adds a machine with a pool of its own, both of that name, in whose chroots there is Python.
+func (l *notebookLife) execNode(t *testing.T, name string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped because a Nomad client with the exec driver must be root")
+	}
+	root := filepath.Join(l.Dir, name+"-root")
+	if err := machinePython(t).WriteDir(root); err != nil {
+		t.Fatal(err)
+	}
+	l.node(t, stack.NodeOptions{Name: name, Pool: name, Drivers: stack.Drivers{Chroot: map[string]string{root: "/"}}})
+}
+
 // hub starts a hub. What the further file says of its configuration wins.
 func (l *notebookLife) hub(t *testing.T, name string, how setup, further string) *child {
 	t.Helper()
