@@ -15,6 +15,9 @@ import (
 // errConflict says that somebody else changed the job or variable since it was read: read again and decide anew.
 var errConflict = errors.New("changed by somebody else meanwhile")
 
+// purgedTwice is what Nomad's state store says of a purge that came after another one.
+const purgedTwice = "DeleteJob failed: job not found"
+
 // translate turns an error of Nomad's client into one of the contract. What was tried is told in the gerund.
 func translate(ctx context.Context, doing string, err error) error {
 	if err == nil {
@@ -28,7 +31,8 @@ func translate(ctx context.Context, doing string, err error) error {
 	}
 	code := statusCode(err)
 	switch {
-	case code == http.StatusNotFound:
+	// Two purges of one job that are applied one after the other: Nomad answers 500 to the second, where a 404 is meant.
+	case code == http.StatusNotFound, code == http.StatusInternalServerError && strings.Contains(err.Error(), purgedTwice):
 		return fmt.Errorf("nomad: %s: %w", doing, scheduler.ErrNotFound)
 	// Nomad answers 500 to a lost check-and-set; this prefix is its API's only sign of one.
 	case code == http.StatusInternalServerError && strings.Contains(err.Error(), api.RegisterEnforceIndexErrPrefix):

@@ -254,6 +254,22 @@ func TestPurgeSparesAJobThatChanged(t *testing.T) {
 	}
 }
 
+// TestAPurgeAfterAnotherOneIsDone: two hubs purge the same job at once, and Nomad answers 500 to the later one.
+func TestAPurgeAfterAnotherOneIsDone(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]error{"DeleteJob failed: job not found": nil, "No cluster leader": scheduler.ErrUnavailable} {
+		w, s := newWire(t)
+		w.mux.HandleFunc("GET /v1/job/notebook-a", reply(jobA("2", 20)))
+		w.mux.HandleFunc("DELETE /v1/job/notebook-a", fail(http.StatusInternalServerError, answer))
+		if err := s.purge(t.Context(), "a", 20); !errors.Is(err, want) {
+			t.Errorf("purge that is answered %q: %v, want %v", answer, err, want)
+		}
+		if w.count("DELETE /v1/job/notebook-a") != 1 {
+			t.Error("nothing was purged")
+		}
+	}
+}
+
 // TestWatchAfterACut: the stream is cut, then silent, then well; each time the watch connects again and says so by a resync.
 func TestWatchAfterACut(t *testing.T) {
 	t.Parallel()
