@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/scheduler"
@@ -65,6 +66,66 @@ func (s *countingStore) CreateServer(ctx context.Context, v hub.Server) error {
 func (s *countingStore) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, error) {
 	s.counts.note("UpdateServer")
 	return s.Store.UpdateServer(ctx, v)
+}
+
+func (s *countingStore) Revisions(ctx context.Context, ids []string) (map[string]int64, error) {
+	s.counts.note("Revisions")
+	return s.Store.Revisions(ctx, ids)
+}
+
+func (s *countingStore) UserByID(ctx context.Context, id string) (hub.User, error) {
+	s.counts.note("UserByID")
+	return s.Store.UserByID(ctx, id)
+}
+
+func (s *countingStore) UserByName(ctx context.Context, name string) (hub.User, error) {
+	s.counts.note("UserByName")
+	return s.Store.UserByName(ctx, name)
+}
+
+func (s *countingStore) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error) {
+	s.counts.note("CreateToken")
+	return s.Store.CreateToken(ctx, t)
+}
+
+func (s *countingStore) DeleteTokensOfServer(ctx context.Context, serverID string) error {
+	s.counts.note("DeleteTokensOfServer")
+	return s.Store.DeleteTokensOfServer(ctx, serverID)
+}
+
+func (s *countingStore) PutClient(ctx context.Context, c hub.OAuthClient) error {
+	s.counts.note("PutClient")
+	return s.Store.PutClient(ctx, c)
+}
+
+func (s *countingStore) DeleteClientsOfServer(ctx context.Context, serverID string) error {
+	s.counts.note("DeleteClientsOfServer")
+	return s.Store.DeleteClientsOfServer(ctx, serverID)
+}
+
+func (s *countingStore) OpenRun(ctx context.Context, r hub.UsageRun) error {
+	s.counts.note("OpenRun")
+	return s.Store.OpenRun(ctx, r)
+}
+
+func (s *countingStore) CloseRun(ctx context.Context, run hub.RunKey, ended time.Time, exact bool, reason string) error {
+	s.counts.note("CloseRun")
+	return s.Store.CloseRun(ctx, run, ended, exact, reason)
+}
+
+func (s *countingStore) CloseRunsOf(ctx context.Context, serverID string, generation int64, keep string, ended time.Time, reason string) error {
+	s.counts.note("CloseRunsOf")
+	return s.Store.CloseRunsOf(ctx, serverID, generation, keep, ended, reason)
+}
+
+func (s *countingStore) UsageTouched(ctx context.Context) (time.Time, error) {
+	s.counts.note("UsageTouched")
+	return s.Store.UsageTouched(ctx)
+}
+
+func (s *countingStore) CountStarts(ctx context.Context) (hub.StartCount, error) {
+	s.counts.note("CountStarts")
+	return s.Store.CountStarts(ctx)
 }
 
 func (s *countingStore) InTx(ctx context.Context, fn func(hub.Store) error) error {
