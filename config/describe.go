@@ -7,9 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/zclconf/go-cty/cty"
+	"unicode"
 )
 
 // Block is a part of the configuration, told to people: its options with their values, and the blocks in it. Secrets are hidden.
@@ -179,8 +177,35 @@ func soundsSecret(name string) bool {
 		func(word string) bool { return strings.Contains(name, word) })
 }
 
-// quote writes a string as HCL reads it back, without templates coming to life.
-func quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }
+// quote writes a string as HCL reads it back, without templates coming to life. HCL's own writer brings much into the program that only it needs.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case (r == '$' || r == '%') && strings.HasPrefix(s[i+1:], "{"):
+			b.WriteRune(r)
+			b.WriteRune(r)
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
 
 // hidePassword takes the passwords out of the address of a database: the one of the user, and those among the parameters.
 func hidePassword(dsn string) string {

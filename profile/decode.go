@@ -4,7 +4,6 @@ import (
 	"maps"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -216,7 +215,7 @@ func (d *decoder) template(a attribute) {
 	d.set.addTemplate(v.AsString())
 }
 
-var templatePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+var templatePattern = atMost(128, `^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // addTemplate gives a file a name that can be read: that of the file, unless another one has it.
 func (s *Set) addTemplate(file string) {

@@ -21,14 +21,27 @@ import (
 var errUnknown = errors.New("unknown")
 
 var (
-	wordPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	namePattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	wordPattern   = atMost(63, `^[a-z0-9][a-z0-9_-]*$`)
+	namePattern   = atMost(32, `^[a-z0-9][a-z0-9_-]*$`)
 	devicePattern = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9 ._-]+){0,2}$`)
 	signalPattern = regexp.MustCompile(`^SIG[A-Z0-9]{1,10}$`)
 	envPattern    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	imagePattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$`)
+	imagePattern  = atMost(512, `^[A-Za-z0-9][A-Za-z0-9._:/@-]*$`)
 	sizePattern   = regexp.MustCompile(`^([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMGT]?)$`)
 )
+
+// shape is a pattern of ASCII characters and how many there may be of them. A regular expression that counts as far itself is many times as large.
+type shape struct {
+	pattern *regexp.Regexp
+	most    int
+}
+
+func atMost(most int, pattern string) shape { return shape{regexp.MustCompile(pattern), most} }
+
+// MatchString reports whether the text has the shape.
+func (s shape) MatchString(text string) bool {
+	return len(text) <= s.most && s.pattern.MatchString(text)
+}
 
 // put converts a value to what the field holds, and checks it. Errors go on after the name of the setting.
 func put(f reflect.Value, to target, v cty.Value) error {

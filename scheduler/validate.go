@@ -12,11 +12,25 @@ import (
 const maxEnvironment = 60 << 10
 
 var (
-	idPattern      = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+	idPattern      = atMost(40, `^[a-z0-9][a-z0-9-]*$`)
 	envNamePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	servicePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	servicePattern = atMost(63, `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 	pathPattern    = regexp.MustCompile(`^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$`)
 )
+
+// shape is a pattern of ASCII characters and how many there may be of them. The number stands beside the pattern since a regular expression holds what it
+// counts as often as it counts it: with its bounds inside, half a megabyte would go to patterns.
+type shape struct {
+	pattern *regexp.Regexp
+	most    int
+}
+
+func atMost(most int, pattern string) shape { return shape{regexp.MustCompile(pattern), most} }
+
+// MatchString reports whether the text has the shape.
+func (s shape) MatchString(text string) bool {
+	return len(text) <= s.most && s.pattern.MatchString(text)
+}
 
 // Validate reports, as a [*RejectedError], the first reason why no scheduler can run this Spec. Implementations call it before
 // anything else, so that all of them refuse the same things.

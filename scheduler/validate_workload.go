@@ -31,22 +31,23 @@ const (
 )
 
 var (
-	namePattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
-	mountPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	templatePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-	driverPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	labelPattern    = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+	namePattern     = atMost(63, `^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+	mountPattern    = atMost(63, `^[a-z0-9][a-z0-9_-]*$`)
+	templatePattern = atMost(128, `^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	driverPattern   = atMost(63, `^[a-z0-9][a-z0-9_-]*$`)
+	labelPattern    = atMost(63, `^[a-z][a-z0-9_]*$`)
 	// The shape that Nomad gives to names of node pools, namespaces and regions.
-	placePattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$`)
-	globPattern   = regexp.MustCompile(`^[A-Za-z0-9_*.-]{1,128}$`)
-	sourcePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._\[\]-]{0,127}$`)
+	placePattern  = atMost(128, `^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+	globPattern   = atMost(128, `^[A-Za-z0-9_*.-]+$`)
+	sourcePattern = atMost(128, `^[A-Za-z0-9][A-Za-z0-9._\[\]-]*$`)
 	devicePattern = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._ -]+){0,2}$`)
-	signalPattern = regexp.MustCompile(`^SIG[A-Z0-9+]{1,12}$`)
-	modePattern   = regexp.MustCompile(`^(cni/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+	signalPattern = atMost(15, `^SIG[A-Z0-9+]+$`)
+	modePattern   = atMost(128, `^[A-Za-z0-9][A-Za-z0-9_.-]*$`) // of a network, without the "cni/" before it
 	// What registries and container engines take for an image, and no more: no space, no quote, nothing that could be replaced.
-	imagePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,511}$`)
-	userPattern  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?$`)
-	hostPattern  = regexp.MustCompile(`^[0-9A-Fa-f.:]{2,45}$`)
+	imagePattern = atMost(512, `^[A-Za-z0-9][A-Za-z0-9._/:@+-]*$`)
+	userPattern  = atMost(64, `^[A-Za-z0-9_][A-Za-z0-9_.@-]*$`)
+	groupPattern = atMost(64, `^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+	hostPattern  = atMost(45, `^[0-9A-Fa-f.:]{2,}$`)
 )
 
 func (s Spec) checkWorkload() string {
@@ -81,7 +82,7 @@ func (p program) check() string {
 		return fmt.Sprintf("The driver %q cannot be used: Nomad's are docker, podman, exec and raw_exec.", p.driver)
 	case p.image != "" && !imagePattern.MatchString(p.image):
 		return fmt.Sprintf("The image %q cannot be used: it is no name of an image, such as registry.example.org/jupyter/base-notebook:latest.", p.image)
-	case p.user != "" && !userPattern.MatchString(p.user):
+	case p.user != "" && !isAccount(p.user):
 		return fmt.Sprintf("The account %q cannot be used: it must be a name, or numbers as UID:GID.", p.user)
 	case p.workDir != "" && !isCleanPath(p.workDir):
 		return fmt.Sprintf("The folder %q to begin in cannot be used: it must be absolute, without \"..\".", p.workDir)
@@ -97,6 +98,12 @@ func (p program) check() string {
 	}
 	size := 0
 	return checkConfig(p.config, "", 0, &size)
+}
+
+// isAccount reports whether a text is a user, or a user and a group with a colon between.
+func isAccount(text string) bool {
+	user, group, both := strings.Cut(text, ":")
+	return userPattern.MatchString(user) && (!both || groupPattern.MatchString(group))
 }
 
 // checkConfig holds a driver's options to what can be written as JSON and read by Nomad.
@@ -191,7 +198,7 @@ func (w Workload) checkLife() string {
 
 func (n Network) check() string {
 	switch {
-	case n.Mode != "" && !modePattern.MatchString(n.Mode):
+	case n.Mode != "" && !modePattern.MatchString(strings.TrimPrefix(n.Mode, "cni/")):
 		return fmt.Sprintf("The network mode %q cannot be used: host, bridge, none, cni/NAME or the name of a network can.", n.Mode)
 	case n.HostNetwork != "" && !placePattern.MatchString(n.HostNetwork):
 		return fmt.Sprintf("The host network's name %q cannot be used.", n.HostNetwork)

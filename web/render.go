@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
@@ -61,8 +62,11 @@ func (h *Web) bareChrome(title string) chrome {
 	}
 }
 
-// parseTemplates makes one set per page: the layout, the parts that pages share, and the page itself. A template that names what does not exist fails here.
-func parseTemplates(a *assets) (map[string]*template.Template, error) {
+// pages are one set of templates each: the layout, the parts that pages share, and the page itself. A set is made when its page is shown for the first time: each
+// has a copy of all that is shared, which is much for pages that hardly anybody opens.
+type pages map[string]func() (*template.Template, error)
+
+func newPages(a *assets) (pages, error) {
 	shared, err := template.New("").Funcs(template.FuncMap{"asset": a.url, "within": within}).Option("missingkey=error").
 		ParseFS(templateFiles, "templates/_*.html")
 	if err != nil {
@@ -72,18 +76,23 @@ func parseTemplates(a *assets) (map[string]*template.Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	pages := make(map[string]*template.Template, len(files))
+	all := make(pages, len(files))
 	for _, f := range files {
-		t, err := shared.Clone()
-		if err == nil {
-			t, err = t.ParseFS(templateFiles, f)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("web: %w", err)
-		}
-		pages[strings.TrimSuffix(path.Base(f), ".html")] = t
+		all[strings.TrimSuffix(path.Base(f), ".html")] = sync.OnceValues(func() (*template.Template, error) { return parsePage(shared, f) })
 	}
-	return pages, nil
+	return all, nil
+}
+
+// parsePage makes one set. It leaves the shared one as it is, so that others are made of it meanwhile.
+func parsePage(shared *template.Template, file string) (*template.Template, error) {
+	t, err := shared.Clone()
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	if _, err := t.ParseFS(templateFiles, file); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	return t, nil
 }
 
 // part is one server together with what forms need.
@@ -97,9 +106,13 @@ func within(page homeView, s serverView) part { return part{s, page.XSRF} }
 
 // show renders a page completely before anything is written, so that a fault in it is an error and not half a page.
 func (h *Web) show(w http.ResponseWriter, status int, name string, page any) error {
-	t := h.pages[name]
-	if t == nil {
+	made := h.pages[name]
+	if made == nil {
 		return fmt.Errorf("web: there is no page %q", name)
+	}
+	t, err := made()
+	if err != nil {
+		return err
 	}
 	var body bytes.Buffer
 	if err := t.ExecuteTemplate(&body, "layout", page); err != nil {

@@ -6,7 +6,6 @@ package web
 
 import (
 	"errors"
-	"html/template"
 	"log/slog"
 	"net/http"
 
@@ -56,10 +55,10 @@ type Web struct {
 	redirects []auth.Redirect
 
 	assets *assets
-	pages  map[string]*template.Template
+	pages  pages
 }
 
-// New checks the options and parses all templates.
+// New checks the options.
 func New(o Options) (*Web, error) {
 	if o.Hub == nil || o.Sessions == nil || o.Logger == nil {
 		return nil, errors.New("web: Hub, Sessions and Logger are required")
@@ -76,7 +75,7 @@ func New(o Options) (*Web, error) {
 	if h.assets, err = loadAssets(h.urls.Hub() + "static/"); err != nil {
 		return nil, err
 	}
-	h.pages, err = parseTemplates(h.assets)
+	h.pages, err = newPages(h.assets)
 	return h, err
 }
 
