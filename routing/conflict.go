@@ -3,8 +3,10 @@ package routing
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,26 +33,48 @@ var dropReasons = [...]DropReason{DropInvalid, DropSuperseded, DropAddress, Drop
 
 // claim is one route of a source, and what became of it.
 type claim struct {
-	Route       // with the address in its normal form
-	given Route // as the source said it
-	place       // in its source's snapshot
-	nth   int   // of those with the same server in the same part, in the source's order
+	Route            // with the address in its normal form if it is valid; not changed once it is entered
+	spelled string   // the address as the source said it
+	in      *holding // the part of its source's snapshot
+	seen    uint64   // the reading of its part in which it was last found
+	next    [groupings]*claim
+	nth     uint32 // of those with the same server in the same part, in the source's order
 
-	seen      uint64     // the reading of its part in which it was last found
-	contender bool       // it is the newest run of its server and owns its address, so it may claim its prefix
-	reason    DropReason // why it is not in the table; "": it is, or is not decided yet
+	contender bool  // it is the newest run of its server and owns its address, so it may claim its prefix
+	verdict   uint8 // why it is not in the table, see reason; 0: it is, or is not decided yet
 }
+
+// says tells whether the claim is what its source says now.
+func (c *claim) says(r Route) bool {
+	spelled := r.Address
+	r.Address = c.Address
+	return c.spelled == spelled && c.Route == r
+}
+
+// reason tells why the claim is not in the table, or "".
+func (c *claim) reason() DropReason {
+	if c.verdict == 0 {
+		return ""
+	}
+	return dropReasons[c.verdict-1]
+}
+
+func verdictOf(reason DropReason) uint8 {
+	return uint8(slices.Index(dropReasons[:], reason) + 1) //nolint:gosec // they are four
+}
+
+func (c *claim) valid() bool { return c.reason() != DropInvalid }
 
 // place is a part of a source's snapshot. A lower list is more trusted.
 type place struct{ list, part int }
 
 // before is the order in which claims were made, which decides between those that are equally right.
 func (c *claim) before(o *claim) bool {
-	return cmp.Or(cmp.Compare(c.list, o.list), cmp.Compare(c.part, o.part), cmp.Compare(c.nth, o.nth)) < 0
+	return cmp.Or(cmp.Compare(c.in.list, o.in.list), cmp.Compare(c.in.part, o.in.part), cmp.Compare(c.nth, o.nth)) < 0
 }
 
 // name tells the claim from all others.
-func (c *claim) name() string { return fmt.Sprint(c.list, " ", c.part, " ", c.nth, " ", c.Server) }
+func (c *claim) name() string { return fmt.Sprint(c.in.list, " ", c.in.part, " ", c.nth, " ", c.Server) }
 
 // newerRun compares two runs of one server. Generations count before lists: a start that one source has not heard of yet is
 // still the newer one.
@@ -58,8 +82,8 @@ func newerRun(a, b *claim) bool {
 	if a.Generation != b.Generation {
 		return a.Generation > b.Generation
 	}
-	if a.list != b.list {
-		return a.list < b.list
+	if a.in.list != b.in.list {
+		return a.in.list < b.in.list
 	}
 	if a.Placement != b.Placement {
 		return a.Placement > b.Placement
@@ -67,11 +91,10 @@ func newerRun(a, b *claim) bool {
 	return a.before(b)
 }
 
-// newest returns the newest of the runs of one server.
-func newest(runs []*claim) *claim {
-	best := runs[0]
-	for _, c := range runs[1:] {
-		if newerRun(c, best) {
+// newest returns the newest of the valid runs of one server.
+func newest(runs iter.Seq[*claim]) (best *claim) {
+	for c := range runs {
+		if c.valid() && (best == nil || newerRun(c, best)) {
 			best = c
 		}
 	}
@@ -86,11 +109,12 @@ type owner struct {
 
 func (o owner) belongsTo(c *claim) bool { return c.Server == o.best.Server && !o.tie }
 
-// ownerAmong tells who owns what all these claim.
-func ownerAmong(claims []*claim) owner {
-	o := owner{best: claims[0]}
-	for _, c := range claims[1:] {
+// ownerAmong tells who owns what all these claim; of nobody, nobody.
+func ownerAmong(claims iter.Seq[*claim]) (o owner) {
+	for c := range claims {
 		switch {
+		case o.best == nil:
+			o.best = c
 		case betterRight(c, o.best):
 			o = owner{best: c}
 		case betterRight(o.best, c):
@@ -105,8 +129,8 @@ func ownerAmong(claims []*claim) owner {
 
 // betterRight compares the claims of different servers. Placements of different lists do not compare.
 func betterRight(a, b *claim) bool {
-	if a.list != b.list {
-		return a.list < b.list
+	if a.in.list != b.in.list {
+		return a.in.list < b.in.list
 	}
 	return a.Placement > b.Placement
 }
@@ -131,6 +155,9 @@ func validPrefix(prefix string) bool {
 // NormalAddress returns host:port in the one form in which two addresses compare equal if they are the same, or "" if it is not
 // an address that can be dialled.
 func NormalAddress(address string) string {
+	if isNormal(address) {
+		return address
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" {
 		return ""
@@ -143,4 +170,14 @@ func NormalAddress(address string) string {
 		host = ip.Unmap().String()
 	}
 	return net.JoinHostPort(strings.ToLower(host), strconv.FormatUint(number, 10))
+}
+
+// isNormal tells of nearly every address that it has its normal form already, without making anything.
+func isNormal(address string) bool {
+	parsed, err := netip.ParseAddrPort(address)
+	if err != nil || parsed.Port() == 0 || parsed.Addr().Is4In6() || parsed.Addr().Zone() != "" {
+		return false
+	}
+	var text [64]byte
+	return string(parsed.AppendTo(text[:0])) == address
 }

@@ -13,8 +13,7 @@ const fanBits = 6
 // and not the size. It is a hash array mapped trie: three levels deep at 100,000 keys. The zero value is empty. All operations on one
 // map, and on what was made from it, take hashes of one seed.
 type hamt[V any] struct {
-	root *branch[V]
-	n    int
+	root *branch[V] // nil: there are no keys
 }
 
 // branch has a slot for each of the 64 ways that is taken, in their order.
@@ -84,18 +83,13 @@ func (m hamt[V]) getBytes(seed maphash.Seed, key []byte) *V {
 
 // with returns the map with the key's value set.
 func (m hamt[V]) with(e *edit, seed maphash.Seed, key string, value V) hamt[V] {
-	added := 0
-	root := m.root.with(e, 0, &leaf[V]{hash: maphash.String(seed, key), key: key, value: value}, &added)
-	return hamt[V]{root: root, n: m.n + added}
+	return hamt[V]{root: m.root.with(e, 0, &leaf[V]{hash: maphash.String(seed, key), key: key, value: value})}
 }
 
 // without returns the map without the key.
 func (m hamt[V]) without(e *edit, seed maphash.Seed, key string) hamt[V] {
-	root, removed := m.root.without(e, maphash.String(seed, key), 0, key)
-	if !removed {
-		return m
-	}
-	return hamt[V]{root: root, n: m.n - 1}
+	root, _ := m.root.without(e, maphash.String(seed, key), 0, key)
+	return hamt[V]{root: root}
 }
 
 // own returns the branch itself if it may be changed, or else a copy with room for more slots.
@@ -118,7 +112,7 @@ func (b *branch[V]) way(hash uint64, shift uint) (way uint64, at int) {
 	return way, bits.OnesCount64(b.taken & (way - 1))
 }
 
-func (b *branch[V]) with(e *edit, shift uint, l *leaf[V], added *int) *branch[V] {
+func (b *branch[V]) with(e *edit, shift uint, l *leaf[V]) *branch[V] {
 	way, at := b.way(l.hash, shift)
 	if b == nil || b.taken&way == 0 {
 		b = b.own(e, 1)
@@ -126,23 +120,18 @@ func (b *branch[V]) with(e *edit, shift uint, l *leaf[V], added *int) *branch[V]
 		b.slots = append(b.slots, slot[V]{})
 		copy(b.slots[at+1:], b.slots[at:])
 		b.slots[at] = slot[V]{leaf: l}
-		*added = 1
 		return b
 	}
 	b = b.own(e, 0)
 	switch s := &b.slots[at]; {
 	case s.below != nil:
-		s.below = s.below.with(e, shift+fanBits, l, added)
+		s.below = s.below.with(e, shift+fanBits, l)
 	case s.leaf.hash == l.hash:
-		rest, had := s.leaf.dropped(l.key)
-		l.next = rest
-		if !had {
-			*added = 1
-		}
+		l.next, _ = s.leaf.dropped(l.key)
 		s.leaf = l
 	default:
-		below := (*branch[V])(nil).with(e, shift+fanBits, s.leaf, new(int))
-		*s = slot[V]{below: below.with(e, shift+fanBits, l, added)}
+		below := (*branch[V])(nil).with(e, shift+fanBits, s.leaf)
+		*s = slot[V]{below: below.with(e, shift+fanBits, l)}
 	}
 	return b
 }

@@ -2,8 +2,8 @@ package routing
 
 import (
 	"hash/maphash"
+	"iter"
 	"maps"
-	"slices"
 )
 
 // ledger holds all that the sources claim and makes tables of it. What it does at a change grows with the change: it looks again at the
@@ -11,28 +11,62 @@ import (
 type ledger struct {
 	table   *Table
 	reading uint64
-	held    map[place]map[key]*claim
-	// The valid claims, and of prefixes the contenders.
+	held    map[place]*holding
+	// The claims; of addresses the valid ones, and of prefixes the contenders.
 	addresses, servers, prefixes claims
 }
 
-// key finds a claim within its part. Routes of an operator have no server.
-type key struct {
-	server string
-	nth    int
+// holding is what a source claims in one part, in the order of its last reading.
+type holding struct {
+	place
+	claims []*claim
 }
 
-// claims groups those that claim the same.
-type claims map[string][]*claim
+// The ways in which claims are grouped.
+const (
+	byAddress = iota
+	byServer
+	byPrefix
+	groupings
+)
 
-func (g claims) add(key string, c *claim) { g[key] = append(g[key], c) }
+// claims groups those that claim the same. A group hangs together by its claims' next of this grouping: nearly all groups are of one.
+type claims struct {
+	grouping int
+	first    map[string]*claim
+}
+
+func newClaims(grouping int) claims {
+	return claims{grouping: grouping, first: make(map[string]*claim)}
+}
+
+// of yields the group of a key, in no order. Nobody joins or leaves it meanwhile.
+func (g claims) of(key string) iter.Seq[*claim] {
+	return func(yield func(*claim) bool) {
+		for c := g.first[key]; c != nil && yield(c); c = c.next[g.grouping] {
+		}
+	}
+}
+
+func (g claims) add(key string, c *claim) {
+	c.next[g.grouping] = g.first[key]
+	g.first[key] = c
+}
 
 func (g claims) remove(key string, c *claim) {
-	rest := slices.DeleteFunc(g[key], func(o *claim) bool { return o == c })
-	if len(rest) == 0 {
-		delete(g, key)
-	} else {
-		g[key] = rest
+	rest := c.next[g.grouping]
+	c.next[g.grouping] = nil
+	first := g.first[key]
+	switch {
+	case first != c:
+		for first.next[g.grouping] != c {
+			first = first.next[g.grouping]
+		}
+		first.next[g.grouping] = rest
+	case rest == nil:
+		delete(g.first, key)
+	default:
+		g.first[key] = rest
 	}
 }
 
@@ -52,8 +86,8 @@ func (c changes) none() bool { return len(c.removed)+len(c.added) == 0 && !c.dro
 
 func newLedger() *ledger {
 	return &ledger{
-		table: &Table{seed: maphash.MakeSeed(), counts: map[DropReason]int{}}, held: make(map[place]map[key]*claim),
-		addresses: make(claims), servers: make(claims), prefixes: make(claims),
+		table: &Table{seed: maphash.MakeSeed(), counts: map[DropReason]int{}}, held: make(map[place]*holding),
+		addresses: newClaims(byAddress), servers: newClaims(byServer), prefixes: newClaims(byPrefix),
 	}
 }
 
@@ -90,88 +124,117 @@ func (l *ledger) apply(all []news) changes {
 // read finds what came and what went in one part.
 func (r *round) read(n news) {
 	r.reading++
-	part := r.held[n.place]
-	if part == nil {
-		part = make(map[key]*claim, len(n.routes))
-		r.held[n.place] = part
+	h := r.held[n.place]
+	if h == nil {
+		h = &holding{place: n.place}
+		r.held[n.place] = h
 	}
-	operators := 0
+	before := h.claims
+	h.claims = make([]*claim, 0, len(n.routes))
+	operators, nth := operatorsOf(before), 0
 	for _, route := range n.routes {
-		k := key{server: route.Server}
-		if route.Server == "" {
-			k.nth = operators
-			operators++
+		var old *claim
+		var at uint32
+		if route.Server != "" {
+			old, at = r.unseen(route.Server, h)
+		} else {
+			if nth < len(operators) {
+				old = operators[nth]
+			}
+			at = uint32(nth) //nolint:gosec // nobody writes so many
+			nth++
 		}
-		old := part[k]
-		for ; old != nil && old.seen == r.reading; old = part[k] {
-			k.nth++
+		if old == nil || !old.says(route) {
+			if old != nil {
+				old.seen = r.reading
+				r.withdraw(old)
+			}
+			old = &claim{Route: route, spelled: route.Address, in: h, nth: at}
+			r.enter(old)
 		}
-		if old != nil && old.given == route {
-			old.seen = r.reading
-			continue
-		}
-		if old != nil {
-			r.withdraw(old)
-		}
-		c := &claim{Route: route, given: route, place: n.place, nth: k.nth, seen: r.reading}
-		part[k] = c
-		r.enter(c)
+		old.seen = r.reading
+		h.claims = append(h.claims, old)
 	}
-	if len(part) == len(n.routes) { // as many as there are routes, and each of them was found
-		return
-	}
-	for k, c := range part {
+	for _, c := range before {
 		if c.seen != r.reading {
-			delete(part, k)
 			r.withdraw(c)
 		}
 	}
 }
 
+// operatorsOf returns the claims without a server: an operator's routes, which are told from each other by their order.
+func operatorsOf(claims []*claim) (all []*claim) {
+	for _, c := range claims {
+		if c.Server == "" {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// unseen returns the first claim of the server in the part that was not found in this reading yet, or nil, and its number.
+func (r *round) unseen(server string, h *holding) (c *claim, nth uint32) {
+	for ; ; nth++ {
+		c = nil
+		for o := range r.servers.of(server) {
+			if o.in == h && o.nth == nth {
+				c = o
+			}
+		}
+		if c == nil || c.seen != r.reading {
+			return c, nth
+		}
+	}
+}
+
 func (r *round) enter(c *claim) {
-	c.Address = NormalAddress(c.Address)
-	if !validPrefix(c.Prefix) || c.Address == "" {
-		c.Route = c.given
+	if c.Server != "" {
+		r.servers.add(c.Server, c)
+	}
+	address := NormalAddress(c.spelled)
+	if !validPrefix(c.Prefix) || address == "" {
 		r.drop(c, DropInvalid)
 		return
 	}
+	c.Address = address
 	r.addresses.add(c.Address, c)
+	r.touch(c)
+}
+
+// touch has all looked at again that has the claim's address or server.
+func (r *round) touch(c *claim) {
 	r.touched.addresses.add(c.Address)
 	if c.Server != "" {
-		r.servers.add(c.Server, c)
 		r.touched.servers.add(c.Server)
 	}
 }
 
 func (r *round) withdraw(c *claim) {
-	invalid := c.reason == DropInvalid
+	if c.Server != "" {
+		r.servers.remove(c.Server, c)
+	}
+	valid := c.valid()
 	r.drop(c, "")
-	if invalid {
+	if !valid {
 		return
 	}
 	r.addresses.remove(c.Address, c)
-	r.touched.addresses.add(c.Address)
-	if c.Server != "" {
-		r.servers.remove(c.Server, c)
-		r.touched.servers.add(c.Server)
-	}
+	r.touch(c)
 	r.promote(c, false)
 }
 
 // contend decides anew which claims may have their prefix, wherever somebody who claims the same address or server came or went.
 func (r *round) contend() {
 	for address := range r.touched.addresses {
-		if group := r.addresses[address]; len(group) > 0 {
-			o := ownerAmong(group)
-			for _, c := range group {
-				r.judge(c, o)
-			}
+		o := ownerAmong(r.addresses.of(address))
+		for c := range r.addresses.of(address) {
+			r.judge(c, o)
 		}
 	}
 	for server := range r.touched.servers {
-		for _, c := range r.servers[server] {
-			if _, done := r.touched.addresses[c.Address]; !done {
-				r.judge(c, ownerAmong(r.addresses[c.Address]))
+		for c := range r.servers.of(server) {
+			if _, done := r.touched.addresses[c.Address]; !done && c.valid() {
+				r.judge(c, ownerAmong(r.addresses.of(c.Address)))
 			}
 		}
 	}
@@ -179,7 +242,7 @@ func (r *round) contend() {
 
 func (r *round) judge(c *claim, o owner) {
 	switch {
-	case c.Server != "" && c != newest(r.servers[c.Server]):
+	case c.Server != "" && c != newest(r.servers.of(c.Server)):
 		r.promote(c, false)
 		r.drop(c, DropSuperseded)
 	case !o.belongsTo(c):
@@ -206,25 +269,22 @@ func (r *round) promote(c *claim, contender bool) {
 // decide gives each prefix whose contenders changed to the one who owns it.
 func (r *round) decide() {
 	for prefix := range r.touched.prefixes {
-		have, winner := r.table.at(prefix), r.winner(r.prefixes[prefix])
+		have, winner := r.table.at(prefix), r.winner(prefix)
 		switch {
-		case winner == nil && have == nil, winner != nil && have != nil && have.Route == winner.Route:
+		case winner == nil && have == nil, winner != nil && have != nil && *have.Route == winner.Route:
 		case winner == nil:
 			r.replace(prefix, have, nil)
 		default:
-			r.replace(prefix, have, &entry{Route: winner.Route, pool: poolName(winner.Route)})
+			r.replace(prefix, have, &entry{Route: &winner.Route, pool: poolName(winner.Route)})
 		}
 	}
 	r.index()
 }
 
 // winner returns the one of the contenders for a prefix who gets it, or nil, and drops the others.
-func (r *round) winner(contenders []*claim) (winner *claim) {
-	if len(contenders) == 0 {
-		return nil
-	}
-	o := ownerAmong(contenders)
-	for _, c := range contenders {
+func (r *round) winner(prefix string) (winner *claim) {
+	o := ownerAmong(r.prefixes.of(prefix))
+	for c := range r.prefixes.of(prefix) {
 		// Of two routes of an operator with one prefix the first is the owner.
 		if !o.belongsTo(c) || c.Server == "" && o.best != c {
 			r.drop(c, DropPrefix)
@@ -264,18 +324,19 @@ func (r *round) index() {
 
 // drop notes why a claim is not taken; "": it is, or it went.
 func (r *round) drop(c *claim, reason DropReason) {
-	if c.reason == reason {
+	was := c.reason()
+	if was == reason {
 		return
 	}
 	if !r.changes.dropped {
 		r.changes.dropped = true
 		r.next.counts = maps.Clone(r.next.counts)
 	}
-	if c.reason != "" {
-		r.next.counts[c.reason]--
+	if was != "" {
+		r.next.counts[was]--
 		r.next.dropped = r.next.dropped.without(r.edit, r.next.seed, c.name())
 	}
-	if c.reason = reason; reason != "" {
+	if c.verdict = verdictOf(reason); reason != "" {
 		r.next.counts[reason]++
 		r.next.dropped = r.next.dropped.with(r.edit, r.next.seed, c.name(), Dropped{Route: c.Route, Reason: reason})
 	}

@@ -46,7 +46,7 @@ func TestLedgerAgreesWithTheRulesFromScratch(t *testing.T) {
 			for p := range l.held {
 				l.apply([]news{{place: p}})
 			}
-			if l.table.Len() != 0 || l.table.root != nil || l.table.servers.n+l.table.dropped.n+len(l.addresses)+len(l.servers)+len(l.prefixes) != 0 {
+			if l.table.Len() != 0 || l.table.root != nil || l.table.servers.root != nil || l.table.dropped.root != nil || len(l.addresses.first)+len(l.servers.first)+len(l.prefixes.first) != 0 {
 				t.Errorf("when all routes are gone there is still something: %v", l)
 			}
 		})
@@ -137,8 +137,8 @@ func checkTable(t *testing.T, table *Table, lists [][]Route) {
 			t.Errorf("Lookup(%s) = %+v, %v; want %+v", r.Prefix, got, ok, r)
 		}
 	}
-	if table.servers.n != servers {
-		t.Errorf("%d servers are known, want %d", table.servers.n, servers)
+	if size(table.servers) != servers {
+		t.Errorf("%d servers are known, want %d", size(table.servers), servers)
 	}
 }
 

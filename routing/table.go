@@ -26,7 +26,7 @@ type Table struct {
 
 // entry is a route with what the proxy would otherwise compute for each request.
 type entry struct {
-	Route
+	*Route // never changes
 	// pool names the connections of this one run. Two runs never share it, not even on the same address.
 	pool string
 }
@@ -61,7 +61,7 @@ func (n *node) set(seed maphash.Seed, e *edit, rest string, to *entry) *node {
 			next.children = next.children.without(e, seed, segment)
 		}
 	}
-	if next.entry == nil && next.children.n == 0 {
+	if next.entry == nil && next.children.root == nil {
 		return nil
 	}
 	return &next
@@ -73,7 +73,7 @@ func (n *node) set(seed maphash.Seed, e *edit, rest string, to *entry) *node {
 // segments and empty segments are compared like any other and match nothing, because no route has them.
 func (t *Table) Lookup(escapedPath string) (Route, bool) {
 	if e := t.find(escapedPath); e != nil {
-		return e.Route, true
+		return *e.Route, true
 	}
 	return Route{}, false
 }
@@ -83,7 +83,7 @@ func (t *Table) find(path string) *entry {
 		return nil
 	}
 	n, best := t.root, t.root.entry
-	for rest := path[1:]; rest != "" && n.children.n > 0; {
+	for rest := path[1:]; rest != "" && n.children.root != nil; {
 		segment, after, _ := strings.Cut(rest, "/")
 		if n = n.child(t.seed, segment); n == nil {
 			break
@@ -157,7 +157,7 @@ func unhex(c byte) byte {
 // Server returns the route of the server with this ID.
 func (t *Table) Server(id string) (Route, bool) {
 	if e := t.servers.get(t.seed, id); e != nil {
-		return (*e).Route, true
+		return *(*e).Route, true
 	}
 	return Route{}, false
 }
@@ -169,7 +169,7 @@ func (t *Table) Len() int { return t.routes }
 func (t *Table) All() iter.Seq[Route] {
 	return func(yield func(Route) bool) {
 		for _, e := range t.sorted() {
-			if !yield(e.Route) {
+			if !yield(*e.Route) {
 				return
 			}
 		}
