@@ -56,7 +56,7 @@ func (h *Hub) take(ctx context.Context, w *worker, o observation, p plan) error 
 	case note:
 		return h.note(ctx, o)
 	case remove:
-		err := h.remove(ctx, o.server)
+		err := h.remove(ctx, w, o.server)
 		w.run.gone = err == nil
 		if err == nil && w.run.cut.IsZero() {
 			w.run.secret = "" // nothing of the start is left that could need to be ended
@@ -126,7 +126,7 @@ func (h *Hub) mounts(ctx context.Context, s Server, c choice) ([]scheduler.Mount
 		return nil, err
 	}
 	failpoint("start.after-volumes")
-	return mounts, h.unchanged(ctx, s)
+	return mounts, checkRevision(ctx, h.store, s) // a worker that was held up for long does not go on
 }
 
 // spec is what the scheduler is to run.
@@ -160,12 +160,11 @@ func (h *Hub) place(ctx context.Context, w *worker, o observation) error {
 		held.Node = o.status.Node
 		s.Held = &held
 	}
-	s, err := h.store.UpdateServer(ctx, s)
+	s, err := h.writeRun(ctx, w, o, s)
 	if err != nil {
 		return err
 	}
-	h.wrote(w, s)
-	h.journals.mention(s, percentPlaced, "The server has a place and is being started.")
+	h.wrote(w, s, percentPlaced, "The server has a place and is being started.")
 	h.queue.poke() // the next one for its machines may go on
 	return nil
 }
@@ -232,7 +231,11 @@ func (h *Hub) publish(ctx context.Context, w *worker, s Server) error {
 
 // probe asks the server until it answers, something else happens to it, or its time is over.
 func (h *Hub) probe(ctx context.Context, w *worker, o observation) error {
-	pctx, cancel := context.WithTimeout(ctx, o.placedAt.Add(h.timeoutsOf(ctx, w, o.server).answer).Sub(o.now))
+	patience := o.placedAt.Add(h.timeoutsOf(ctx, w, o.server).answer).Sub(o.now)
+	if due, left := runDue(w, o); due {
+		patience = min(patience, left)
+	}
+	pctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	url := "http://" + o.server.Address + h.urls.Server(o.server.UserName, o.server.Name) + "api"
 	if answers(pctx, h.opts.Probe, url, w.wake) {
@@ -258,7 +261,7 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 	}
 	failpoint("start.before-ready")
 	s.State = Ready
-	s, err := h.store.UpdateServer(ctx, s)
+	s, err := h.writeRun(ctx, w, o, s)
 	if err != nil {
 		return err
 	}
@@ -268,7 +271,7 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 	h.metrics.started(h.now().Sub(s.Started))
 	h.log.InfoContext(ctx, "server ready", "user", s.UserName, "server", s.Name, "server_id", s.ID,
 		"generation", s.Generation, "instance", s.Instance, "took", h.now().Sub(s.Started))
-	h.wrote(w, s)
+	h.wrote(w, s, 0, "")
 	h.queue.poke()
 	return nil
 }
@@ -336,24 +339,31 @@ func (h *Hub) lastLines(ctx context.Context, id string) []string {
 	return lines
 }
 
-// unchanged fails with ErrStale if the row was written since it was read. It comes right before what cannot be made to depend on the row, so that a worker that
-// was held up for long does not act by an old wish.
-func (h *Hub) unchanged(ctx context.Context, s Server) error {
-	now, err := h.store.ServerByID(ctx, s.ID)
-	if errors.Is(err, ErrNotFound) || err == nil && now.Revision != s.Revision {
+// checkRevision fails with ErrStale if the row was written since it was read, and with ErrNotFound if it is gone. In a transaction, what else is done there
+// depends on it.
+func checkRevision(ctx context.Context, db Store, s Server) error {
+	now, err := db.Revisions(ctx, []string{s.ID})
+	if err != nil {
+		return err
+	}
+	revision, there := now[s.ID]
+	switch {
+	case !there:
+		return ErrNotFound
+	case revision != s.Revision:
 		return ErrStale
 	}
-	return err
+	return nil
 }
 
-// remove ends a server: first its route, then its process, then what it could log in with, and last the wish itself.
-func (h *Hub) remove(ctx context.Context, s Server) error {
+// remove ends a server: first its route, then its process, and then, at once, what it could log in with, its run and the wish itself.
+//
+// An old wish does no harm: route and process are ended of that generation and those before it, of which none ever comes back, and all that is written depends on
+// the row's being as it was read.
+func (h *Hub) remove(ctx context.Context, w *worker, s Server) error {
 	begun := h.now()
 	if err := h.opts.Publisher.Withdraw(ctx, s.ID, s.Generation); err != nil {
 		return fmt.Errorf("withdraw the route of %s: %w", s.ID, err)
-	}
-	if err := h.unchanged(ctx, s); err != nil {
-		return err
 	}
 	failpoint("stop.before-end")
 	sctx, cancel := context.WithTimeout(ctx, stopPatience)
@@ -362,48 +372,61 @@ func (h *Hub) remove(ctx context.Context, s Server) error {
 		return fmt.Errorf("stop server %s: %w", s.ID, err)
 	}
 	failpoint("stop.after-end")
-	if err := h.closeRuns(ctx, s, h.now()); err != nil {
-		return fmt.Errorf("write down the end of %s: %w", s.ID, err)
-	}
 	if s.State == Stopping && s.Restart != nil && !s.Remove {
+		if err := h.closeRuns(ctx, s, h.now()); err != nil {
+			return fmt.Errorf("write down the end of %s: %w", s.ID, err)
+		}
 		return h.goOn(ctx, s)
 	}
-	stopped := s
-	err := h.store.InTx(ctx, func(tx Store) error {
-		if err := dropCredentials(ctx, tx, s.ID); err != nil {
-			return err
-		}
-		if s.Remove {
-			if err := h.releaseVolumes(ctx, tx, s.UserID, &s.Name); err != nil {
-				return err
-			}
-			return tx.DeleteServer(ctx, s.ID)
-		}
-		if s.State == Stopped {
-			return nil
-		}
-		next := s
-		next.State, next.Instance, next.Address, next.Placement, next.Wait, next.Restart = Stopped, "", "", 0, nil, nil
-		var err error
-		stopped, err = tx.UpdateServer(ctx, next)
-		return err
-	})
+	stopped, err := h.writeStopped(ctx, s)
 	if err != nil {
-		return err
+		return fmt.Errorf("write down the end of %s: %w", s.ID, err)
 	}
 	failpoint("stop.after-stopped")
 	h.metrics.ended(h.now().Sub(begun))
-	if s.Remove {
-		h.volumes.nudge()
-	}
 	h.log.InfoContext(ctx, "server stopped", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
 	if s.Remove {
+		h.volumes.nudge()
 		h.journals.touch(s.ID)
 	} else {
-		h.journals.wrote(stopped)
+		h.wrote(w, stopped, 0, "")
 	}
 	h.queue.poke()
 	return nil
+}
+
+// writeStopped writes down that nothing of a server is left, and returns its row, if it still has one.
+func (h *Hub) writeStopped(ctx context.Context, s Server) (Server, error) {
+	end := h.endOf(s, h.now())
+	stopped := s
+	failpoint("usage.before-close")
+	err := h.store.InTx(ctx, func(tx Store) error {
+		var err error
+		if s.State == Stopped || s.Remove {
+			err = checkRevision(ctx, tx, s)
+		} else {
+			next := s
+			next.State, next.Instance, next.Address, next.Placement, next.Wait, next.Restart = Stopped, "", "", 0, nil, nil
+			stopped, err = tx.UpdateServer(ctx, next)
+		}
+		if err != nil { // somebody else wrote the row, and may have started the server again
+			return err
+		}
+		if err := end.write(ctx, tx); err != nil {
+			return err
+		}
+		if err := dropCredentials(ctx, tx, s.ID); err != nil || !s.Remove {
+			return err
+		}
+		if err := h.releaseVolumes(ctx, tx, s.UserID, &s.Name); err != nil {
+			return err
+		}
+		return tx.DeleteServer(ctx, s.ID)
+	})
+	if err != nil {
+		h.ledger.giveBack(end)
+	}
+	return stopped, err
 }
 
 // dropCredentials deletes what the server could log in with.
@@ -426,7 +449,7 @@ func (h *Hub) stopAll(ctx context.Context) error {
 	for _, s := range active {
 		s.State, s.Restart = Stopping, nil
 		if s, err = h.store.UpdateServer(ctx, s); err == nil {
-			err = h.remove(ctx, s)
+			err = h.remove(ctx, &worker{id: s.ID}, s)
 		}
 		errs = append(errs, err)
 	}

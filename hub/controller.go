@@ -49,10 +49,17 @@ const maxLooking = 32
 // worker works on one server.
 type worker struct {
 	id        string
-	wake      chan struct{}      // capacity 1
-	owned     atomic.Bool        // this process wrote the row for another reason than its worker's
+	wake      chan struct{} // capacity 1
+	owned     atomic.Bool   // this process wrote the row for another reason than its worker's
+	handed    atomic.Pointer[handed]
 	interrupt context.CancelFunc // cuts the present round short; guarded by controller.mu
 	run       runMemory          // the worker's own; nobody else reads it
+}
+
+// handed is a row as this process wrote it for another reason than its worker's, for the worker to go on from.
+type handed struct {
+	row    Server
+	choice *choice // what a start runs; nil: find it out
 }
 
 // runMemory is what this process knows of one generation of a server. None of it is needed: what is forgotten is found out again.
@@ -66,6 +73,7 @@ type runMemory struct {
 	preparing  bool      // its boot had not begun at the last look
 	notedAt    time.Time // when what it waits for was last written down
 	choice     *choice   // what it runs; nil: not asked yet
+	runningAt  time.Time // since when the instance was seen to run; zero: it was not
 	opened     string    // the instance that the ledger has the beginning of
 	ended      string    // the instance that the ledger has the end of
 	secret     string    // the server's token, from its issue to the server's readiness
@@ -92,17 +100,29 @@ func (c *controller) own(id string) {
 		c.queued = append(c.queued, id)
 		return
 	}
-	c.wakeLocked(id, true)
+	c.wakeLocked(id, true, nil)
+}
+
+// hand is own for a row that was just written, which the worker then need not read. Nothing rests on nobody's having written it since: whatever the worker does by
+// it is refused then, or about a generation that is over.
+func (c *controller) hand(s Server, start *choice) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		c.queued = append(c.queued, s.ID)
+		return
+	}
+	c.wakeLocked(s.ID, true, &handed{s, start})
 }
 
 // nudge has the worker of a server look again. A replica that neither wrote the intent nor is elected leaves the server alone.
 func (c *controller) nudge(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wakeLocked(id, false)
+	c.wakeLocked(id, false, nil)
 }
 
-func (c *controller) wakeLocked(id string, own bool) {
+func (c *controller) wakeLocked(id string, own bool, row *handed) {
 	if c.stopped || c.ctx == nil {
 		return
 	}
@@ -117,6 +137,7 @@ func (c *controller) wakeLocked(id string, own bool) {
 		c.group.Go(func() { c.h.work(ctx, w) })
 	}
 	if own {
+		w.handed.Store(row)
 		w.owned.Store(true)
 	}
 	select {
@@ -154,7 +175,7 @@ func (c *controller) run(ctx context.Context) error {
 	c.mu.Lock()
 	c.ctx = ctx
 	for _, id := range c.queued {
-		c.wakeLocked(id, true)
+		c.wakeLocked(id, true, nil)
 	}
 	c.queued = nil
 	c.mu.Unlock()
@@ -243,7 +264,7 @@ func (c *controller) wakeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id := range c.workers {
-		c.wakeLocked(id, false)
+		c.wakeLocked(id, false, nil)
 	}
 }
 
@@ -251,6 +272,9 @@ func (c *controller) wakeAll() {
 func (h *Hub) tell(e scheduler.Event) {
 	if e.Status != nil {
 		h.ledger.heard(*e.Status, h.now())
+	}
+	if h.control.rests(e.ID, e.Generation) && !h.rows.awaited(e.ID) {
+		return // nobody will ask
 	}
 	percent := 0
 	if e.Status != nil && e.Status.State == scheduler.Running {
@@ -345,7 +369,7 @@ func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 	if err := h.act(ctx, w, o, p); err != nil {
 		return outcome{}, err
 	}
-	return outcome{plan: p, done: p.step == rest && h.control.leave(o)}, nil
+	return outcome{plan: p, done: p.step == rest && h.control.leave(o, w.run.opened)}, nil
 }
 
 // timeoutsOf are what bounds the server's start.
@@ -392,9 +416,6 @@ func (h *Hub) look(ctx context.Context, w *worker) (observation, error) {
 	if err != nil {
 		return observation{}, err
 	}
-	if s.Generation != w.run.generation {
-		w.run = runMemory{generation: s.Generation, row: w.run.row, rowAt: w.run.rowAt}
-	}
 	o, err := h.observe(ctx, w, s)
 	o.remembered = remembered
 	return o, err
@@ -404,23 +425,37 @@ func (h *Hub) look(ctx context.Context, w *worker) (observation, error) {
 // meanwhile, and steps of which that is not true have it read anew.
 const rowAge = time.Second
 
-// rowOf returns the worker's row, and whether that is the one it remembers.
+// remember takes a row for the present one.
+func (w *worker) remember(s Server, now time.Time) {
+	if s.Generation != w.run.generation {
+		w.run = runMemory{generation: s.Generation}
+	}
+	w.run.row, w.run.rowAt = &s, now
+}
+
+// rowOf returns the worker's row, and whether that is one it remembers from an earlier look.
 func (h *Hub) rowOf(ctx context.Context, w *worker) (s Server, remembered bool, err error) {
 	now := h.now()
-	if owned := w.owned.Swap(false); !owned && w.run.row != nil && (w.run.row.State == Starting || w.run.row.State == Ready) && now.Sub(w.run.rowAt) < rowAge {
-		return *w.run.row, true, nil
+	owned, given, row := w.owned.Swap(false), w.handed.Swap(nil), w.run.row
+	switch {
+	case given != nil && (row == nil || given.row.Revision > row.Revision):
+		w.remember(given.row, now)
+		w.run.choice = given.choice
+		return given.row, false, nil
+	case !owned && row != nil && row.State != Stopping && now.Sub(w.run.rowAt) < rowAge:
+		return *row, true, nil
 	}
 	w.run.row = nil
 	if s, err = h.store.ServerByID(ctx, w.id); err == nil {
-		w.run.row, w.run.rowAt = &s, now
+		w.remember(s, now)
 	}
 	return s, false, err
 }
 
-// wrote remembers the row that the worker wrote, and tells who waits for it.
-func (h *Hub) wrote(w *worker, s Server) {
-	w.run.row, w.run.rowAt = &s, h.now()
-	h.journals.wrote(s)
+// wrote remembers the row that the worker wrote, and tells who waits for it; percent and message are as for [journals.mention].
+func (h *Hub) wrote(w *worker, s Server, percent int, message string) {
+	w.remember(s, h.now())
+	h.journals.wrote(s, percent, message)
 }
 
 // lateCall is how long a scheduler may take to carry out a call that the hub gave up on.
@@ -480,8 +515,11 @@ func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, er
 			w.run.registered = true
 		}
 		if st.Instance != w.run.instance {
-			w.run.instance, w.run.answered, w.run.placedAt = st.Instance, false, o.now
+			w.run.instance, w.run.answered, w.run.placedAt, w.run.runningAt = st.Instance, false, o.now, time.Time{}
 			w.run.published = h.control.shown(s.ID, st.Generation, st.Instance)
+			if h.control.opened(s.ID, st.Generation, st.Instance) {
+				w.run.opened = st.Instance
+			}
 		}
 		if st.Preparing || w.run.preparing {
 			w.run.placedAt = o.now // its boot has not begun, or has since the last look

@@ -98,6 +98,7 @@ func (h *Hub) stopFor(ctx context.Context, s Server, kind NoticeKind, why Failur
 	}
 	h.writeActivity(ctx)
 	failpoint("cull.before-row")
+	var next Server
 	err := h.store.InTx(ctx, func(tx Store) error {
 		now, err := tx.ServerByID(ctx, s.ID)
 		if err != nil {
@@ -107,7 +108,7 @@ func (h *Hub) stopFor(ctx context.Context, s Server, kind NoticeKind, why Failur
 			return ErrStale
 		}
 		now.State, now.Notice, now.Failure = Stopping, nil, &why
-		_, err = tx.UpdateServer(ctx, now)
+		next, err = tx.UpdateServer(ctx, now)
 		return err
 	})
 	if err != nil {
@@ -117,8 +118,8 @@ func (h *Hub) stopFor(ctx context.Context, s Server, kind NoticeKind, why Failur
 	h.culls.culled(string(kind))
 	h.log.InfoContext(ctx, "server culled", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation,
 		"kind", string(kind), "reason", why.Message, "evidence", why.Evidence)
-	h.journals.say(s, 0, "Stopping the server.")
-	h.control.own(s.ID)
+	h.journals.wrote(next, 0, messageStopping)
+	h.control.hand(next, nil)
 	return nil
 }
 

@@ -143,7 +143,7 @@ func New(o Options) (*Hub, error) {
 	if o.Profiles != nil {
 		h.profiles.Store(&o.Profiles)
 	}
-	h.journals.init()
+	h.journals.init(h.rows.awaited)
 	h.activity.init()
 	h.watch.replica, h.culls = newID(), newCullMetrics(o.Registerer)
 	h.culling.Store(o.Culling)

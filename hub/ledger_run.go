@@ -92,10 +92,18 @@ func (h *Hub) noteRun(ctx context.Context, w *worker, o observation) error {
 		return nil
 	}
 	switch {
-	case st.State == scheduler.Running && w.run.opened != st.Instance && o.server.State != Stopped:
-		if err := h.openRun(ctx, o.server, *st); err != nil {
+	case isOpen(w, o) && o.server.State != Stopped:
+		if w.run.runningAt.IsZero() {
+			w.run.runningAt = o.now
+		}
+		if _, left := runDue(w, o); left > 0 {
+			return nil
+		}
+		failpoint("usage.before-open")
+		if err := h.openRun(ctx, h.store, o.server, *st); err != nil {
 			return err
 		}
+		failpoint("usage.after-open")
 		w.run.opened = st.Instance
 	case st.State == scheduler.Dead && w.run.ended != st.Instance:
 		if err := h.endRun(ctx, o.server, *st); err != nil {
@@ -106,18 +114,60 @@ func (h *Hub) noteRun(ctx context.Context, w *worker, o observation) error {
 	return nil
 }
 
-// openRun writes down a run of the server, and the end of what it goes on from.
-func (h *Hub) openRun(ctx context.Context, s Server, st scheduler.Status) error {
-	r := h.runOf(s, st)
+// isOpen tells whether a run goes on that this process has not written down.
+func isOpen(w *worker, o observation) bool {
+	st := o.status
+	return st != nil && st.State == scheduler.Running && st.Generation == o.server.Generation && st.Instance != "" && w.run.opened != st.Instance
+}
+
+// openPatience is for how long the beginning of a run may wait to be written together with the row of a start: when that gets its place, and when it is ready.
+const openPatience = 10 * time.Second
+
+// runDue tells whether the beginning of a run is still to be written, and how long that may wait for the row. What a hub that dies does not write the next one
+// does, as the scheduler says when it began.
+func runDue(w *worker, o observation) (due bool, left time.Duration) {
+	if !isOpen(w, o) {
+		return false, 0
+	}
+	if o.server.State != Starting || o.status.Began.IsZero() {
+		return true, 0
+	}
+	return true, openPatience - o.now.Sub(w.run.runningAt)
+}
+
+// writeRun writes the row of a start, and with it the beginning of its run, if that is to be written.
+func (h *Hub) writeRun(ctx context.Context, w *worker, o observation, next Server) (Server, error) {
+	if !isOpen(w, o) {
+		return h.store.UpdateServer(ctx, next)
+	}
+	var written Server
 	failpoint("usage.before-open")
-	if err := h.store.OpenRun(ctx, r); err != nil {
-		return err
+	err := h.store.InTx(ctx, func(tx Store) (err error) {
+		if written, err = tx.UpdateServer(ctx, next); err != nil {
+			return err
+		}
+		row := o.server // as it was, for what the run goes on from
+		row.Held = next.Held
+		return h.openRun(ctx, tx, row, *o.status)
+	})
+	if err != nil {
+		return Server{}, err
 	}
 	failpoint("usage.after-open")
+	w.run.opened = o.status.Instance
+	return written, nil
+}
+
+// openRun writes down a run of the server, and the end of what it goes on from.
+func (h *Hub) openRun(ctx context.Context, db Store, s Server, st scheduler.Status) error {
+	r := h.runOf(s, st)
+	if err := db.OpenRun(ctx, r); err != nil {
+		return err
+	}
 	if s.Instance == "" || s.Instance == st.Instance {
 		return nil
 	}
-	return h.store.CloseRunsOf(ctx, s.ID, s.Generation, st.Instance, r.Began, "The server went on in another place.")
+	return db.CloseRunsOf(ctx, s.ID, s.Generation, st.Instance, r.Began, "The server went on in another place.")
 }
 
 func (h *Hub) runOf(s Server, st scheduler.Status) UsageRun {
@@ -194,19 +244,47 @@ const goneRun = "gone"
 
 // closeRuns ends all that is open of a server whose process is gone for certain.
 func (h *Hub) closeRuns(ctx context.Context, s Server, ended time.Time) error {
-	reason := "The server was stopped."
-	if s.Failure != nil {
-		reason = s.Failure.Message
+	end := h.endOf(s, ended)
+	failpoint("usage.before-close")
+	err := end.write(ctx, h.store)
+	if err != nil {
+		h.ledger.giveBack(end)
 	}
-	key := RunKey{s.ID, s.Generation, s.Instance}
-	if exact, ok := h.ledger.takeEnd(key); ok {
-		if err := h.store.CloseRun(ctx, key, exact.at, true, reason); err != nil {
-			h.ledger.putBack(map[RunKey]knownEnd{key: exact})
+	return err
+}
+
+// runsEnd is the end of all that is open of a server.
+type runsEnd struct {
+	last   RunKey
+	exact  knownEnd // of the last run, as the scheduler told it
+	heard  bool     // whether it did
+	ended  time.Time
+	reason string
+}
+
+// endOf takes what is known of a server's end, which has to be given back if it is not written.
+func (h *Hub) endOf(s Server, ended time.Time) runsEnd {
+	e := runsEnd{last: RunKey{s.ID, s.Generation, s.Instance}, ended: ended, reason: "The server was stopped."}
+	if s.Failure != nil {
+		e.reason = s.Failure.Message
+	}
+	e.exact, e.heard = h.ledger.takeEnd(e.last)
+	return e
+}
+
+func (e runsEnd) write(ctx context.Context, db Store) error {
+	if e.heard {
+		if err := db.CloseRun(ctx, e.last, e.exact.at, true, e.reason); err != nil {
 			return err
 		}
 	}
-	failpoint("usage.before-close")
-	return h.store.CloseRunsOf(ctx, s.ID, s.Generation, "", ended, reason)
+	return db.CloseRunsOf(ctx, e.last.ServerID, e.last.Generation, "", e.ended, e.reason)
+}
+
+func (l *ledger) giveBack(e runsEnd) {
+	if e.heard {
+		l.putBack(map[RunKey]knownEnd{e.last: e.exact})
+	}
 }
 
 // whyEnded is what the ledger says of a run that nobody stopped here.

@@ -10,7 +10,7 @@ import (
 func TestJournalsAreBounded(t *testing.T) {
 	t.Parallel()
 	var j journals
-	j.init()
+	j.init(func(string) bool { return false })
 	j.say(Server{ID: "first", Generation: 1}, 0, "Starting.")
 	waiting := j.of["first"].changed
 	for i := range 5 * maxJournals {
@@ -51,7 +51,7 @@ func TestRowsAreReadWhenTheyMayHaveChanged(t *testing.T) {
 	t.Parallel()
 	db := &askedStore{row: Server{ID: "a", Generation: 1, Revision: 1, State: Starting}}
 	h := &Hub{store: db}
-	h.journals.init()
+	h.journals.init(h.rows.awaited)
 	h.rows.init(h)
 	rows := rowReader{h: h, id: "a", waiter: h.rows.join("a")}
 	with := func(revision int64, state ServerState) Server {
@@ -65,14 +65,14 @@ func TestRowsAreReadWhenTheyMayHaveChanged(t *testing.T) {
 	}{
 		{"at first", func() {}, with(1, Starting), 1},
 		{"a sentence", func() { h.journals.mention(db.row, 10, "An event.") }, with(1, Starting), 1},
-		{"the worker wrote", func() { db.row = with(2, Ready); h.journals.wrote(db.row) }, with(2, Ready), 1},
+		{"the worker wrote", func() { db.row = with(2, Ready); h.journals.wrote(db.row, 0, "") }, with(2, Ready), 1},
 		{"nothing", func() {}, with(2, Ready), 1},
 		{"somebody wrote", func() { db.row = with(3, Stopping); h.journals.touch("a") }, with(3, Stopping), 2},
-		{"the worker is late", func() { h.journals.wrote(with(2, Ready)) }, with(3, Stopping), 2},
+		{"the worker is late", func() { h.journals.wrote(with(2, Ready), 0, "") }, with(3, Stopping), 2},
 		{"a sentence about the row", func() { db.row = with(4, Stopped); h.journals.say(db.row, 0, "Stopping the server.") }, with(4, Stopped), 3},
 		{"its journal was dropped", func() { h.journals.forget("a") }, with(4, Stopped), 4},
 		{"the database is an old copy", func() { db.row = with(2, Ready); h.journals.touch("a") }, with(2, Ready), 5},
-		{"and goes on", func() { db.row = with(3, Stopping); h.journals.wrote(db.row) }, with(3, Stopping), 5},
+		{"and goes on", func() { db.row = with(3, Stopping); h.journals.wrote(db.row, 0, "") }, with(3, Stopping), 5},
 	} {
 		step.do()
 		got, _, err := rows.next(t.Context())

@@ -51,8 +51,8 @@ func (h *Hub) restart(ctx context.Context, s Server, r Restart) (Server, error) 
 	}
 	failpoint("restart.after-row")
 	h.log.InfoContext(ctx, "server restart asked for", "user", next.UserName, "server", next.Name, "server_id", next.ID, "generation", next.Generation)
-	h.journals.say(next, 0, r.Reason)
-	h.control.own(next.ID)
+	h.journals.wrote(next, 0, r.Reason)
+	h.control.hand(next, nil)
 	return next, nil
 }
 
@@ -87,9 +87,9 @@ func (h *Hub) goOn(ctx context.Context, s Server) error {
 	}
 	failpoint("restart.after-start")
 	h.log.InfoContext(ctx, "server starts again", "user", next.UserName, "server", next.Name, "server_id", next.ID, "generation", next.Generation)
-	h.journals.begin(next)
+	h.journals.wrote(next, 0, messageBegun)
 	if held.barrier != noBarrier {
-		h.journals.say(next, 0, next.Wait.Reason)
+		h.journals.mention(next, 0, next.Wait.Reason)
 		h.queue.joined()
 	}
 	return nil

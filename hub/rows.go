@@ -48,12 +48,23 @@ func (w *rowWatch) join(id string) *rowWaiter {
 
 func (r *rowWaiter) leave() {
 	r.watch.mu.Lock()
-	defer r.watch.mu.Unlock()
 	all := r.watch.of[r.id].all
 	delete(all, r)
-	if len(all) == 0 {
+	last := len(all) == 0
+	if last {
 		delete(r.watch.of, r.id)
 	}
+	r.watch.mu.Unlock()
+	if last {
+		r.watch.h.journals.left(r.id)
+	}
+}
+
+// awaited tells whether anybody waits for the server.
+func (w *rowWatch) awaited(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.of[id] != nil
 }
 
 // saw notes what was read.
@@ -80,6 +91,7 @@ func (w *rowWatch) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		ids := w.ids()
+		w.h.journals.age(ids)
 		if len(ids) == 0 {
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 func TestABusyWaiterCostsTheOthersNothing(t *testing.T) {
 	t.Parallel()
 	var w rowWatch
-	w.init(nil)
+	w.init(&Hub{})
 	busy, other := w.join("a"), w.join("a")
 	expect := func(what string, now map[string]int64, want ...string) {
 		t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -32,12 +33,20 @@ func (h *Hub) Servers(ctx context.Context, q ServerQuery) ([]Server, int, error)
 // StopServer writes the wish that a server be gone, and returns at once. A start under way is given up. Stopping what is stopped is fine. With remove, the
 // record of a named server is deleted when it has stopped.
 func (h *Hub) StopServer(ctx context.Context, userName, serverName string, remove bool) (Server, error) {
-	if remove && serverName == "" {
+	s, err := h.Server(ctx, userName, serverName)
+	if err != nil {
+		return s, err
+	}
+	return h.StopSeen(ctx, s, remove)
+}
+
+// StopSeen is [Hub.StopServer] for a server that the caller has just read.
+func (h *Hub) StopSeen(ctx context.Context, s Server, remove bool) (Server, error) {
+	if remove && s.Name == "" {
 		return Server{}, Errorf(Invalid, "The default server cannot be removed, only stopped.")
 	}
-	s, err := h.Server(ctx, userName, serverName)
-	if err != nil || s.ID == "" {
-		return s, err
+	if s.ID == "" {
+		return s, nil
 	}
 	for {
 		if s.State == Stopped && remove {
@@ -63,8 +72,8 @@ func (h *Hub) StopServer(ctx context.Context, userName, serverName string, remov
 		}
 		failpoint("stop.after-row")
 		h.log.InfoContext(ctx, "server stop asked for", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
-		h.journals.say(next, 0, "Stopping the server.")
-		h.control.own(next.ID)
+		h.journals.wrote(next, 0, messageStopping)
+		h.control.hand(next, nil)
 		return next, nil
 	}
 }
@@ -95,9 +104,22 @@ const awaitInterval = 500 * time.Millisecond
 // AwaitServer waits until done says so of the server, or ctx ends, and returns the server as it was last seen. A server that is removed meanwhile is
 // reported as stopped.
 func (h *Hub) AwaitServer(ctx context.Context, id string, done func(Server) bool) (Server, error) {
-	waiter := h.rows.join(id)
+	return h.awaitServer(ctx, Server{ID: id, Revision: unseen}, done)
+}
+
+// AwaitSeen is [Hub.AwaitServer] for a server as it was returned by the call that wrote it, such as [Hub.Start]. It is read only if it may have been written since.
+func (h *Hub) AwaitSeen(ctx context.Context, s Server, done func(Server) bool) (Server, error) {
+	return h.awaitServer(ctx, s, done)
+}
+
+// unseen is the revision of what nobody has read.
+const unseen = math.MaxInt64
+
+func (h *Hub) awaitServer(ctx context.Context, from Server, done func(Server) bool) (Server, error) {
+	waiter := h.rows.join(from.ID)
 	defer waiter.leave()
-	rows := rowReader{h: h, id: id, waiter: waiter}
+	rows := rowReader{h: h, id: from.ID, waiter: waiter}
+	rows.from(from)
 	for {
 		s, changed, err := rows.next(ctx)
 		if errors.Is(err, ErrNotFound) {

@@ -70,12 +70,12 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 	}
 	failpoint("start.after-row")
 	h.log.InfoContext(ctx, "server start asked for", "user", u.Name, "server", next.Name, "server_id", next.ID, "generation", next.Generation, "profile", next.Profile)
-	h.journals.begin(next)
+	h.journals.wrote(next, 0, messageBegun)
 	if next.Admitted.IsZero() {
-		h.journals.say(next, 0, next.Wait.Reason)
+		h.journals.mention(next, 0, next.Wait.Reason)
 		return next, nil
 	}
-	h.control.own(next.ID)
+	h.control.hand(next, &wanted.choice)
 	return next, nil
 }
 

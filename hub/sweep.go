@@ -25,6 +25,7 @@ type mark struct {
 	generation int64
 	instance   string
 	since      time.Time
+	opened     bool // the ledger has its beginning
 }
 
 func (m mark) is(generation int64, instance string) bool {
@@ -32,13 +33,13 @@ func (m mark) is(generation int64, instance string) bool {
 }
 
 // leave tells whether the worker of a server that rests can go, and remembers that the server needs none. So thousands that run cost no goroutine.
-func (c *controller) leave(o observation) bool {
+func (c *controller) leave(o observation, opened string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case o.server.State == Ready && o.status != nil && settled(o.server, *o.status) && o.published:
 		if !c.settled[o.server.ID].is(o.server.Generation, o.server.Instance) {
-			c.settled[o.server.ID] = mark{o.server.Generation, o.server.Instance, o.now}
+			c.settled[o.server.ID] = mark{o.server.Generation, o.server.Instance, o.now, opened == o.server.Instance}
 		}
 		return true
 	case o.server.State == Stopped, o.server.waits():
@@ -55,6 +56,22 @@ func (c *controller) shown(id string, generation int64, instance string) bool {
 	m := c.settled[id]
 	c.mu.Unlock()
 	return m.is(generation, instance) || c.routed(id, generation, instance)
+}
+
+// rests tells whether a run is known to be as it should.
+func (c *controller) rests(id string, generation int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, ok := c.settled[id]
+	return ok && m.generation == generation
+}
+
+// opened tells whether the ledger is known to have the beginning of a run.
+func (c *controller) opened(id string, generation int64, instance string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.settled[id]
+	return m.opened && m.is(generation, instance)
 }
 
 // routed tells whether the routes of this process show the run.

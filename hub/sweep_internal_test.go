@@ -85,7 +85,7 @@ func sweepCrowd(t *testing.T, state ServerState) {
 	ctx, cancel := context.WithCancel(t.Context())
 	h.control.ctx = ctx         //nolint:fatcontext // as run does
 	for _, s := range c.ready { // their bindings are published
-		h.control.settled[s.ID] = mark{s.Generation, s.Instance, time.Now()}
+		h.control.settled[s.ID] = mark{generation: s.Generation, instance: s.Instance, since: time.Now()}
 	}
 	begun := time.Now()
 	var leading sync.WaitGroup

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,8 +92,8 @@ func (h *Hub) issueServerToken(ctx context.Context, s Server) (string, error) {
 	secret := newSecret()
 	path := h.urls.Server(s.UserName, s.Name)
 	err := h.store.InTx(ctx, func(tx Store) error {
-		if now, err := tx.ServerByID(ctx, s.ID); err != nil || now.Revision != s.Revision {
-			return cmp.Or(err, ErrStale)
+		if err := checkRevision(ctx, tx, s); err != nil {
+			return err
 		}
 		_, err := tx.CreateToken(ctx, Token{
 			UserID: s.UserID, Hash: hashSecret(secret), ServerID: s.ID, Scopes: scope.ServerToken(s.UserName, s.Name),
