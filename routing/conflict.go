@@ -74,7 +74,9 @@ func (c *claim) before(o *claim) bool {
 }
 
 // name tells the claim from all others.
-func (c *claim) name() string { return fmt.Sprint(c.in.list, " ", c.in.part, " ", c.nth, " ", c.Server) }
+func (c *claim) name() string {
+	return fmt.Sprint(c.in.list, " ", c.in.part, " ", c.nth, " ", c.Server)
+}
 
 // newerRun compares two runs of one server. Generations count before lists: a start that one source has not heard of yet is
 // still the newer one.

@@ -34,6 +34,12 @@ type Source interface {
 	Routes(ctx context.Context) iter.Seq2[[]Route, error]
 }
 
+// Seeker is a [Source] that can be told what is waited for.
+type Seeker interface {
+	// Seek says that somebody waits for the route of this server now. A source that looks now and then looks at once. It does not wait.
+	Seek(server string)
+}
+
 // Publisher tells a source's readers, on every replica, where the hub has placed a server.
 type Publisher interface {
 	// Publish makes a binding known. A binding of an older generation, or of an older placement within it, never replaces a newer one.

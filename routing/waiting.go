@@ -66,6 +66,11 @@ func (r *Router) awaitServer(ctx context.Context, server string, done func(*Tabl
 			r.waiting.leave(server, b)
 			return err
 		}
+		for _, f := range r.sources {
+			if seeker, ok := f.source.(Seeker); ok {
+				seeker.Seek(server)
+			}
+		}
 		select {
 		case <-b.rung:
 		case <-ctx.Done():

@@ -33,6 +33,7 @@ import (
 var (
 	_ routing.PartedSource = (*Registry)(nil)
 	_ routing.Publisher    = (*Registry)(nil)
+	_ routing.Seeker       = (*Registry)(nil)
 )
 
 // Consul's own limit is 200 connections from one address (limits.http_max_conns_per_client), and says 429 to the next. Two hubs on one
@@ -78,8 +79,9 @@ type Registry struct {
 	log       *slog.Logger
 	metrics   *metrics
 	shards    [routing.Shards]*shard
-	watches   chan struct{} // one token per blocking query for registrations that is under way
-	reads     chan struct{} // one token per short read that is under way
+	watches   places        // of blocking queries for registrations
+	reads     places        // of short reads
+	gaps      atomic.Int64  // how often the changes were read anew: indexes from before may be of another Consul
 	news      chan struct{} // a shard's routes or somebody's health changed; at most one token
 	health    health
 	following atomic.Bool
@@ -102,7 +104,7 @@ func New(o Options) (*Registry, error) {
 		tokens: tokenFile{path: cmp.Or(o.TokenFile, config.TokenFile)}, signer: o.Signer,
 		prefix: cmp.Or(o.Prefix, "nomadhub"), service: cmp.Or(o.Service, "notebook"),
 		readOnly: o.ReadOnly, wait: cmp.Or(o.Wait, time.Minute), log: cmp.Or(o.Logger, slog.Default()),
-		watches: make(chan struct{}, maxWatches), reads: make(chan struct{}, maxReads), news: make(chan struct{}, 1),
+		watches: make(places, maxWatches), reads: make(places, maxReads), news: make(chan struct{}, 1),
 	}
 	config.TokenFile = "" // ours is read again, theirs is not
 	var err error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/hashicorp/consul/api"
@@ -12,10 +13,10 @@ import (
 	"github.com/nomadhub/nomadhub/routing"
 )
 
-// readRegistrations takes from a listing what speaks of notebooks of this shard. Checks do not count: a failing one does not make a server
+// readRegistrations takes from a listing what speaks of notebooks of this shard, sorted and each once. Checks do not count: a failing one does not make a server
 // unreachable, and it is for Nomad to say that a server has ended.
-func readRegistrations(entries []instance, shard int) (map[registration]bool, []ignored) {
-	registrations, bad := make(map[registration]bool, len(entries)), []ignored(nil)
+func readRegistrations(entries []instance, shard int) ([]registration, []ignored) {
+	registrations, bad := make([]registration, 0, len(entries)), []ignored(nil)
 	for _, entry := range entries {
 		r, err := readRegistration(entry)
 		switch {
@@ -24,10 +25,11 @@ func readRegistrations(entries []instance, shard int) (map[registration]bool, []
 		case routing.Shard(r.server) != shard:
 			bad = append(bad, ignored{"registration " + entry.ServiceID, copied})
 		default:
-			registrations[r] = true
+			registrations = append(registrations, r)
 		}
 	}
-	return registrations, bad
+	slices.SortFunc(registrations, registration.compare)
+	return slices.Compact(registrations), bad
 }
 
 // instance is what is read of one of a service's instances, as Consul's catalog lists them.
@@ -58,7 +60,8 @@ func readRegistration(s instance) (registration, error) {
 
 // listedBinding is a binding as it lies in the key-value store.
 type listedBinding struct {
-	kept
+	routing.Binding
+	index  uint64
 	marked uint64 // when a mark was made, in seconds since 1970; tells nothing but when it may be removed
 }
 
@@ -93,5 +96,5 @@ func (r *Registry) open(pair *api.KVPair) (listedBinding, reason) {
 	case pair.Key != r.bindingKey(b.Server) || !keyable(b.Server):
 		return listedBinding{}, copied
 	}
-	return listedBinding{kept: kept{Binding: b, sealed: string(pair.Value)}, marked: pair.Flags}, ""
+	return listedBinding{Binding: b, index: pair.ModifyIndex, marked: pair.Flags}, ""
 }

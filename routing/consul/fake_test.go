@@ -118,22 +118,28 @@ func (f *fake) txn(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	for _, op := range ops {
+	var failed api.TxnErrors
+	for i, op := range ops {
 		var index uint64
 		if pair := f.kv[op.KV.Key]; pair != nil {
 			index = pair.ModifyIndex
 		}
 		if op.KV.Verb == api.KVCAS && op.KV.Index != index {
-			w.WriteHeader(http.StatusConflict)
-			_ = json.NewEncoder(w).Encode(api.TxnResponse{Errors: api.TxnErrors{{What: "index is stale"}}})
-			return
+			failed = append(failed, &api.TxnError{OpIndex: i, What: "index is stale"})
 		}
 	}
+	if failed != nil {
+		w.WriteHeader(http.StatusConflict)
+		_ = json.NewEncoder(w).Encode(api.TxnResponse{Errors: failed})
+		return
+	}
 	f.touch()
+	var done api.TxnResponse
 	for _, op := range ops {
 		f.kv[op.KV.Key] = &api.KVPair{Key: op.KV.Key, Value: op.KV.Value, Flags: op.KV.Flags, ModifyIndex: f.index}
+		done.Results = append(done.Results, &api.TxnResult{KV: &api.KVPair{Key: op.KV.Key, Flags: op.KV.Flags, ModifyIndex: f.index}})
 	}
-	_ = json.NewEncoder(w).Encode(api.TxnResponse{})
+	_ = json.NewEncoder(w).Encode(done)
 }
 
 func (f *fake) touch() {
@@ -361,8 +367,8 @@ func TestWithdrawActsAtOnceWithoutConsul(t *testing.T) {
 	routingtest.AwaitTable(t, router, "no route", func(t *routing.Table) bool { return t.Len() == 0 })
 	f.tell(nil)
 	eventually(t, "the others are told when Consul is back", func() bool {
-		current, known, _, err := r.get(t.Context(), "alice")
-		return err == nil && known && current.Withdrawn()
+		current, err := r.get(t.Context(), "alice")
+		return err == nil && current.known && current.Withdrawn()
 	})
 	routingtest.AwaitTable(t, router, "still no route", func(t *routing.Table) bool { return t.Len() == 0 })
 }

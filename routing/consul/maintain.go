@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/nomadhub/nomadhub/routing"
 )
 
 // markTTL is how long the mark of a withdrawn binding stays. It has to outlive every replica that has not heard of the withdrawal, since such
@@ -16,7 +18,7 @@ const markTTL = 7 * 24 * time.Hour
 func (r *Registry) maintain(ctx context.Context, s *shard, l listing) {
 	lost, done := s.compare(l.bindings, time.Now())
 	for _, b := range lost {
-		restored, err := r.set(ctx, b, l.indexes[r.bindingKey(b.Server)])
+		restored, err := r.set(ctx, s, b, l.indexes[r.bindingKey(b.Server)])
 		switch {
 		case err != nil:
 			r.log.Debug("binding not restored", "server_id", b.Server, "err", err)
@@ -39,7 +41,7 @@ func (r *Registry) maintain(ctx context.Context, s *shard, l listing) {
 }
 
 // compare finds the bindings of which Consul has nothing or something older, and the marks that have served their time.
-func (s *shard) compare(listed map[string]listedBinding, now time.Time) (lost []kept, done []string) {
+func (s *shard) compare(listed map[string]listedBinding, now time.Time) (lost []routing.Binding, done []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for server, mine := range s.bindings {
@@ -48,7 +50,7 @@ func (s *shard) compare(listed map[string]listedBinding, now time.Time) (lost []
 		case !there && mine.Withdrawn():
 			done = append(done, server)
 		case !there, theirs.Binding != mine.Binding && mine.MayReplace(theirs.Binding):
-			lost = append(lost, mine)
+			lost = append(lost, mine.Binding)
 		case mine.Withdrawn() && theirs.Binding == mine.Binding && now.Sub(time.Unix(int64(theirs.marked), 0)) > markTTL: //nolint:gosec // seconds fit
 			done = append(done, server)
 		}

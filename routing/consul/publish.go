@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -28,9 +29,9 @@ func (r *Registry) Publish(ctx context.Context, b routing.Binding) error {
 	if !keyable(b.Server) {
 		return fmt.Errorf("%w: server ID %q cannot be part of a key", routing.ErrInvalid, b.Server)
 	}
-	mine, iKnow := r.shards[routing.Shard(b.Server)].known(b.Server)
-	err := r.write(ctx, b.Server, func(old routing.Binding, known bool) (routing.Binding, bool) {
-		if iKnow && !b.MayReplace(mine) { // what Consul holds may be older than what it once held
+	mine := r.shards[routing.Shard(b.Server)].recall(b.Server)
+	err := r.write(ctx, b.Server, mine, func(old routing.Binding, known bool) (routing.Binding, bool) {
+		if mine.known && !b.MayReplace(mine.Binding) { // what Consul holds may be older than what it once held
 			return routing.Binding{}, false
 		}
 		return b, !known || b != old && b.MayReplace(old)
@@ -48,17 +49,13 @@ func (r *Registry) Withdraw(ctx context.Context, server string, generation int64
 		return nil // it was never published
 	}
 	s := r.shards[routing.Shard(server)]
-	mine, iKnow := s.known(server)
-	if mark, ok := mine.Withdraw(generation); iKnow && ok {
-		sealed, err := mark.Seal(r.signer)
-		if err != nil {
-			return err
-		}
-		r.settle(s.put(kept{mark, string(sealed)}))
+	mine := s.recall(server)
+	if mark, ok := mine.Withdraw(generation); mine.known && ok {
+		r.settle(s.put(mark, 0))
 	}
-	err := r.write(ctx, server, func(old routing.Binding, known bool) (routing.Binding, bool) {
+	err := r.write(ctx, server, mine, func(old routing.Binding, known bool) (routing.Binding, bool) {
 		if !known { // Consul lost it; the other replicas may still hold it
-			old, known = mine, iKnow
+			old, known = mine.Binding, mine.known
 		}
 		mark, ok := old.Withdraw(generation)
 		return mark, known && ok
@@ -70,61 +67,99 @@ func (r *Registry) Withdraw(ctx context.Context, server string, generation int64
 	return nil
 }
 
-// write changes a binding by check-and-set until nobody comes between.
-func (r *Registry) write(ctx context.Context, server string, decide decide) error {
+// write changes a binding by check-and-set until nobody comes between. What this replica knows to lie there need not be read first: if it is
+// no longer so, the check says that.
+func (r *Registry) write(ctx context.Context, server string, now found, decide decide) error {
 	s := r.shards[routing.Shard(server)]
 	for range maxAttempts {
-		old, known, index, err := r.get(ctx, server)
-		if err != nil {
-			return err
+		next, change := routing.Binding{}, false
+		if now.sure {
+			next, change = decide(now.Binding, now.known)
 		}
-		next, change := decide(old.Binding, known)
-		if !change {
-			if known {
-				r.settle(s.put(old))
+		if !change { // that there is nothing to do is said by Consul only
+			var err error
+			if now, err = r.get(ctx, server); err != nil {
+				return err
 			}
-			return nil
+			if next, change = decide(now.Binding, now.known); !change {
+				if now.known {
+					r.settle(s.put(now.Binding, now.index))
+				}
+				return nil
+			}
 		}
-		sealed, err := next.Seal(r.signer)
-		if err != nil {
+		done, err := r.set(ctx, s, next, now.index)
+		if err != nil || done {
 			return err
 		}
-		done, err := r.set(ctx, kept{next, string(sealed)}, index)
-		if err != nil {
-			return err
-		}
-		if done {
-			r.settle(s.put(kept{next, string(sealed)}))
-			return nil
-		}
+		now.sure = false
 		pause(ctx, minDelay)
 	}
 	return errContended
 }
 
-// get reads the binding of a server and the index to set it by. A binding that the hub did not sign is not known, and gets overwritten.
-func (r *Registry) get(ctx context.Context, server string) (b kept, known bool, index uint64, err error) {
+// get reads the binding of a server. One that the hub did not sign is not known, and gets overwritten.
+func (r *Registry) get(ctx context.Context, server string) (found, error) {
 	o := r.options(ctx)
 	o.RequireConsistent = true
 	pair, _, err := r.client.KV().Get(r.bindingKey(server), o)
 	if err != nil || pair == nil {
-		return kept{}, false, 0, err
+		return found{sure: true}, err
 	}
 	listed, why := r.open(pair)
-	return listed.kept, why == "", pair.ModifyIndex, nil
+	return found{Binding: listed.Binding, known: why == "", index: pair.ModifyIndex, sure: true}, nil
 }
 
 // set writes a binding if its key still has the index, and touches the shard's key in the same transaction. So there is no change that the
 // others do not hear of, whenever this process dies.
-func (r *Registry) set(ctx context.Context, b kept, index uint64) (done bool, err error) {
-	var flags uint64
-	if b.Withdrawn() {
-		flags = uint64(time.Now().Unix()) //nolint:gosec // not before 1970
+func (r *Registry) set(ctx context.Context, s *shard, b routing.Binding, index uint64) (done bool, err error) {
+	sealed, err := b.Seal(r.signer)
+	if err != nil {
+		return false, err
 	}
-	done, _, _, err = r.client.KV().Txn(api.KVTxnOps{
-		{Verb: api.KVCAS, Key: r.bindingKey(b.Server), Value: []byte(b.sealed), Index: index, Flags: flags},
-		// Consul takes no notice of a value that is there already.
-		{Verb: api.KVSet, Key: r.changeKey(routing.Shard(b.Server)), Value: []byte(rand.Text())},
-	}, r.options(ctx))
-	return done, err
+	write := &api.KVTxnOp{Verb: api.KVCAS, Key: r.bindingKey(b.Server), Value: sealed, Index: index}
+	if b.Withdrawn() {
+		write.Flags = uint64(time.Now().Unix()) //nolint:gosec // not before 1970
+	}
+	f, state := s.depart(), uint64(0)
+	defer func() { s.arrive(f, state) }()
+	change := r.changeKey(s.number)
+	if f.after != 0 {
+		next := &api.KVTxnOp{Verb: api.KVCAS, Key: change, Value: []byte(noticeAfter(f.after, b.Server)), Index: f.after}
+		indexes, late, err := r.transact(ctx, write, next)
+		if err != nil || slices.Contains(late, 0) {
+			return false, err
+		}
+		if indexes != nil {
+			state = indexes[change]
+			r.settle(s.put(b, indexes[write.Key]))
+			return true, nil
+		}
+	}
+	// Somebody else changed another binding of the shard. Consul takes no notice of a value that is there already.
+	indexes, _, err := r.transact(ctx, write, &api.KVTxnOp{Verb: api.KVSet, Key: change, Value: []byte(rand.Text())})
+	if indexes == nil {
+		return false, err
+	}
+	r.settle(s.put(b, indexes[write.Key]))
+	return true, nil
+}
+
+// transact does all or nothing. It returns the indexes that the keys have if it was done, and else which of the operations came too late.
+func (r *Registry) transact(ctx context.Context, ops ...*api.KVTxnOp) (indexes map[string]uint64, late []int, err error) {
+	done, answer, _, err := r.client.KV().Txn(ops, r.options(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range answer.Errors {
+		late = append(late, e.OpIndex)
+	}
+	if !done {
+		return nil, late, nil
+	}
+	indexes = make(map[string]uint64, len(ops))
+	for _, pair := range answer.Results {
+		indexes[pair.Key] = pair.ModifyIndex
+	}
+	return indexes, nil, nil
 }

@@ -158,8 +158,8 @@ func testStale(t *testing.T, a *agent) {
 	put(t, a, &api.KVPair{Key: r.bindingKey("alice"), Value: sealed})
 	r.shards[routing.Shard("alice")].wake()
 	eventually(t, "the newer binding is put back", func() bool {
-		current, known, _, err := r.get(t.Context(), "alice")
-		return err == nil && known && current.Binding == b
+		current, err := r.get(t.Context(), "alice")
+		return err == nil && current.known && current.Binding == b
 	})
 	stillOnly(t, router, b)
 }

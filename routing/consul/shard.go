@@ -1,8 +1,9 @@
 package consul
 
 import (
-	"maps"
+	"cmp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/nomadhub/nomadhub/routing"
@@ -16,10 +17,27 @@ type registration struct {
 	address    string
 }
 
-// kept is a binding, or the mark that is left of one, in the form in which the hub signed it.
+func (r registration) compare(o registration) int {
+	return cmp.Or(strings.Compare(r.server, o.server), cmp.Compare(r.generation, o.generation),
+		strings.Compare(r.allocation, o.allocation), strings.Compare(r.address, o.address))
+}
+
+// kept is a binding, or the mark that is left of one.
 type kept struct {
 	routing.Binding
-	sealed string
+	index     uint64 // of the key when this lay there; 0: it is not known to lie there
+	confirmed bool   // its registration was seen while it stood
+}
+
+// compact returns the binding with its texts in one piece of memory, and in no greater one that they were cut from.
+func compact(b routing.Binding) routing.Binding {
+	all := b.Server + b.Prefix + b.Instance + b.Address
+	cut := func(text string) string {
+		text, all = all[:len(text)], all[len(text):]
+		return text
+	}
+	b.Server, b.Prefix, b.Instance, b.Address = cut(b.Server), cut(b.Prefix), cut(b.Instance), cut(b.Address)
+	return b
 }
 
 // ignored is something that is not believed. It is counted when it appears.
@@ -33,28 +51,27 @@ type shard struct {
 	number int
 	poke   chan struct{} // the bindings have to be read again; at most one token
 	want   chan struct{} // a binding waits for its registration; at most one token
+	hurry  chan struct{} // and somebody waits for the binding; at most one token
 
 	mu            sync.Mutex
-	registrations map[registration]bool // as last listed
-	bindings      map[string]kept       // by server; never removed by absence, never replaced by an older one
-	confirmed     map[string]routing.Binding
-	waiting       int // bindings that are neither confirmed nor withdrawn
+	registrations []registration   // as last listed, sorted
+	bindings      map[string]*kept // by server; never removed by absence, never replaced by an older one
+	changed       bool             // a route came or went since the version was counted
+	waiting       int              // bindings that are neither confirmed nor withdrawn
 	ignored       map[ignored]bool
 	ignoredKeys   []ignored // of the last reading of bindings
 	ignoredRegs   []ignored // of the last listing of registrations
 	listed, read  bool      // each has succeeded once
-	routes        []routing.Route
-	version       uint64 // of the routes; more than 0
+	version       uint64    // of the routes; more than 0
+	news          progress
 }
 
 func newShard(number int) *shard {
 	return &shard{
-		number: number, poke: make(chan struct{}, 1), want: make(chan struct{}, 1), version: 1,
-		bindings: make(map[string]kept), confirmed: make(map[string]routing.Binding), ignored: make(map[ignored]bool),
+		number: number, poke: make(chan struct{}, 1), want: make(chan struct{}, 1), hurry: make(chan struct{}, 1), version: 1,
+		bindings: make(map[string]*kept),
 	}
 }
-
-func (s *shard) wake() { offer(s.poke) }
 
 // offer leaves a token unless there is one already.
 func offer(tokens chan<- struct{}) {
@@ -70,16 +87,16 @@ type outcome struct {
 	newlyIgnored  []ignored // not seen before
 }
 
-// list takes a listing of registrations. It tells whether the listing differs from the last one.
-func (s *shard) list(registrations map[registration]bool, bad []ignored) (changed bool, o outcome) {
+// list takes a listing of registrations, sorted.
+func (s *shard) list(registrations []registration, bad []ignored) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.listed && maps.Equal(s.registrations, registrations) && slices.Equal(s.ignoredRegs, bad) {
-		return false, outcome{}
+	if s.listed && slices.Equal(s.registrations, registrations) && slices.Equal(s.ignoredRegs, bad) {
+		return outcome{}
 	}
 	complete := s.listed && s.read
 	s.registrations, s.ignoredRegs, s.listed = registrations, bad, true
-	return true, s.evaluate(complete)
+	return s.evaluate(complete)
 }
 
 // take adopts bindings that were read, as far as they are newer than those that are known.
@@ -87,25 +104,40 @@ func (s *shard) take(l listing) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range l.bindings {
-		s.adopt(b.kept)
+		s.adopt(b.Binding, b.index)
 	}
 	complete := s.listed && s.read
 	s.ignoredKeys, s.read = l.bad, true
 	return s.evaluate(complete)
 }
 
-// put adopts one binding that this process has written.
-func (s *shard) put(b kept) outcome {
+// put adopts one binding that lies at its key with the index; 0: it does not lie there yet.
+func (s *shard) put(b routing.Binding, index uint64) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.adopt(b)
+	s.adopt(b, index)
 	return s.evaluate(s.listed && s.read)
 }
 
-func (s *shard) adopt(b kept) {
-	if old, known := s.bindings[b.Server]; !known || b.MayReplace(old.Binding) {
-		s.bindings[b.Server] = b
+func (s *shard) adopt(b routing.Binding, index uint64) {
+	old := s.bindings[b.Server]
+	switch {
+	case old == nil:
+	case old.Binding == b:
+		if index != 0 {
+			old.index = index
+		}
+		return
+	case !b.MayReplace(old.Binding):
+		return
+	case old.confirmed:
+		s.changed = true
 	}
+	b = compact(b)
+	if old != nil {
+		delete(s.bindings, b.Server) // its key is a part of the old one's texts
+	}
+	s.bindings[b.Server] = &kept{Binding: b, index: index}
 }
 
 // unconfirmed tells whether some binding waits for its registration.
@@ -115,11 +147,36 @@ func (s *shard) unconfirmed() bool {
 	return s.waiting > 0
 }
 
-func (s *shard) known(server string) (routing.Binding, bool) {
+// awaits tells whether this server's binding waits for its registration.
+func (s *shard) awaits(server string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.bindings[server]
-	return b.Binding, ok
+	b := s.bindings[server]
+	return b != nil && !b.confirmed && !b.Withdrawn()
+}
+
+func (s *shard) known(server string) (routing.Binding, bool) {
+	f := s.recall(server)
+	return f.Binding, f.known
+}
+
+// found is what lies at the key of a server.
+type found struct {
+	routing.Binding
+	known bool   // the hub signed what lies there
+	index uint64 // of the key; 0: nothing lies there
+	sure  bool   // it is what was last heard of Consul, and not only what this replica knows
+}
+
+// recall returns what is known of a server without asking.
+func (s *shard) recall(server string) found {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bindings[server]
+	if b == nil {
+		return found{sure: s.read}
+	}
+	return found{Binding: b.Binding, known: true, index: b.index, sure: s.read && b.index != 0}
 }
 
 // forget drops marks that are no longer needed.
@@ -127,32 +184,27 @@ func (s *shard) forget(servers []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, server := range servers {
-		if s.bindings[server].Withdrawn() {
+		if b := s.bindings[server]; b != nil && b.Withdrawn() {
 			delete(s.bindings, server)
 		}
 	}
 }
 
-// evaluate makes the routes: a binding is one if its registration is there, or was while the same binding stood.
+// evaluate finds the routes: a binding is one if its registration is there, or was while the same binding stood.
 func (s *shard) evaluate(wasComplete bool) outcome {
-	confirmed := make(map[string]routing.Binding, len(s.confirmed))
-	routes := make([]routing.Route, 0, len(s.confirmed))
 	s.waiting = 0
-	for server, b := range s.bindings {
-		if b.Withdrawn() {
-			continue
-		}
-		if !s.registered(b.Binding) && s.confirmed[server] != b.Binding {
+	for _, b := range s.bindings {
+		switch {
+		case b.confirmed || b.Withdrawn():
+		case s.registered(b.Binding):
+			b.confirmed, s.changed = true, true
+		default:
 			s.waiting++
-			continue
 		}
-		confirmed[server] = b.Binding
-		routes = append(routes, b.Route())
 	}
-	o := outcome{routesChanged: !wasComplete && s.listed && s.read}
-	if !maps.Equal(confirmed, s.confirmed) {
-		o.routesChanged = true
-		s.confirmed, s.routes = confirmed, routes
+	o := outcome{routesChanged: s.changed || !wasComplete && s.listed && s.read}
+	if s.changed {
+		s.changed = false
 		s.version++
 	}
 	if s.waiting > 0 {
@@ -166,39 +218,49 @@ func (s *shard) evaluate(wasComplete bool) outcome {
 
 func (s *shard) registered(b routing.Binding) bool {
 	r := registration{server: b.Server, generation: b.Generation, allocation: b.Instance, address: routing.NormalAddress(b.Address)}
-	if s.registrations[r] {
+	if _, found := slices.BinarySearchFunc(s.registrations, r, registration.compare); found {
 		return true
 	}
 	r.generation = 0
-	return s.registrations[r]
+	_, found := slices.BinarySearchFunc(s.registrations, r, registration.compare)
+	return found
 }
 
 // countIgnored returns what was not ignored before.
-func (s *shard) countIgnored() []ignored {
-	now := make(map[ignored]bool)
-	for _, i := range slices.Concat(s.ignoredKeys, s.ignoredRegs) {
+func (s *shard) countIgnored() (news []ignored) {
+	var now map[ignored]bool
+	note := func(i ignored) {
+		if now == nil {
+			now = make(map[ignored]bool)
+		}
+		if !s.ignored[i] && !now[i] {
+			news = append(news, i)
+		}
 		now[i] = true
 	}
-	for r := range s.registrations {
-		if why := s.doubt(r); why != "" {
-			now[ignored{r.server + " " + r.allocation + " " + r.address, why}] = true
-		}
+	for _, i := range s.ignoredKeys {
+		note(i)
 	}
-	var news []ignored
-	for i := range now {
-		if !s.ignored[i] {
-			news = append(news, i)
+	for _, i := range s.ignoredRegs {
+		note(i)
+	}
+	for i := range s.registrations {
+		r := &s.registrations[i]
+		b := s.bindings[r.server]
+		if why := r.doubt(b); why != "" {
+			note(ignored{r.server + " " + r.allocation + " " + r.address, why})
+		} else if r.address == b.Address {
+			r.server, r.allocation, r.address = b.Server, b.Instance, b.Address // one copy of these texts is enough
 		}
 	}
 	s.ignored = now
 	return news
 }
 
-// doubt tells why a registration is not believed, or "".
-func (s *shard) doubt(r registration) reason {
-	b, known := s.bindings[r.server]
+// doubt tells why a registration is not believed, or "". The binding is the server's; nil: there is none.
+func (r *registration) doubt(b *kept) reason {
 	switch {
-	case !known, r.generation > b.Generation:
+	case b == nil, r.generation > b.Generation:
 		return unsigned
 	case b.Withdrawn(), r.allocation != b.Instance, r.generation != 0 && r.generation < b.Generation:
 		return stale
@@ -208,9 +270,23 @@ func (s *shard) doubt(r registration) reason {
 	return ""
 }
 
-// snapshot returns the routes with their version, and whether they are complete.
-func (s *shard) snapshot() (routes []routing.Route, version uint64, complete bool) {
+// snapshot returns the routes if their version is not this one, and their version.
+func (s *shard) snapshot(told uint64) (routes []routing.Route, version uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.routes, s.version, s.listed && s.read
+	if s.version != told {
+		routes = make([]routing.Route, 0, len(s.bindings))
+		for _, b := range s.bindings {
+			if b.confirmed {
+				routes = append(routes, b.Route())
+			}
+		}
+	}
+	return routes, s.version
+}
+
+func (s *shard) complete() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listed && s.read
 }

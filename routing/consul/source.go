@@ -50,25 +50,25 @@ func (r *Registry) Parts(ctx context.Context) iter.Seq2[[]routing.Part, error] {
 }
 
 func (r *Registry) start(ctx context.Context, followers *sync.WaitGroup) {
-	r.tell() // a second reading begins with what is known already
-	followers.Go(func() { r.watchChanges(ctx) })
+	r.tell()                                     // a second reading begins with what is known already
+	followers.Go(func() { r.watchChanges(ctx) }) // whose first answer, or failure, has all bindings read
 	for _, s := range r.shards {
 		followers.Go(func() { r.watchRegistrations(ctx, s) })
 		followers.Go(func() { r.readOnDemand(ctx, s) })
-		s.wake()
 	}
 }
 
 // since gathers the shards whose routes have another version than the one that was told, and notes that it is told now. Before all shards are
 // complete it returns nil.
 func (r *Registry) since(told *[routing.Shards]uint64) (parts []routing.Part, complete bool) {
-	parts, versions := []routing.Part{}, *told
-	for i, s := range r.shards {
-		routes, version, ok := s.snapshot()
-		if !ok {
+	for _, s := range r.shards {
+		if !s.complete() { // and so it stays once it is
 			return nil, false
 		}
-		if version != versions[i] {
+	}
+	parts, versions := []routing.Part{}, *told
+	for i, s := range r.shards {
+		if routes, version := s.snapshot(versions[i]); version != versions[i] {
 			versions[i] = version
 			parts = append(parts, routing.Part{Number: i, Routes: routes})
 		}

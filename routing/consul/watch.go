@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -31,6 +30,9 @@ type query func(ctx context.Context, q *api.QueryOptions) (*api.QueryMeta, error
 type cursor struct {
 	index uint64 // what the next query waits behind; 0: it does not wait
 	back  backoff
+	// unpaced: whoever asks has a pace of his own.
+	unpaced bool
+	hurry   <-chan struct{} // ends a pause after an answer; nil: nothing does
 }
 
 // step asks once, moves the cursor, and reports how it went. It returns after a pause that keeps any answer from making us spin.
@@ -56,7 +58,9 @@ func (r *Registry) step(ctx context.Context, c *cursor, q query, report func(err
 	}
 	c.back = backoff{}
 	report(nil)
-	pause(ctx, r.rest()-time.Since(began))
+	if !c.unpaced {
+		pauseUnless(ctx, c.hurry, r.rest()-time.Since(began))
+	}
 }
 
 // rest is how long one blocking query's answers are apart at least. While many servers start at once, each with several changes of its registration in a row, the
@@ -93,96 +97,52 @@ func (b *backoff) next(err error) time.Duration {
 	return b.last/2 + rand.N(b.last/2)
 }
 
-func pause(ctx context.Context, d time.Duration) {
+func pause(ctx context.Context, d time.Duration) { pauseUnless(ctx, nil, d) }
+
+func pauseUnless(ctx context.Context, hurry <-chan struct{}, d time.Duration) {
 	if d <= 0 {
 		return
 	}
 	select {
 	case <-ctx.Done():
+	case <-hurry:
 	case <-time.After(d):
 	}
 }
 
-// watchRegistrations lists a shard's registrations, with a blocking query as long as some binding waits for its registration, and now and
-// then when none does. A registration is of no use without a binding, so nothing is missed; and a hub at rest holds one connection to Consul
-// instead of 129, of which two hubs on one agent would be turned away.
-func (r *Registry) watchRegistrations(ctx context.Context, s *shard) {
-	name := shardName(r.service, s.number)
-	report := r.reporter("registrations of " + name)
-	list := func(ctx context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
-		leave, err := r.enter(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		defer leave()
-		// The catalog and not the health of the service: whether checks pass is nothing that is asked here, and they are most of that answer.
-		var entries []instance
-		meta, err := r.client.Raw().Query("/v1/catalog/service/"+url.PathEscape(name), &entries, q)
-		if err != nil {
-			return nil, err
-		}
-		changed, o := s.list(readRegistrations(entries, s.number))
-		r.settle(o)
-		if changed {
-			s.wake()
-		}
-		return meta, nil
-	}
-	var c cursor
-	for ctx.Err() == nil {
-		if c.index != 0 && !s.unconfirmed() {
-			c.index = 0
-			select {
-			case <-ctx.Done():
-			case <-s.want:
-			case <-time.After(r.wait/2 + rand.N(r.wait/2)):
-				s.wake() // a change that nobody announced is found this way
-			}
-			continue
-		}
-		r.step(ctx, &c, list, report)
-	}
-}
-
-// enter waits for a place among the queries that may be open at once. While all places for long ones are taken, nobody keeps one for long.
-func (r *Registry) enter(ctx context.Context, q *api.QueryOptions) (leave func(), err error) {
-	places := r.reads
-	if q.WaitIndex != 0 {
-		places = r.watches
-	}
-	select {
-	case places <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if q.WaitIndex != 0 && len(places) == cap(places) {
-		q.WaitTime = min(q.WaitTime, time.Second)
-	}
-	return func() { <-places }, nil
-}
-
-// watchChanges has the bindings of those shards read again whose key was touched.
+// watchChanges has the bindings of those shards read whose key was touched.
 func (r *Registry) watchChanges(ctx context.Context) {
-	var seen map[string]uint64
 	list := func(_ context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
 		pairs, meta, err := r.client.KV().List(r.changes(), q)
 		if err != nil {
 			return nil, err
 		}
-		now := make(map[string]uint64, len(pairs))
+		now := make(map[string]notice, len(pairs))
 		for _, pair := range pairs {
-			now[pair.Key] = pair.ModifyIndex
+			now[pair.Key] = readNotice(pair.ModifyIndex, pair.Value)
+		}
+		if q.WaitIndex == 0 { // after a gap, anything may have changed
+			r.gaps.Add(1)
 		}
 		for _, s := range r.shards {
-			key := r.changeKey(s.number)
-			if q.WaitIndex == 0 || now[key] != seen[key] { // after a gap, anything may have changed
+			if n := now[r.changeKey(s.number)]; q.WaitIndex == 0 {
+				s.restart(n)
+			} else {
+				s.notice(n)
+			}
+		}
+		return meta, nil
+	}
+	tell, failed := r.reporter("changes"), false
+	report := func(err error) {
+		if err != nil && !failed { // the bindings may be there to be read all the same
+			for _, s := range r.shards {
 				s.wake()
 			}
 		}
-		seen = now
-		return meta, nil
+		failed = err != nil
+		tell(err)
 	}
-	report := r.reporter("changes")
 	for c := (cursor{}); ctx.Err() == nil; {
 		r.step(ctx, &c, list, report)
 	}
@@ -198,7 +158,7 @@ func (r *Registry) readOnDemand(ctx context.Context, s *shard) {
 			return
 		case <-s.poke:
 		}
-		err := r.read(ctx, s)
+		err := r.read(ctx, s, s.next())
 		if ctx.Err() != nil {
 			return
 		}
@@ -212,26 +172,68 @@ func (r *Registry) readOnDemand(ctx context.Context, s *shard) {
 	}
 }
 
-// read takes the bindings of one shard. At most maxReads run at once.
-func (r *Registry) read(ctx context.Context, s *shard) error {
+// read takes the bindings of one shard, or the one that changed. At most maxReads run at once.
+func (r *Registry) read(ctx context.Context, s *shard, t task) error {
+	if !t.all && t.server == "" {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	o := r.options(ctx)
-	_, _, complete := s.snapshot()
-	o.RequireConsistent = !complete
-	leave, err := r.enter(ctx, o)
-	if err != nil {
-		return err
+	if !t.all {
+		known, err := r.readOne(ctx, s, t)
+		if err != nil {
+			return err
+		}
+		if known {
+			s.done(t)
+			return nil
+		}
 	}
-	pairs, _, err := r.client.KV().List(r.bindingsOf(s.number), o)
-	leave()
+	pairs, err := r.readAll(ctx, s, t)
 	if err != nil {
 		return err
 	}
 	l := r.readBindings(pairs)
 	r.settle(s.take(l))
+	s.done(t)
 	if !r.readOnly {
 		r.maintain(ctx, s, l)
 	}
 	return nil
+}
+
+// readAll lists a shard's bindings. A list that is older than the change that it was asked for comes from a server that lags.
+func (r *Registry) readAll(ctx context.Context, s *shard, t task) (api.KVPairs, error) {
+	if err := r.reads.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer r.reads.leave()
+	o := r.options(ctx)
+	o.RequireConsistent = !s.complete()
+	pairs, meta, err := r.client.KV().List(r.bindingsOf(s.number), o)
+	if err == nil && meta.LastIndex < t.upTo && !o.RequireConsistent {
+		o.RequireConsistent = true
+		pairs, _, err = r.client.KV().List(r.bindingsOf(s.number), o)
+	}
+	return pairs, err
+}
+
+// readOne reads the binding that alone has changed. It tells whether all is known then: not if what lies there is older than the change, is not the
+// hub's word, or not the newest word that this replica knows.
+func (r *Registry) readOne(ctx context.Context, s *shard, t task) (known bool, err error) {
+	if err := r.reads.enter(ctx); err != nil {
+		return false, err
+	}
+	pair, _, err := r.client.KV().Get(r.bindingKey(t.server), r.options(ctx))
+	r.reads.leave()
+	if err != nil || pair == nil || pair.ModifyIndex < t.upTo {
+		return false, err
+	}
+	b, why := r.open(pair)
+	if why != "" {
+		return false, nil
+	}
+	r.settle(s.put(b.Binding, b.index))
+	now, _ := s.known(t.server)
+	return now == b.Binding, nil
 }
