@@ -36,7 +36,11 @@ func parsedScheduler(t testing.TB, change func(*Options)) *Scheduler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	(*s.templates.Load())[""].parsed.Store(&parsed)
+	var job api.Job
+	if err := json.Unmarshal(parsed, &job); err != nil {
+		t.Fatal(err)
+	}
+	(*s.templates.Load())[""].parsed.Store(&job)
 	return s
 }
 

@@ -78,8 +78,8 @@ func (s *Scheduler) checkPlace(p scheduler.Placement) error {
 // jobspec is one of the operator's, parsed when it is first needed.
 type jobspec struct {
 	text      string
-	variables map[string]string      // those that it declares
-	parsed    atomic.Pointer[[]byte] // as Nomad's JSON
+	variables map[string]string // those that it declares
+	parsed    atomic.Pointer[api.Job]
 }
 
 // SetJobspecs replaces the jobspecs that profiles choose by name; the default one stays. Servers that run keep theirs. Jobspecs that are the
@@ -138,24 +138,15 @@ func (s *Scheduler) template(ctx context.Context, name string) (*api.Job, error)
 	if chosen == nil {
 		return nil, refuse("There is no jobspec named %q. An operator must correct the profile.", name)
 	}
-	text := chosen.parsed.Load()
-	if text == nil {
-		job, err := s.parse(ctx, chosen)
-		if err != nil {
+	parsed := chosen.parsed.Load()
+	if parsed == nil {
+		var err error
+		if parsed, err = s.parse(ctx, chosen); err != nil {
 			return nil, err
 		}
-		encoded, err := json.Marshal(job)
-		if err != nil {
-			return nil, fmt.Errorf("nomad: encoding the parsed jobspec: %w", err)
-		}
-		text = &encoded
-		chosen.parsed.Store(text)
+		chosen.parsed.Store(parsed)
 	}
-	var job api.Job
-	if err := json.Unmarshal(*text, &job); err != nil {
-		return nil, fmt.Errorf("nomad: decoding the parsed jobspec: %w", err)
-	}
-	return &job, nil
+	return copied(parsed), nil
 }
 
 // parse sends jobspec and variables to Nomad, whose parser is the only one that knows what its jobspecs mean.

@@ -80,7 +80,7 @@ type Scheduler struct {
 	drains    drains
 	news      news
 	mirror    mirror
-	written   writtenVariables
+	written   writings
 }
 
 var (

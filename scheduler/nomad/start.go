@@ -33,7 +33,11 @@ func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
 		return err
 	}
 	for round := range maxRounds {
-		done, err := s.startRound(ctx, spec, round == 0 && s.mirror.lacks(s.jobID(spec.ID)))
+		step := s.startRound
+		if round == 0 && s.mirror.lacks(s.jobID(spec.ID)) {
+			step = s.startNew
+		}
+		done, err := step(ctx, spec)
 		switch {
 		case errors.Is(err, errConflict):
 			continue
@@ -46,21 +50,24 @@ func (s *Scheduler) Start(ctx context.Context, spec scheduler.Spec) error {
 	return fmt.Errorf("nomad: starting %s: %w: %w", spec.ID, scheduler.ErrUnavailable, errConflict)
 }
 
-// startRound looks at the job as it is and takes the next step. It returns true when the generation is accepted. Where there is likely no job it does
-// not look: the variable and the registration are written only if there is none.
-func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec, likelyNone bool) (done bool, err error) {
-	var job *storedJob
-	if !likelyNone {
-		if job, err = s.readJob(ctx, spec.ID); err != nil {
-			return false, err
-		}
+// startNew starts a server of which there is most likely nothing, and looks at nothing before: the variable and the job are written only if there are none.
+// It fails with errConflict where there is something.
+func (s *Scheduler) startNew(ctx context.Context, spec scheduler.Spec) (done bool, err error) {
+	return s.launch(ctx, spec, 0, s.createVariable)
+}
+
+// startRound looks at the job as it is and takes the next step. It returns true when the generation is accepted.
+func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec) (done bool, err error) {
+	job, err := s.readJob(ctx, spec.ID)
+	if err != nil {
+		return false, err
 	}
 	if job == nil {
 		// An operator may have purged the job of a server that still runs.
 		if err := s.awaitTerminal(ctx, spec.ID, 0); err != nil {
 			return false, err
 		}
-		return s.launch(ctx, spec, 0, likelyNone)
+		return s.launch(ctx, spec, 0, s.writeVariable)
 	}
 	current := job.view()
 	switch {
@@ -77,7 +84,7 @@ func (s *Scheduler) startRound(ctx context.Context, spec scheduler.Spec, likelyN
 	if err := s.awaitTerminal(ctx, spec.ID, current.index); err != nil {
 		return false, err
 	}
-	return s.launch(ctx, spec, current.index, false)
+	return s.launch(ctx, spec, current.index, s.writeVariable)
 }
 
 // startAfterRemoval lets a Stop that is under way finish, because its last step, the purge, cannot be made conditional. It takes
@@ -90,16 +97,16 @@ func (s *Scheduler) startAfterRemoval(ctx context.Context, spec scheduler.Spec, 
 	if gone || err != nil {
 		return false, err
 	}
-	return s.launch(ctx, spec, current.index, false)
+	return s.launch(ctx, spec, current.index, s.writeVariable)
 }
 
-// launch writes the variable and registers the job over the one with that index (0: over none), then looks again.
-func (s *Scheduler) launch(ctx context.Context, spec scheduler.Spec, index uint64, likelyNone bool) (bool, error) {
+// launch writes the variable, by the given function, and registers the job over the one with that index (0: over none), then looks again.
+func (s *Scheduler) launch(ctx context.Context, spec scheduler.Spec, index uint64, write func(context.Context, scheduler.Spec) (uint64, error)) (bool, error) {
 	job, err := s.compose(ctx, spec)
 	if err != nil {
 		return false, err
 	}
-	written, err := s.writeVariable(ctx, spec, likelyNone)
+	written, err := write(ctx, spec)
 	if err != nil {
 		return false, err
 	}
@@ -110,6 +117,7 @@ func (s *Scheduler) launch(ctx context.Context, spec scheduler.Spec, index uint6
 		}
 		return false, err
 	}
+	s.written.noteJob(spec.ID, spec.Generation, registered, shellOf(job))
 	if s.first(ctx, spec.ID, registered) {
 		return true, nil
 	}
@@ -142,7 +150,7 @@ func (s *Scheduler) first(ctx context.Context, id string, index uint64) bool {
 // lookAgain finds out whether another call changed the variable or the job in the same instant.
 func (s *Scheduler) lookAgain(ctx context.Context, spec scheduler.Spec) (bool, error) {
 	// A Stop that saw no job yet may have deleted the variable; then it is written again. A newer start may have written it.
-	if _, err := s.writeVariable(ctx, spec, false); err != nil {
+	if _, err := s.writeVariable(ctx, spec); err != nil {
 		if errors.Is(err, scheduler.ErrStale) {
 			return false, errors.Join(err, s.withdraw(ctx, spec))
 		}

@@ -16,6 +16,9 @@ const purgeTimeout = 5 * time.Second
 
 // Stop implements scheduler.Scheduler.
 func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error {
+	if done, err := s.stopWritten(ctx, id, generation); done || err != nil {
+		return err
+	}
 	for range maxRounds {
 		job, err := s.readJob(ctx, id)
 		if err != nil {
@@ -39,6 +42,20 @@ func (s *Scheduler) Stop(ctx context.Context, id string, generation int64) error
 	return fmt.Errorf("nomad: stopping %s: %w: %w", id, scheduler.ErrUnavailable, errConflict)
 }
 
+// stopWritten ends a server that this process started and that nobody changed since, without a look at its job. It reports false where that
+// is not so, or is not known.
+func (s *Scheduler) stopWritten(ctx context.Context, id string, generation int64) (done bool, err error) {
+	job, ok := s.written.takeJob(id, generation)
+	if !ok {
+		return false, nil
+	}
+	if index, err := s.register(ctx, s.endedJob(id, job), job.job); err == nil {
+		err = s.remove(ctx, id, job.generation, index)
+		return err == nil, ignoreConflict(err)
+	}
+	return false, nil // who reads the job finds out what was wrong
+}
+
 func (s *Scheduler) stopRound(ctx context.Context, id string, job *storedJob, view jobView) error {
 	if view.ending != endingRemove || !view.stopped {
 		index, err := s.markEnding(ctx, job, endingRemove)
@@ -47,14 +64,19 @@ func (s *Scheduler) stopRound(ctx context.Context, id string, job *storedJob, vi
 		}
 		view.index = index
 	}
-	if err := s.awaitTerminal(ctx, id, view.index); err != nil {
+	return s.remove(ctx, id, view.generation, view.index)
+}
+
+// remove waits for the end of a server whose job was marked as removed at that index, and removes what is left of it.
+func (s *Scheduler) remove(ctx context.Context, id string, generation int64, index uint64) error {
+	if err := s.awaitTerminal(ctx, id, index); err != nil {
 		return err
 	}
 	// Before the purge, because a variable without a job would be found by nobody.
-	if _, err := s.removeVariable(ctx, id, view.generation); err != nil {
+	if _, err := s.removeVariable(ctx, id, generation); err != nil {
 		return err
 	}
-	return s.purge(ctx, id, view.index)
+	return s.purge(ctx, id, index)
 }
 
 // stopWithoutJob ends what may be left without a job: allocations whose job an operator purged, and the variable of a start
@@ -70,7 +92,7 @@ func (s *Scheduler) stopWithoutJob(ctx context.Context, id string, generation in
 
 // removeVariable deletes the variable if it is of that generation or an older one. It reports whether it did.
 func (s *Scheduler) removeVariable(ctx context.Context, id string, generation int64) (removed bool, err error) {
-	if index, ok := s.written.index(id, generation); ok {
+	if index, ok := s.written.takeVariable(id, generation); ok {
 		if err := s.deleteVariable(ctx, id, index); !errors.Is(err, errConflict) {
 			return err == nil, err
 		}

@@ -3,11 +3,9 @@ package nomad
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
-	"sync"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -19,6 +17,9 @@ const generationItem = "NOMADHUB_GENERATION"
 
 // maxEnvironmentLine is the longest line that Nomad's reader of environment files takes, without the line's end.
 const maxEnvironmentLine = 64<<10 - 2
+
+// mostQuoted is how many bytes JSON's quoting makes of one at most.
+const mostQuoted = 6
 
 // environmentTemplate brings all items of the variable into the task's environment. Nomad interpolates the environment in a job
 // and does not interpolate what a template rendered; the template language evaluates this text and never the values; and
@@ -51,6 +52,9 @@ func items(spec scheduler.Spec) (api.VariableItems, error) {
 	}
 	all[generationItem] = strconv.FormatInt(spec.Generation, 10)
 	for name, value := range all {
+		if len(name)+len(value)*mostQuoted+len(`=""`) <= maxEnvironmentLine {
+			continue
+		}
 		quoted, err := json.Marshal(value)
 		if err != nil {
 			return nil, fmt.Errorf("nomad: quoting %s: %w", name, err)
@@ -72,18 +76,11 @@ func (s *Scheduler) readVariable(ctx context.Context, id string) (*api.Variable,
 }
 
 // writeVariable makes sure that the variable holds what this generation needs, and returns its index. It fails with ErrStale when it
-// is for a newer generation, and with errConflict when somebody else wrote at the same time. Where there is most likely none it is created without
-// being looked for.
-func (s *Scheduler) writeVariable(ctx context.Context, spec scheduler.Spec, likelyNone bool) (uint64, error) {
+// is for a newer generation, and with errConflict when somebody else wrote at the same time.
+func (s *Scheduler) writeVariable(ctx context.Context, spec scheduler.Spec) (uint64, error) {
 	want, err := items(spec)
 	if err != nil {
 		return 0, err
-	}
-	if likelyNone {
-		index, err := s.setVariable(ctx, spec, want, 0)
-		if !errors.Is(err, errConflict) {
-			return index, err
-		}
 	}
 	current, err := s.readVariable(ctx, spec.ID)
 	if err != nil {
@@ -101,6 +98,16 @@ func (s *Scheduler) writeVariable(ctx context.Context, spec scheduler.Spec, like
 	return s.setVariable(ctx, spec, want, current.ModifyIndex)
 }
 
+// createVariable writes the variable, and fails with errConflict if there is one. Where there is none, nothing of the server runs, not even without a job: a start
+// writes it before it registers the job, and a stop deletes it when all has ended.
+func (s *Scheduler) createVariable(ctx context.Context, spec scheduler.Spec) (uint64, error) {
+	want, err := items(spec)
+	if err != nil {
+		return 0, err
+	}
+	return s.setVariable(ctx, spec, want, 0)
+}
+
 // setVariable writes the variable if its index is still that one (0: there is none), and returns the new one.
 func (s *Scheduler) setVariable(ctx context.Context, spec scheduler.Spec, items api.VariableItems, index uint64) (uint64, error) {
 	next := &api.Variable{Namespace: s.opts.Namespace, Path: s.variablePath(spec.ID), ModifyIndex: index, Items: items}
@@ -108,47 +115,8 @@ func (s *Scheduler) setVariable(ctx context.Context, spec scheduler.Spec, items 
 	if err != nil {
 		return 0, translate(ctx, "writing the variable", err)
 	}
-	s.written.note(spec.ID, spec.Generation, written.ModifyIndex)
+	s.written.noteVariable(spec.ID, spec.Generation, written.ModifyIndex)
 	return written.ModifyIndex, nil
-}
-
-// maxWritten bounds how many variables are remembered.
-const maxWritten = 20_000
-
-// writtenVariables are the indexes of variables that this process wrote, which spare it to read them before it deletes them. That they are still
-// right is for Nomad to say. The zero value is ready.
-type writtenVariables struct {
-	mu sync.Mutex
-	of map[string]writtenVariable // by server
-}
-
-type writtenVariable struct {
-	generation int64
-	index      uint64
-}
-
-func (w *writtenVariables) note(id string, generation int64, index uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.of == nil {
-		w.of = make(map[string]writtenVariable)
-	}
-	if len(w.of) >= maxWritten {
-		clear(w.of)
-	}
-	w.of[id] = writtenVariable{generation, index}
-}
-
-// index hands out what was noted of a server, if it is of that generation or an older one.
-func (w *writtenVariables) index(id string, generation int64) (uint64, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	last, ok := w.of[id]
-	if !ok || last.generation > generation {
-		return 0, false
-	}
-	delete(w.of, id)
-	return last.index, true
 }
 
 // variableGeneration returns 0 for a variable that says nothing of a generation.

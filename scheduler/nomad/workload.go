@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -127,11 +126,11 @@ func (o overlay) life() {
 	}
 }
 
-func orNil(d time.Duration) *time.Duration {
-	if d == 0 {
+func orNil[T comparable](value T) *T {
+	if value == *new(T) {
 		return nil
 	}
-	return &d
+	return &value
 }
 
 // tasks adds what runs beside the server. None of them gets the server's environment: only the server's task has the template for it.

@@ -283,8 +283,9 @@ func TestRefusesWhatADriverCannotDo(t *testing.T) {
 	}
 	for name, c := range cases {
 		s := parsedScheduler(t, func(o *Options) { o.MHzPerCore, o.Jobspecs = 2000, map[string]string{"bare": "parsed already"} })
-		bare := []byte(`{"TaskGroups":[{"Networks":[{"DynamicPorts":[{"Label":"http"}]}],"Tasks":[{"Name":"notebook","Driver":"exec"}]}]}`)
-		(*s.templates.Load())["bare"].parsed.Store(&bare)
+		(*s.templates.Load())["bare"].parsed.Store(&api.Job{TaskGroups: []*api.TaskGroup{{
+			Networks: []*api.NetworkResource{{DynamicPorts: []api.Port{{Label: "http"}}}}, Tasks: []*api.Task{{Name: "notebook", Driver: "exec"}},
+		}}})
 		spec := scheduler.Spec{ID: "a", Generation: 1}
 		c.change(&spec)
 		_, err := s.compose(t.Context(), spec)
