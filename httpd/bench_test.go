@@ -43,7 +43,7 @@ func bobSession() hub.Session {
 	return hub.Session{ID: "s-bob", UserID: "u2", BrowserID: strings.Repeat("cd", 16), Expires: time.Now().Add(time.Hour)}
 }
 
-func newSessions(t *testing.T, keyIDs ...string) *httpd.Sessions {
+func newSessions(t testing.TB, keyIDs ...string) *httpd.Sessions {
 	t.Helper()
 	if len(keyIDs) == 0 {
 		keyIDs = []string{"k1"}

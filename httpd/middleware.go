@@ -92,6 +92,9 @@ func (p Parts) observed(m requestMetrics) func(http.Handler) http.Handler {
 			next.ServeHTTP(ww, r)
 			took := time.Since(begun)
 			m.observe(r.Method, rctx.RoutePattern(), ww.Status(), took)
+			if !p.Log.Enabled(r.Context(), slog.LevelDebug) {
+				return
+			}
 			p.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",
 				slog.String("request_id", middleware.GetReqID(r.Context())), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 				slog.Int("status", ww.Status()), slog.Duration("took", took), slog.String("client", middleware.GetClientIP(r.Context())))

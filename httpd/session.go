@@ -106,17 +106,30 @@ func (s *Sessions) Browser(r *http.Request) (hub.Principal, error) {
 	return hub.Principal{}, hub.ErrNoSession
 }
 
-// bearer is how tokens are sent: JupyterHub's own scheme, or OAuth's.
-var bearer = regexp.MustCompile(`(?i)^(?:token|bearer)\s+(\S+)$`)
-
 // Token tells the principal by the Authorization header. present is false if there is no token at all.
 func (s *Sessions) Token(r *http.Request) (p hub.Principal, present bool, err error) {
-	m := bearer.FindStringSubmatch(r.Header.Get("Authorization"))
-	if m == nil {
+	token := tokenOf(r)
+	if token == "" {
 		return hub.Principal{}, false, nil
 	}
-	p, err = s.Accounts.TokenPrincipal(r.Context(), m[1])
+	p, err = s.Accounts.TokenPrincipal(r.Context(), token)
 	return p, true, err
+}
+
+const blanks = " \t\n\f\r"
+
+// tokenOf is the secret that the request carries, or "". Tokens are sent by JupyterHub's own scheme or OAuth's.
+func tokenOf(r *http.Request) string {
+	header := r.Header.Get("Authorization")
+	end := strings.IndexAny(header, blanks)
+	if end < 0 {
+		return ""
+	}
+	scheme, token := header[:end], strings.TrimLeft(header[end:], blanks)
+	if !strings.EqualFold(scheme, "token") && !strings.EqualFold(scheme, "bearer") || strings.ContainsAny(token, blanks) {
+		return ""
+	}
+	return token
 }
 
 var browserID = regexp.MustCompile(`^[0-9a-f]{32}$`)

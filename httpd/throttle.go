@@ -2,7 +2,6 @@ package httpd
 
 import (
 	"crypto/sha256"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,12 +119,4 @@ func (t *Throttle) bucket(key [sha256.Size]byte) *bucket {
 	}
 	t.of[key] = b
 	return b
-}
-
-// tokenOf is the secret that the request carries, or "".
-func tokenOf(r *http.Request) string {
-	if m := bearer.FindStringSubmatch(r.Header.Get("Authorization")); m != nil {
-		return m[1]
-	}
-	return ""
 }
