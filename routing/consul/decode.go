@@ -69,12 +69,13 @@ type listedBinding struct {
 type listing struct {
 	bindings map[string]listedBinding // by server
 	indexes  map[string]uint64        // by key, of whatever lies there
+	index    uint64                   // of the whole
 	bad      []ignored
 }
 
 // readBindings opens the bindings of a shard. One that the hub did not sign, or that lies at a key which is not its own, is not there.
-func (r *Registry) readBindings(pairs api.KVPairs) listing {
-	l := listing{bindings: make(map[string]listedBinding, len(pairs)), indexes: make(map[string]uint64, len(pairs))}
+func (r *Registry) readBindings(pairs api.KVPairs, index uint64) listing {
+	l := listing{index: index, bindings: make(map[string]listedBinding, len(pairs)), indexes: make(map[string]uint64, len(pairs))}
 	for _, pair := range pairs {
 		l.indexes[pair.Key] = pair.ModifyIndex
 		b, why := r.open(pair)

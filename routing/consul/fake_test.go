@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,6 +59,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	kind, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/"), "/")
 	f.queries[kind]++
+	f.queries[detail(r)]++
 	f.tokens[r.Header.Get("X-Consul-Token")] = true
 	if f.lie != nil && f.lie(w, r) {
 		return
@@ -71,12 +73,27 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "catalog/service/"):
 		_ = json.NewEncoder(w).Encode(append([]*api.CatalogService{}, f.services[strings.TrimPrefix(path, "catalog/service/")]...))
 	case strings.HasPrefix(path, "kv/"):
-		f.list(w, strings.TrimPrefix(path, "kv/"), r.URL.Query().Has("recurse"))
+		f.list(w, strings.TrimPrefix(path, "kv/"), r.URL.Query())
 	case path == "txn":
 		f.txn(w, r)
 	default:
 		http.Error(w, "not in this fake: "+path, http.StatusNotImplemented)
 	}
+}
+
+// detail tells the kinds of queries for keys from each other.
+func detail(r *http.Request) string {
+	_, under, _ := strings.Cut(r.URL.Path, "/v1/kv/nomadhub/")
+	folder, _, _ := strings.Cut(under, "/")
+	switch q := r.URL.Query(); {
+	case folder != "bindings":
+		return folder
+	case q.Has("keys"):
+		return "index of bindings"
+	case q.Has("recurse"):
+		return "all bindings"
+	}
+	return "one binding"
 }
 
 // block waits, unlocked, until the index passes or the time is over.
@@ -98,10 +115,14 @@ func (f *fake) block(r *http.Request, after uint64, wait time.Duration) {
 	}
 }
 
-func (f *fake) list(w http.ResponseWriter, key string, recurse bool) {
+func (f *fake) list(w http.ResponseWriter, key string, query url.Values) {
+	if query.Has("keys") {
+		_ = json.NewEncoder(w).Encode([]string{key + query.Get("separator")}) // as far as anybody looks
+		return
+	}
 	var pairs api.KVPairs
 	for k, pair := range f.kv {
-		if k == key || recurse && strings.HasPrefix(k, key) {
+		if k == key || query.Has("recurse") && strings.HasPrefix(k, key) {
 			pairs = append(pairs, pair)
 		}
 	}

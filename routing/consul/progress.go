@@ -17,6 +17,8 @@ type progress struct {
 	seen   uint64 // the index of the state that is known; 0: none is
 	shown  notice // what the key was when it was last looked at
 	full   bool   // everything has to be read
+	listed uint64 // the highest index of what is known of the bindings' keys
+	check  bool   // it is time to see whether they still have it
 	era    int    // counts gaps: indexes of different eras do not compare
 	flying int    // changes by this process that are under way
 }
@@ -49,6 +51,14 @@ func (s *shard) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.news.full = true
+	offer(s.poke)
+}
+
+// check has all bindings read if something changed that nobody announced.
+func (s *shard) check() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news.check = true
 	offer(s.poke)
 }
 
@@ -124,6 +134,7 @@ func (s *shard) arrive(f flight, index uint64) {
 type task struct {
 	all    bool
 	server string // the only binding to read; "": none, or all
+	unless uint64 // read all unless this is the index of the keys; 0: do not look
 	upTo   uint64 // the index of the state that is known after
 	era    int
 }
@@ -138,12 +149,15 @@ func (s *shard) next() task {
 	case p.full || !s.read:
 		t.all = true
 	case p.shown.index <= p.seen:
+		if p.check {
+			t.unless = p.listed
+		}
 	case p.shown.after == p.seen && p.seen != 0 && routing.Shard(p.shown.server) == s.number:
 		t.server = p.shown.server
 	default:
 		t.all = true
 	}
-	p.full = p.full && !t.all
+	p.full, p.check = p.full && !t.all, p.check && t.server != ""
 	return t
 }
 
@@ -154,7 +168,7 @@ func (s *shard) done(t task) {
 	if t.era == s.news.era {
 		s.news.seen = max(s.news.seen, t.upTo)
 	}
-	if s.news.shown.index > s.news.seen && s.news.flying == 0 {
+	if s.news.check || s.news.shown.index > s.news.seen && s.news.flying == 0 {
 		offer(s.poke)
 	}
 }

@@ -49,6 +49,7 @@ type watch struct {
 	cursor
 	shard *shard
 	gap   int64         // of the registry when the cursor began
+	due   bool          // it is time to look whether there is something that nobody announced
 	look  time.Duration // until the next short query, if there is no place for a blocking one
 }
 
@@ -61,11 +62,16 @@ func (r *Registry) watchRegistrations(ctx context.Context, s *shard) {
 	for ctx.Err() == nil {
 		switch {
 		case w.index == 0:
+			w.gap = r.gaps.Load()
 			r.step(ctx, &w.cursor, w.briefly, report)
+		case w.due:
+			w.due = false
+			s.check()
+			r.step(ctx, &w.cursor, w.glance, report)
 		case !s.unconfirmed():
 			w.idle(ctx)
 		case w.gap != r.gaps.Load():
-			w.gap, w.index = r.gaps.Load(), 0
+			w.index = 0
 		case r.watches.try():
 			w.look = firstLook
 			r.step(ctx, &w.cursor, w.long, report)
@@ -85,8 +91,7 @@ func (w *watch) idle(ctx context.Context) {
 	case <-ctx.Done():
 	case <-w.shard.want: // the index still stands: what has changed since then is answered at once
 	case <-time.After(w.wait/2 + rand.N(w.wait/2)):
-		w.index = 0
-		w.shard.wake()
+		w.due = true
 	}
 }
 
@@ -109,6 +114,29 @@ func (w *watch) briefly(ctx context.Context, q *api.QueryOptions) (*api.QueryMet
 	return w.query(q)
 }
 
+// none is a filter that no registration passes, so that an answer says by its index alone whether anything has changed.
+const none = `ServiceID == ""`
+
+// glance lists only if the list is no longer that of the cursor.
+func (w *watch) glance(ctx context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
+	if err := w.reads.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer w.reads.leave()
+	q.WaitIndex, q.Filter = 0, none
+	var entries []instance
+	meta, err := w.client.Raw().Query(w.path(), &entries, q)
+	if err != nil || meta.LastIndex == w.index && w.gap == w.gaps.Load() {
+		return meta, err
+	}
+	w.gap, q.Filter = w.gaps.Load(), ""
+	return w.query(q)
+}
+
+func (w *watch) path() string {
+	return "/v1/catalog/service/" + url.PathEscape(shardName(w.service, w.shard.number))
+}
+
 // long has a place and gives it back.
 func (w *watch) long(_ context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
 	defer w.watches.leave()
@@ -121,7 +149,7 @@ func (w *watch) long(_ context.Context, q *api.QueryOptions) (*api.QueryMeta, er
 // query asks the catalog and not for the health of the service: whether checks pass is nothing that is asked here, and they are most of that answer.
 func (w *watch) query(q *api.QueryOptions) (*api.QueryMeta, error) {
 	var entries []instance
-	meta, err := w.client.Raw().Query("/v1/catalog/service/"+url.PathEscape(shardName(w.service, w.shard.number)), &entries, q)
+	meta, err := w.client.Raw().Query(w.path(), &entries, q)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (s *shard) take(l listing) outcome {
 		s.adopt(b.Binding, b.index)
 	}
 	complete := s.listed && s.read
-	s.ignoredKeys, s.read = l.bad, true
+	s.ignoredKeys, s.read, s.news.listed = l.bad, true, l.index
 	return s.evaluate(complete)
 }
 
@@ -116,6 +116,7 @@ func (s *shard) put(b routing.Binding, index uint64) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.adopt(b, index)
+	s.news.listed = max(s.news.listed, index)
 	return s.evaluate(s.listed && s.read)
 }
 

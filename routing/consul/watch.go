@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -174,26 +175,27 @@ func (r *Registry) readOnDemand(ctx context.Context, s *shard) {
 
 // read takes the bindings of one shard, or the one that changed. At most maxReads run at once.
 func (r *Registry) read(ctx context.Context, s *shard, t task) error {
-	if !t.all && t.server == "" {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if !t.all {
-		known, err := r.readOne(ctx, s, t)
-		if err != nil {
-			return err
-		}
-		if known {
-			s.done(t)
-			return nil
-		}
+	known, err := !t.all, error(nil)
+	switch {
+	case t.server != "":
+		known, err = r.readOne(ctx, s, t)
+	case t.unless != 0:
+		known, err = r.unchanged(ctx, s, t.unless)
 	}
-	pairs, err := r.readAll(ctx, s, t)
 	if err != nil {
 		return err
 	}
-	l := r.readBindings(pairs)
+	if known {
+		s.done(t)
+		return nil
+	}
+	pairs, index, err := r.readAll(ctx, s, t)
+	if err != nil {
+		return err
+	}
+	l := r.readBindings(pairs, index)
 	r.settle(s.take(l))
 	s.done(t)
 	if !r.readOnly {
@@ -203,9 +205,9 @@ func (r *Registry) read(ctx context.Context, s *shard, t task) error {
 }
 
 // readAll lists a shard's bindings. A list that is older than the change that it was asked for comes from a server that lags.
-func (r *Registry) readAll(ctx context.Context, s *shard, t task) (api.KVPairs, error) {
+func (r *Registry) readAll(ctx context.Context, s *shard, t task) (api.KVPairs, uint64, error) {
 	if err := r.reads.enter(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer r.reads.leave()
 	o := r.options(ctx)
@@ -213,9 +215,22 @@ func (r *Registry) readAll(ctx context.Context, s *shard, t task) (api.KVPairs, 
 	pairs, meta, err := r.client.KV().List(r.bindingsOf(s.number), o)
 	if err == nil && meta.LastIndex < t.upTo && !o.RequireConsistent {
 		o.RequireConsistent = true
-		pairs, _, err = r.client.KV().List(r.bindingsOf(s.number), o)
+		pairs, meta, err = r.client.KV().List(r.bindingsOf(s.number), o)
 	}
-	return pairs, err
+	if err != nil {
+		return nil, 0, err
+	}
+	return pairs, meta.LastIndex, nil
+}
+
+// unchanged tells whether the keys of a shard's bindings have the index still. The answer has a single name for all keys.
+func (r *Registry) unchanged(ctx context.Context, s *shard, index uint64) (bool, error) {
+	if err := r.reads.enter(ctx); err != nil {
+		return false, err
+	}
+	defer r.reads.leave()
+	_, meta, err := r.client.KV().Keys(strings.TrimSuffix(r.bindingsOf(s.number), "/"), "/", r.options(ctx))
+	return err == nil && meta.LastIndex == index, err
 }
 
 // readOne reads the binding that alone has changed. It tells whether all is known then: not if what lies there is older than the change, is not the

@@ -1,0 +1,254 @@
+package consul
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/nomadhub/nomadhub/routing"
+	"github.com/nomadhub/nomadhub/routing/routingtest"
+)
+
+// neighbours are servers of one shard.
+func neighbours(n int) (servers []string) {
+	for i := 0; len(servers) < n; i++ {
+		if id := fmt.Sprint("neighbour-", i); routing.Shard(id) == 5 {
+			servers = append(servers, id)
+		}
+	}
+	return servers
+}
+
+// caughtUp tells whether a shard knows all that Consul has, and nothing is under way.
+func (f *fake) caughtUp(r *Registry, number int) bool {
+	f.mu.Lock()
+	var index uint64
+	if pair := f.kv[r.changeKey(number)]; pair != nil {
+		index = pair.ModifyIndex
+	}
+	f.mu.Unlock()
+	s := r.shards[number]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.read && s.news.seen == index && s.news.shown.index == index && s.news.flying == 0 && !s.news.full
+}
+
+func (f *fake) forgetCounts() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.queries)
+}
+
+// TestWritesAreOneRequest holds that to publish and to withdraw is one request each, that nobody reads his own change, and that another replica
+// reads the one binding and no other.
+func TestWritesAreOneRequest(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	o := f.options(t)
+	o.Wait = time.Hour
+	r, router := follow(t, o)
+	replica, far := follow(t, o)
+	servers := neighbours(4)
+	place := func(i int) routing.Binding {
+		b := routingtest.NewBinding(servers[i], uint64(i+1))
+		f.register(b)
+		publish(t.Context(), t, r, b)
+		awaitRoute(t, router, b)
+		awaitRoute(t, far, b)
+		return b
+	}
+	settled := func() {
+		t.Helper()
+		eventually(t, "both know all that there is", func() bool { return f.caughtUp(r, 5) && f.caughtUp(replica, 5) })
+	}
+	place(0) // which makes the shard's change key
+	settled()
+	f.forgetCounts()
+	place(1)
+	place(2)
+	if err := r.Withdraw(t.Context(), servers[1], 1); err != nil {
+		t.Fatal(err)
+	}
+	routingtest.AwaitTable(t, far, "two routes", func(t *routing.Table) bool { return t.Len() == 2 })
+	settled()
+	for kind, want := range map[string]int{"txn": 3, "all bindings": 0, "one binding": 3} {
+		if got := f.count(kind); got != want {
+			t.Errorf("%d requests for %s, want %d", got, kind, want)
+		}
+	}
+}
+
+// TestEveryChangeIsSeen has replicas, and somebody who tells nobody what he changes, write to one shard all at once. Nothing but the notices may make
+// them agree: no look at everything comes in time.
+func TestEveryChangeIsSeen(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	o := f.options(t)
+	o.Wait = time.Hour
+	registries := make([]*Registry, 3)
+	for i := range registries {
+		registries[i], _ = follow(t, o)
+	}
+	servers := neighbours(6)
+	var writers sync.WaitGroup
+	for i, r := range registries {
+		rng := rand.New(rand.NewPCG(1, uint64(i)))
+		writers.Go(func() {
+			for range 60 {
+				change(t, r, servers[rng.IntN(len(servers))], rng)
+			}
+		})
+	}
+	writers.Go(func() {
+		for i := range 20 {
+			b := routingtest.NewBinding(servers[i%len(servers)], 1)
+			b.Generation = int64(1000 + i)
+			f.plant(t, registries[0], b)
+		}
+	})
+	writers.Wait()
+	for i, r := range registries {
+		eventually(t, fmt.Sprintf("replica %d knows what Consul has", i), func() bool { return f.caughtUp(r, 5) && f.agrees(r, servers) })
+	}
+}
+
+// change publishes or withdraws some run of a server.
+func change(t *testing.T, r *Registry, server string, rng *rand.Rand) {
+	b := routingtest.NewBinding(server, rng.Uint64N(50))
+	b.Generation = rng.Int64N(30) + 1
+	var err error
+	if rng.IntN(3) == 0 {
+		err = r.Withdraw(t.Context(), server, b.Generation)
+	} else {
+		err = r.Publish(t.Context(), b)
+	}
+	if err != nil && !strings.Contains(err.Error(), errContended.Error()) {
+		t.Error(err)
+	}
+}
+
+// plant writes a binding as a hub of an older release does.
+func (f *fake) plant(t *testing.T, r *Registry, b routing.Binding) {
+	sealed, err := b.Seal(hubKey)
+	if err != nil {
+		t.Error(err)
+	}
+	f.do(func() {
+		for key, value := range map[string][]byte{r.bindingKey(b.Server): sealed, r.changeKey(routing.Shard(b.Server)): []byte("ANYTEXT")} {
+			f.kv[key] = &api.KVPair{Key: key, Value: value, ModifyIndex: f.index + 1}
+		}
+	})
+}
+
+// agrees tells whether a replica knows of each server what lies at its key.
+func (f *fake) agrees(r *Registry, servers []string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, server := range servers {
+		mine, known := r.shards[routing.Shard(server)].known(server)
+		pair := f.kv[r.bindingKey(server)]
+		if pair == nil || !known {
+			return pair == nil && !known
+		}
+		if theirs, err := routing.OpenBinding(hubKey, pair.Value); err != nil || theirs != mine {
+			return false
+		}
+	}
+	return true
+}
+
+// TestRestartReadsEverythingOnce holds that a hub that starts asks each question once.
+func TestRestartReadsEverythingOnce(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	o := f.options(t)
+	o.Wait = time.Hour
+	writer := newRegistry(t, o)
+	var last routing.Binding
+	for i := range 300 {
+		last = routingtest.NewBinding(fmt.Sprint("server-", i), uint64(i+1))
+		f.register(last)
+		f.plant(t, writer, last)
+	}
+	r, router := follow(t, o)
+	if router.Table().Len() != 300 {
+		t.Errorf("%d routes", router.Table().Len())
+	}
+	eventually(t, "nothing is left to read", func() bool { return f.caughtUp(r, routing.Shard(last.Server)) })
+	for kind, want := range map[string]int{"catalog": routing.Shards, "all bindings": routing.Shards, "one binding": 0} {
+		if got := f.count(kind); got != want {
+			t.Errorf("%d requests for %s, want %d", got, kind, want)
+		}
+	}
+}
+
+// TestLooksWithoutReading holds that a look whether something has changed in secret reads nothing when nothing has, and finds what has.
+func TestLooksWithoutReading(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	o := f.options(t) // which looks several times each second
+	b := routingtest.NewBinding("alice", 1)
+	f.register(b)
+	f.plant(t, newRegistry(t, o), b)
+	r, router := follow(t, o)
+	awaitRoute(t, router, b)
+	eventually(t, "each shard was looked at", func() bool { return f.queriesOf("index of bindings") > 3*routing.Shards })
+	if n := f.queriesOf("all bindings"); n > routing.Shards {
+		t.Errorf("%d lists of bindings were read, %d of them at the start", n, routing.Shards)
+	}
+	b.Generation, b.Placement = 2, 2
+	sealed, err := b.Seal(hubKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.register(b)
+	f.do(func() {
+		f.kv[r.bindingKey("alice")] = &api.KVPair{Key: r.bindingKey("alice"), Value: sealed, ModifyIndex: f.index + 1} // and no word of it
+	})
+	awaitRoute(t, router, b)
+}
+
+// TestNewcomerIsNotKeptWaiting has so many servers that never register that all places for blocking queries are taken for good. One that
+// starts then is found all the same.
+func TestNewcomerIsNotKeptWaiting(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	o := f.options(t)
+	o.Wait = time.Hour
+	r, router := follow(t, o)
+	newcomer := routingtest.NewBinding("newcomer", 1)
+	own := ServiceName("notebook", newcomer.Server)
+	hung := make(map[string]bool)
+	f.tell(func(_ http.ResponseWriter, q *http.Request) bool { // nothing wakes these
+		if !strings.Contains(q.URL.Path, "catalog") || !q.URL.Query().Has("index") || strings.HasSuffix(q.URL.Path, own) {
+			return false
+		}
+		hung[q.URL.Path] = true
+		f.mu.Unlock()
+		<-q.Context().Done()
+		f.mu.Lock()
+		return true
+	})
+	for i := 0; len(r.watches) < cap(r.watches); i++ {
+		if slow := routingtest.NewBinding(fmt.Sprint("slow-", i), uint64(i+2)); routing.Shard(slow.Server) != routing.Shard(newcomer.Server) {
+			publish(t.Context(), t, r, slow)
+		}
+	}
+	eventually(t, "all places are taken by queries without an answer", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(hung) == maxWatches
+	})
+	publish(t.Context(), t, r, newcomer)
+	f.register(newcomer)
+	awaitRoute(t, router, newcomer)
+	if n := len(r.watches); n != maxWatches {
+		t.Errorf("%d places are taken, want all %d: the newcomer has shown nothing", n, maxWatches)
+	}
+}
