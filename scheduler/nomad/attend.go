@@ -149,18 +149,11 @@ func (s *Scheduler) attend(ctx context.Context, f *follower, nodes bool, cut con
 	}
 }
 
-// tableIndex asks for the index of one table, and for as little else as possible.
+// tableIndex asks for the index of one table, and not for long.
 func (s *Scheduler) tableIndex(ctx context.Context, table string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	q := s.query(ctx)
-	q.PerPage = 1
-	var ignored []json.RawMessage
-	meta, err := s.client.Raw().Query("/v1/"+table, &ignored, q)
-	if err != nil {
-		return 0, err
-	}
-	return meta.LastIndex, nil
+	return s.indexOfTable(ctx, table)
 }
 
 // secondLook opens another stream from where the first one stands and reports whether that one shows what the first did not bring.

@@ -115,7 +115,7 @@ func (d *drains) take(event *streamEvent) (changed bool, text string) {
 	return false, ""
 }
 
-// mark writes down in a view what is known of its machine.
+// mark returns the view with what is known of its machine.
 func (d *drains) mark(alloc *allocView) *allocView {
 	if alloc == nil || d == nil {
 		return alloc
@@ -123,7 +123,9 @@ func (d *drains) mark(alloc *allocView) *allocView {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if found, ok := d.of[alloc.nodeID]; ok {
-		alloc.drained, alloc.leaveBy = true, found.leaveBy
+		marked := *alloc // which others may hold
+		marked.drained, marked.leaveBy = true, found.leaveBy
+		return &marked
 	}
 	return alloc
 }

@@ -3,11 +3,9 @@ package nomad
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -85,13 +83,14 @@ func (f *frames) read() error {
 
 func parseFrame(line []byte, prefix string) (frame, error) {
 	var next frame
-	err := eachField(line, func(name, value []byte) error {
+	c := cursor{text: line}
+	err := c.fields(func(name []byte) error {
 		switch string(name) {
 		case "Index":
-			return number(value, &next.Index)
+			return c.index(&next.Index)
 		case "Events":
-			return eachElement(value, func(value []byte) error {
-				event, wanted, err := parseEvent(value, prefix)
+			return c.elements(func() error {
+				event, wanted, err := parseEvent(&c, prefix)
 				if wanted {
 					next.Events = append(next.Events, event)
 				}
@@ -104,51 +103,52 @@ func parseFrame(line []byte, prefix string) (frame, error) {
 }
 
 // parseEvent reads one event. It is not wanted if it is about a job that is not named like ours.
-func parseEvent(text []byte, prefix string) (event streamEvent, wanted bool, err error) {
-	var payload []byte
-	err = eachField(text, func(name, value []byte) error {
+func parseEvent(c *cursor, prefix string) (event streamEvent, wanted bool, err error) {
+	var topic string
+	err = c.fields(func(name []byte) error {
 		switch string(name) {
 		case "Topic":
-			return json.Unmarshal(value, &event.Topic)
+			return c.word(&topic)
 		case "Type":
-			return json.Unmarshal(value, &event.Type)
+			return c.word(&event.Type)
 		case "Index":
-			return number(value, &event.Index)
+			return c.index(&event.Index)
 		case "Payload":
-			payload = value
+			if c.null() {
+				return nil
+			}
+			return event.takePayload(c, prefix)
 		}
 		return nil
 	})
-	if err != nil || payload == nil || string(payload) == "null" {
-		return event, false, err
-	}
-	err = eachField(payload, func(name, value []byte) (err error) {
-		if string(value) == "null" {
+	event.Topic = api.Topic(topic)
+	p := event.Payload
+	return event, err == nil && (p.Job != nil || p.Allocation != nil || p.Evaluation != nil || p.Node != nil), err
+}
+
+func (e *streamEvent) takePayload(c *cursor, prefix string) error {
+	return c.fields(func(name []byte) (err error) {
+		if c.null() {
 			return nil
 		}
-		switch string(name) {
+		switch p := &e.Payload; string(name) {
 		case "Job":
-			event.Payload.Job, err = parseJob(value, prefix)
-			wanted = wanted || event.Payload.Job != nil
+			p.Job, err = parseJob(c, prefix)
 		case "Allocation":
-			event.Payload.Allocation, err = parseAlloc(value, prefix)
-			wanted = wanted || event.Payload.Allocation != nil
+			p.Allocation, err = parseAlloc(c, prefix)
 		case "Evaluation":
-			event.Payload.Evaluation, err = parseEval(value, prefix)
-			wanted = wanted || event.Payload.Evaluation != nil
+			p.Evaluation, err = parseEval(c, prefix)
 		case "Node":
-			wanted = true
-			err = json.Unmarshal(value, &event.Payload.Node)
+			err = c.decode(&p.Node)
 		}
 		return err
 	})
-	return event, wanted && err == nil, err
 }
 
 // parseJob returns nil for a job of somebody else.
-func parseJob(text []byte, prefix string) (*api.Job, error) {
+func parseJob(c *cursor, prefix string) (*api.Job, error) {
 	job := &api.Job{}
-	err := takeJob(text, job)
+	err := takeJobFields(c, job)
 	if err != nil || job.ID == nil || !strings.HasPrefix(*job.ID, prefix) {
 		return nil, err
 	}
@@ -157,54 +157,80 @@ func parseJob(text []byte, prefix string) (*api.Job, error) {
 
 // takeJob sets what this package reads of a job.
 func takeJob(text []byte, job *api.Job) error {
-	return fields(text, map[string]any{
-		"ID": &job.ID, "Meta": &job.Meta, "Stop": &job.Stop, "JobModifyIndex": &job.JobModifyIndex, "CreateIndex": &job.CreateIndex,
-	})
+	return takeJobFields(&cursor{text: text}, job)
 }
 
-// parseAlloc returns nil for an allocation of somebody else's job.
-func parseAlloc(text []byte, prefix string) (*api.Allocation, error) {
-	a := &api.Allocation{}
-	if err := fields(text, map[string]any{"JobID": &a.JobID}); err != nil || !strings.HasPrefix(a.JobID, prefix) {
-		return nil, err
-	}
-	return a, fields(text, map[string]any{
-		"ID": &a.ID, "NodeID": &a.NodeID, "NodeName": &a.NodeName, "CreateIndex": &a.CreateIndex, "ModifyIndex": &a.ModifyIndex, "ModifyTime": &a.ModifyTime,
-		"ClientStatus": &a.ClientStatus, "ClientDescription": &a.ClientDescription,
-		"DesiredStatus": &a.DesiredStatus, "DesiredDescription": &a.DesiredDescription, "DesiredTransition": &a.DesiredTransition,
-		"PreemptedByAllocation": &a.PreemptedByAllocation, "NextAllocation": &a.NextAllocation,
-		"AllocatedResources": &a.AllocatedResources, "TaskStates": &a.TaskStates,
-	})
-}
-
-// parseEval returns nil for an evaluation that goes on, and for one of somebody else's job.
-func parseEval(text []byte, prefix string) (*api.Evaluation, error) {
-	e := &api.Evaluation{}
-	err := fields(text, map[string]any{"JobID": &e.JobID, "ModifyTime": &e.ModifyTime, "FailedTGAllocs": &e.FailedTGAllocs, "Status": &e.Status, "JobModifyIndex": &e.JobModifyIndex})
-	if err != nil || len(e.FailedTGAllocs) == 0 && e.Status != api.EvalStatusComplete || !strings.HasPrefix(e.JobID, prefix) {
-		return nil, err
-	}
-	return e, nil
-}
-
-// fields decodes those fields of an object that are wanted.
-func fields(object []byte, wanted map[string]any) error {
-	return eachField(object, func(name, value []byte) error {
-		into, ok := wanted[string(name)]
-		if !ok {
+func takeJobFields(c *cursor, job *api.Job) error {
+	return c.fields(func(name []byte) error {
+		if c.null() {
 			return nil
 		}
-		if index, ok := into.(*uint64); ok {
-			return number(value, index)
-		}
-		if err := json.Unmarshal(value, into); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		switch string(name) {
+		case "ID":
+			job.ID = new(string)
+			return c.string(job.ID)
+		case "Meta":
+			return c.texts(&job.Meta)
+		case "Stop":
+			job.Stop = new(bool)
+			return c.flag(job.Stop)
+		case "JobModifyIndex":
+			job.JobModifyIndex = new(uint64)
+			return c.index(job.JobModifyIndex)
+		case "CreateIndex":
+			job.CreateIndex = new(uint64)
+			return c.index(job.CreateIndex)
 		}
 		return nil
 	})
 }
 
-func number(text []byte, into *uint64) (err error) {
-	*into, err = strconv.ParseUint(string(text), 10, 64)
-	return err
+// parseAlloc returns nil for an allocation of somebody else's job.
+func parseAlloc(c *cursor, prefix string) (*api.Allocation, error) {
+	a, foreign := &api.Allocation{}, false
+	err := c.fields(func(name []byte) error {
+		if foreign {
+			return nil
+		}
+		switch string(name) {
+		case "ID":
+			return c.string(&a.ID)
+		case "JobID":
+			err := c.string(&a.JobID)
+			foreign = !strings.HasPrefix(a.JobID, prefix)
+			return err
+		}
+		return takeAllocField(c, string(name), a)
+	})
+	if err != nil || !strings.HasPrefix(a.JobID, prefix) {
+		return nil, err
+	}
+	return a, nil
+}
+
+// parseEval returns nil for an evaluation that goes on, and for one of somebody else's job.
+func parseEval(c *cursor, prefix string) (*api.Evaluation, error) {
+	e := &api.Evaluation{}
+	err := c.fields(func(name []byte) error {
+		switch string(name) {
+		case "JobID":
+			return c.string(&e.JobID)
+		case "Status":
+			return c.word(&e.Status)
+		case "JobModifyIndex":
+			return c.index(&e.JobModifyIndex)
+		case "ModifyTime":
+			return c.number(&e.ModifyTime)
+		case "FailedTGAllocs":
+			if c.null() {
+				return nil
+			}
+			return c.decode(&e.FailedTGAllocs)
+		}
+		return nil
+	})
+	if err != nil || len(e.FailedTGAllocs) == 0 && e.Status != api.EvalStatusComplete || !strings.HasPrefix(e.JobID, prefix) {
+		return nil, err
+	}
+	return e, nil
 }

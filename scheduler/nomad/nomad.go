@@ -69,8 +69,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec, what it knows of machines, and what the event stream told
-// since the present connection began (see mirror.go).
+// Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec, what it knows of machines, what the event stream told
+// since the present connection began (see mirror.go), and what Nomad listed last (see census.go).
 type Scheduler struct {
 	client    *api.Client
 	opts      Options
@@ -80,6 +80,7 @@ type Scheduler struct {
 	drains    drains
 	news      news
 	mirror    mirror
+	census    census
 	written   writings
 }
 

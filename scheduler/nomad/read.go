@@ -102,31 +102,32 @@ func (s *Scheduler) blockedReasonOf(ctx context.Context, id string) (why, error)
 	return why{}, nil
 }
 
-// List implements scheduler.Scheduler. It asks Nomad for all jobs and for all allocations once, and for the blocked evaluations
-// if some server has no place.
+// List implements scheduler.Scheduler. It asks Nomad for all jobs and for all allocations once, unless nothing changed since it did before, and for the blocked
+// evaluations if some server has no place.
 func (s *Scheduler) List(ctx context.Context) ([]scheduler.Status, error) {
-	views, _, err := s.listJobs(ctx)
+	jobs, err := s.listJobs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	newest, err := s.listAllocs(ctx)
+	s.drains.ensure(ctx, s)
+	allocs, err := s.listAllocs(ctx, jobs.views)
 	if err != nil {
 		return nil, err
 	}
-	blocked, err := s.listBlocked(ctx, views, newest)
+	newest, orphans := pair(jobs.views, allocs.newest, s.opts.JobPrefix)
+	blocked, err := s.listBlocked(ctx, jobs.views, newest)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]scheduler.Status, 0, len(views))
-	for _, view := range views {
-		jobID := s.jobID(view.id)
-		all = append(all, status(view, newest[jobID], blocked[jobID]))
-		delete(newest, jobID)
-	}
-	for _, alloc := range newest { // those without a job
-		if isTerminal(alloc.clientStatus) {
-			continue
+	all := make([]scheduler.Status, 0, len(jobs.views))
+	for i, view := range jobs.views {
+		var reason why
+		if blocked != nil {
+			reason = blocked[s.jobID(view.id)]
 		}
+		all = append(all, status(view, s.drains.mark(newest[i]), reason))
+	}
+	for _, alloc := range orphans {
 		full, err := s.readAlloc(ctx, alloc.id)
 		if err != nil {
 			return nil, err
@@ -143,48 +144,32 @@ func (s *Scheduler) List(ctx context.Context) ([]scheduler.Status, error) {
 	return all, nil
 }
 
-// listJobs returns all jobs of this scheduler, and the index of that answer.
-func (s *Scheduler) listJobs(ctx context.Context) ([]jobView, uint64, error) {
-	q := s.query(ctx)
-	q.Prefix = s.opts.JobPrefix
-	stubs, meta, err := s.client.Jobs().ListOptions(&api.JobListOptions{Fields: &api.JobListFields{Meta: true}}, q)
-	if err != nil {
-		return nil, 0, translate(ctx, "listing jobs", err)
-	}
-	views := make([]jobView, 0, len(stubs))
-	for _, stub := range stubs {
-		// The prefix may match other people's jobs, and those of a hub whose prefix begins with ours.
-		if view := viewOfStub(stub); view.id != "" && stub.ID == s.jobID(view.id) {
-			views = append(views, view)
+// pair returns for each job its newest allocation or nil, and the living allocations that have no job. Both are sorted.
+func pair(views []jobView, allocs []*allocView, prefix string) (newest, orphans []*allocView) {
+	newest = make([]*allocView, len(views))
+	at := 0
+	for _, alloc := range allocs {
+		id := strings.TrimPrefix(alloc.job, prefix)
+		for at < len(views) && views[at].id < id {
+			at++
+		}
+		switch {
+		case at < len(views) && views[at].id == id:
+			newest[at] = alloc
+		case !isTerminal(alloc.clientStatus):
+			orphans = append(orphans, alloc)
 		}
 	}
-	return views, meta.LastIndex, nil
-}
-
-// listAllocs returns the newest allocation of each job.
-func (s *Scheduler) listAllocs(ctx context.Context) (map[string]*allocView, error) {
-	s.drains.ensure(ctx, s)
-	q := s.query(ctx)
-	// The prefix has no character that means something in a regular expression.
-	q.Filter = fmt.Sprintf("JobID matches %q", "^"+s.opts.JobPrefix)
-	q.Params = map[string]string{"resources": "true"}
-	stubs, _, err := s.client.Allocations().List(q)
-	if err != nil {
-		return nil, translate(ctx, "listing allocations", err)
-	}
-	newest := make(map[string]*allocView, len(stubs))
-	for _, stub := range stubs {
-		if known := newest[stub.JobID]; known == nil || known.created < stub.CreateIndex {
-			newest[stub.JobID] = s.drains.mark(viewOfAllocStub(stub))
-		}
-	}
-	return newest, nil
+	return newest, orphans
 }
 
 // listBlocked tells why for each job that Nomad finds no place for.
-func (s *Scheduler) listBlocked(ctx context.Context, views []jobView, newest map[string]*allocView) (map[string]why, error) {
-	placeless := func(view jobView) bool { return !view.stopped && !view.owns(newest[s.jobID(view.id)]) }
-	if !slices.ContainsFunc(views, placeless) {
+func (s *Scheduler) listBlocked(ctx context.Context, views []jobView, newest []*allocView) (map[string]why, error) {
+	placeless := false
+	for i := range views {
+		placeless = placeless || !views[i].stopped && !views[i].owns(newest[i])
+	}
+	if !placeless {
 		return nil, nil
 	}
 	q := s.query(ctx)

@@ -13,61 +13,14 @@ var errJSON = errors.New("not the JSON that was expected")
 
 // eachField calls visit with each field of the object: its name, without quotes and with any escapes as they are, and its value.
 func eachField(object []byte, visit func(name, value []byte) error) error {
-	at := space(object, 0)
-	if at >= len(object) || object[at] != '{' {
-		return errJSON
-	}
-	for at = space(object, at+1); at < len(object) && object[at] != '}'; {
-		end, err := pastString(object, at)
+	c := cursor{text: object}
+	return c.fields(func(name []byte) error {
+		value, err := c.value()
 		if err != nil {
 			return err
 		}
-		name := object[at+1 : end-1]
-		if at = space(object, end); at >= len(object) || object[at] != ':' {
-			return errJSON
-		}
-		at = space(object, at+1)
-		if end, err = pastValue(object, at); err != nil {
-			return err
-		}
-		if err := visit(name, object[at:end]); err != nil {
-			return err
-		}
-		if at, err = pastComma(object, end, '}'); err != nil {
-			return err
-		}
-	}
-	if at >= len(object) {
-		return errJSON
-	}
-	return nil
-}
-
-// eachElement calls visit with each element of the array. Null has none.
-func eachElement(array []byte, visit func(value []byte) error) error {
-	at := space(array, 0)
-	if bytes.Equal(array[at:], []byte("null")) {
-		return nil
-	}
-	if at >= len(array) || array[at] != '[' {
-		return errJSON
-	}
-	for at = space(array, at+1); at < len(array) && array[at] != ']'; {
-		end, err := pastValue(array, at)
-		if err != nil {
-			return err
-		}
-		if err := visit(array[at:end]); err != nil {
-			return err
-		}
-		if at, err = pastComma(array, end, ']'); err != nil {
-			return err
-		}
-	}
-	if at >= len(array) {
-		return errJSON
-	}
-	return nil
+		return visit(name, value)
+	})
 }
 
 // pastComma returns where the next element begins, or where the closing bracket is.

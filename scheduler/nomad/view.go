@@ -26,8 +26,6 @@ func viewOfJob(job *api.Job) jobView {
 	return newView(job.Meta, job.Stop != nil && *job.Stop, *job.JobModifyIndex)
 }
 
-func viewOfStub(job *api.JobListStub) jobView { return newView(job.Meta, job.Stop, job.JobModifyIndex) }
-
 func newView(meta map[string]string, stopped bool, index uint64) jobView {
 	view := jobView{id: meta[metaServer], stopped: stopped, index: index, registered: index}
 	view.generation, _ = strconv.ParseInt(meta[metaGeneration], 10, 64)
@@ -97,6 +95,9 @@ func viewOfAllocStub(a *api.AllocationListStub) *allocView {
 	view.takeResources(a.AllocatedResources)
 	return view
 }
+
+// kept returns the view without what takes much room.
+func (v *allocView) kept() *allocView { return v }
 
 func (v *allocView) takeResources(r *api.AllocatedResources) {
 	if r == nil {

@@ -124,13 +124,14 @@ func (w *watch) list(ctx context.Context, nodes bool) (uint64, error) {
 			return 0, err
 		}
 	}
-	views, index, err := w.s.listJobs(ctx)
+	w.s.census.forget()
+	jobs, err := w.s.listJobs(ctx)
 	if err != nil {
 		return 0, err
 	}
-	w.known.begin(views, index)
-	w.s.mirror.begin(w, views, index)
-	return index, nil
+	w.known.begin(jobs.views, jobs.index)
+	w.s.mirror.begin(w, jobs.views, jobs.index)
+	return jobs.index, nil
 }
 
 // tell passes on what a frame means.
