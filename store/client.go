@@ -28,7 +28,7 @@ func (s *Store) PutClient(ctx context.Context, c hub.OAuthClient) error {
 // Client implements [hub.OAuthStore].
 func (s *Store) Client(ctx context.Context, id string) (hub.OAuthClient, error) {
 	var c hub.OAuthClient
-	err := s.one(ctx, "find client",
+	err := s.byKey(ctx, "find client",
 		"SELECT id, secret_hash, redirect_uri, server_id, description, allowed_scopes FROM oauth_clients WHERE id = $1", args{id},
 		&c.ID, &c.SecretHash, &c.RedirectURI, textOf{&c.ServerID}, &c.Description, wordsOf{&c.AllowedScopes})
 	return c, err
@@ -58,7 +58,7 @@ func (s *Store) CreateCode(ctx context.Context, c hub.OAuthCode) error {
 // CodeByHash implements [hub.OAuthStore].
 func (s *Store) CodeByHash(ctx context.Context, hash []byte) (hub.OAuthCode, error) {
 	var c hub.OAuthCode
-	err := s.one(ctx, "find code", "SELECT "+codeColumns+" FROM oauth_codes WHERE hash = $1", args{hash},
+	err := s.byKey(ctx, "find code", "SELECT "+codeColumns+" FROM oauth_codes WHERE hash = $1", args{hash},
 		&c.Hash, &c.ClientID, &c.UserID, &c.BrowserID, &c.RedirectURI, wordsOf{&c.Scopes},
 		&c.Challenge, &c.ChallengeType, timeOf{&c.Expires})
 	return c, err

@@ -59,9 +59,12 @@ func checkPlans(t *testing.T, dsn string, many int, explain string, scan *regexp
 		t.Fatal(err)
 	}
 	seed(t, s, many)
+	if s.db.name == "postgres" {
+		analyze(t, s)
+	}
 	for name, call := range requests(ctx, many) {
 		r := &recorder{querier: s.read}
-		watched := &Store{db: s.db, read: r, write: s.write}
+		watched := &Store{db: s.db, read: r, write: r}
 		began := time.Now()
 		if err := call(watched); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -173,13 +176,17 @@ func seed(t testing.TB, s *Store, many int) {
 	if s.db.name == "postgres" {
 		bytes = "convert_to(id, 'UTF8')"
 	}
-	for _, text := range []string{
-		numbers + "INSERT INTO tokens (user_id, hash, scopes, note) SELECT id, " + bytes + ", '[]', '' FROM n",
-		"ANALYZE",
-	} {
-		if _, err := s.db.writer.ExecContext(t.Context(), text); err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
+	if _, err := s.db.writer.ExecContext(t.Context(), numbers+"INSERT INTO tokens (user_id, hash, scopes, note) SELECT id, "+bytes+", '[]', '' FROM n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// analyze has the database count what it holds, as Postgres does by itself. The hub never asks SQLite to: its planner would then look at the values of
+// parameters, and prepare a statement again whenever they are others.
+func analyze(t testing.TB, s *Store) {
+	t.Helper()
+	if _, err := s.db.writer.ExecContext(t.Context(), "ANALYZE"); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -111,5 +111,5 @@ func openPostgres(ctx context.Context, opts Options) (*database, error) {
 		return nil, fmt.Errorf("prepare the database pool: %w", err)
 	}
 	db := stdlib.OpenDBFromPool(pool)
-	return &database{dialect: dialectPostgres(), reader: db, writer: db, pool: pool}, nil
+	return &database{dialect: dialectPostgres(), reader: db, writer: db, pool: pool, watched: true}, nil
 }

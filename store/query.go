@@ -71,6 +71,39 @@ func storable(text string) bool {
 	return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 }
 
+// way is how a statement reaches the database.
+type way int
+
+const (
+	search way = iota // reads what may be many rows
+	lookup            // reads one row by a key
+	change            // writes
+)
+
+// reach returns where a statement is to run and with which context, once it may run there.
+//
+// A lookup goes to the connection that writes if nobody uses it at this moment: that one keeps the pages that it has read, while the others have to read
+// them again after each write.
+func (s *Store) reach(ctx context.Context, w way) (q querier, run context.Context, done func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, nil, err
+	}
+	if s.depth > 0 {
+		return s.write, s.db.brief(ctx), func() {}, nil
+	}
+	switch w {
+	case change:
+		done, err := s.db.turns.take(ctx, false)
+		return s.write, s.db.brief(ctx), done, err
+	case lookup:
+		if done, ok := s.db.turns.try(); ok {
+			return s.write, s.db.brief(ctx), done, nil
+		}
+	case search:
+	}
+	return s.read, ctx, func() {}, nil
+}
+
 // exec runs a statement that returns no rows and says how many it touched.
 func (s *Store) exec(ctx context.Context, what, query string, a args) (int, error) {
 	values, err := a.values()
@@ -79,12 +112,12 @@ func (s *Store) exec(ctx context.Context, what, query string, a args) (int, erro
 	}
 	var touched int64
 	err = s.retry(ctx, what, func() error {
-		done, err := s.turn(ctx, s.write)
+		q, run, done, err := s.reach(ctx, change)
 		if err != nil {
 			return err
 		}
 		defer done()
-		res, err := s.write.ExecContext(ctx, query, values...)
+		res, err := q.ExecContext(run, query, values...)
 		if err != nil {
 			return err
 		}
@@ -99,7 +132,29 @@ type scanner func(dest ...any) error
 
 // one reads the only row of a query into dest. It is hub.ErrNotFound if there is none.
 func (s *Store) one(ctx context.Context, what, query string, a args, dest ...any) error {
-	rows, err := all(ctx, s, what, query, a, func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
+	return s.sole(ctx, search, what, query, a, dest)
+}
+
+// byKey is one for a query that finds its row by a key.
+func (s *Store) byKey(ctx context.Context, what, query string, a args, dest ...any) error {
+	return s.sole(ctx, lookup, what, query, a, dest)
+}
+
+// returning runs a statement that writes one row at most, and reads what it returns into dest. It is hub.ErrNotFound if it
+// wrote none.
+func (s *Store) returning(ctx context.Context, what, query string, a args, dest ...any) error {
+	return s.sole(ctx, change, what, query, a, dest)
+}
+
+func (s *Store) sole(ctx context.Context, w way, what, query string, a args, dest []any) error {
+	values, err := a.values()
+	if errors.Is(err, errText) && w != change {
+		return &noRowError{what} // what cannot be stored is nowhere
+	}
+	if err != nil {
+		return fmt.Errorf("store: %s: %w", what, err)
+	}
+	rows, err := fetch(ctx, s, w, what, query, values, func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
 	if err == nil && len(rows) == 0 {
 		err = &noRowError{what}
 	}
@@ -108,6 +163,11 @@ func (s *Store) one(ctx context.Context, what, query string, a args, dest ...any
 
 // all reads the rows of a query that only reads.
 func all[T any](ctx context.Context, s *Store, what, query string, a args, row func(scanner) (T, error)) ([]T, error) {
+	return few(ctx, s, search, what, query, a, row)
+}
+
+// few is all, in a way of choice.
+func few[T any](ctx context.Context, s *Store, w way, what, query string, a args, row func(scanner) (T, error)) ([]T, error) {
 	values, err := a.values()
 	if errors.Is(err, errText) {
 		return nil, nil // what cannot be stored is nowhere
@@ -115,36 +175,19 @@ func all[T any](ctx context.Context, s *Store, what, query string, a args, row f
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", what, err)
 	}
-	return fetch(ctx, s, s.read, what, query, values, row)
+	return fetch(ctx, s, w, what, query, values, row)
 }
 
-// returning runs a statement that writes one row at most, and reads what it returns into dest. It is hub.ErrNotFound if it
-// wrote none.
-func (s *Store) returning(ctx context.Context, what, query string, a args, dest ...any) error {
-	values, err := a.values()
-	if err != nil {
-		return fmt.Errorf("store: %s: %w", what, err)
-	}
-	rows, err := fetch(ctx, s, s.write, what, query, values,
-		func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
-	if err == nil && len(rows) == 0 {
-		err = &noRowError{what}
-	}
-	return err
-}
-
-func fetch[T any](
-	ctx context.Context, s *Store, q querier, what, query string, values []any, row func(scanner) (T, error),
-) ([]T, error) {
+func fetch[T any](ctx context.Context, s *Store, w way, what, query string, values []any, row func(scanner) (T, error)) ([]T, error) {
 	var out []T
 	err := s.retry(ctx, what, func() error {
 		out = nil
-		done, err := s.turn(ctx, q)
+		q, run, done, err := s.reach(ctx, w)
 		if err != nil {
 			return err
 		}
 		defer done()
-		rows, err := q.QueryContext(ctx, query, values...)
+		rows, err := q.QueryContext(run, query, values...)
 		if err != nil {
 			return err
 		}
@@ -159,14 +202,6 @@ func fetch[T any](
 		return rows.Err()
 	})
 	return out, err
-}
-
-// turn waits until a statement may run by itself.
-func (s *Store) turn(ctx context.Context, q querier) (done func(), err error) {
-	if s.depth > 0 || q != s.write {
-		return func() {}, nil
-	}
-	return s.db.turns.take(ctx, false)
 }
 
 // noRowError is a query's having found nothing.

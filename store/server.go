@@ -44,28 +44,27 @@ func (s *Store) CreateServer(ctx context.Context, v hub.Server) error {
 	return err
 }
 
-// UpdateServer implements [hub.ServerStore].
+// UpdateServer implements [hub.ServerStore]. Only what the caller cannot know comes back from the database.
 func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, error) {
 	notes, err := notesOf(v)
 	if err != nil {
 		return hub.Server{}, err
 	}
-	var written hub.Server
-	var row serverRow
+	read := v.Revision
 	err = s.guarded(ctx, func(tx *Store) error {
 		return tx.returning(ctx, "update server", `
-			UPDATE servers AS s SET name = $3, state = $4, generation = $5, started = $6, options = $7, instance = $8,
+			UPDATE servers SET name = $3, state = $4, generation = $5, started = $6, options = $7, instance = $8,
 				address = $9, placement = $10, failure = $11, remove = $12, profile = $13, queued = $14, admitted = $15, wait = $16,
 				held = $17, notice = $18, keep_until = $19, restart = $20, blocked = $21, pool = $22,
 				idle_after = $23, max_age = $24, revision = revision + 1
 			WHERE id = $1 AND revision = $2
-			RETURNING (SELECT name FROM users WHERE users.id = user_id), `+strings.ReplaceAll(serverColumns, "s.", ""),
+			RETURNING user_id, (SELECT name FROM users WHERE users.id = user_id), revision, created, last_activity, last_used, last_output`,
 			args{
-				v.ID, v.Revision, v.Name, string(v.State), v.Generation, micros(v.Started), optionsText(v.Options), v.Instance,
+				v.ID, read, v.Name, string(v.State), v.Generation, micros(v.Started), optionsText(v.Options), v.Instance,
 				v.Address, int64(v.Placement), notes.failure, v.Remove, v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait,
 				notes.held, notes.notice, micros(v.KeepUntil), notes.restart, notes.blocked, notes.pool,
 				v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
-			}, row.fields(&written)...)
+			}, &v.UserID, &v.UserName, &v.Revision, timeOf{&v.Created}, timeOf{&v.LastActivity}, timeOf{&v.LastUsed}, timeOf{&v.LastOutput})
 	})
 	if isNothing(err) {
 		return hub.Server{}, s.whyNotUpdated(ctx, v.ID)
@@ -73,7 +72,7 @@ func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, err
 	if err != nil {
 		return hub.Server{}, err
 	}
-	return written, row.finish(&written)
+	return notes.asKept(v), nil
 }
 
 // whyNotUpdated tells a row that was changed meanwhile from one that is gone.
@@ -107,7 +106,7 @@ func (s *Store) ServerByName(ctx context.Context, userID, name string) (hub.Serv
 func (s *Store) server(ctx context.Context, query string, a args) (hub.Server, error) {
 	var v hub.Server
 	var row serverRow
-	if err := s.one(ctx, "find server", query, a, row.fields(&v)...); err != nil {
+	if err := s.byKey(ctx, "find server", query, a, row.fields(&v)...); err != nil {
 		return hub.Server{}, err
 	}
 	return v, row.finish(&v)
@@ -230,34 +229,53 @@ type notes struct {
 
 	blocked bool
 	pool    string
+	kept    hub.Server // what the texts say
 }
 
 // notesOf writes them. Their times are kept as exactly as all times are.
 func notesOf(v hub.Server) (n notes, err error) {
-	if f := v.Failure; f != nil {
-		kept := *f
+	if v.Failure != nil {
+		kept := *v.Failure
 		kept.Time = rounded(kept.Time)
-		n.failure, err = noteText(kept)
+		n.kept.Failure = &kept
+		n.failure, err = noteText(&kept)
 	}
-	if w := v.Wait; w != nil && err == nil {
-		kept := *w
+	if v.Wait != nil && err == nil {
+		kept := *v.Wait
 		kept.Since, kept.Until = rounded(kept.Since), rounded(kept.Until)
-		n.wait, err = noteText(kept)
-		n.blocked = kept.Blocked
+		n.kept.Wait, n.blocked = &kept, kept.Blocked
+		n.wait, err = noteText(&kept)
 	}
 	if v.Held != nil && err == nil {
-		n.held, err = noteText(v.Held)
-		n.pool = v.Held.Pool
+		kept := *v.Held
+		n.kept.Held, n.pool = &kept, kept.Pool
+		n.held, err = noteText(&kept)
 	}
 	if v.Restart != nil && err == nil {
-		n.restart, err = noteText(v.Restart)
+		kept := *v.Restart
+		n.kept.Restart = &kept
+		n.restart, err = noteText(&kept)
 	}
 	if v.Notice != nil && err == nil {
 		kept := *v.Notice
 		kept.Time, kept.Until = rounded(kept.Time), rounded(kept.Until)
-		n.notice, err = noteText(kept)
+		n.kept.Notice = &kept
+		n.notice, err = noteText(&kept)
 	}
 	return n, err
+}
+
+// asKept is a server as it would be read after it was written with these notes.
+func (n notes) asKept(v hub.Server) hub.Server {
+	for _, t := range []*time.Time{&v.Started, &v.Queued, &v.Admitted, &v.KeepUntil} {
+		*t = rounded(*t)
+	}
+	v.IdleAfter, v.MaxAge = v.IdleAfter.Truncate(time.Microsecond), v.MaxAge.Truncate(time.Microsecond)
+	if len(v.Options) == 0 {
+		v.Options = nil
+	}
+	v.Failure, v.Wait, v.Held, v.Restart, v.Notice = n.kept.Failure, n.kept.Wait, n.kept.Held, n.kept.Restart, n.kept.Notice
+	return v
 }
 
 func rounded(t time.Time) time.Time {

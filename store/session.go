@@ -24,7 +24,7 @@ func (s *Store) CreateSession(ctx context.Context, v hub.Session) error {
 // SessionByID implements [hub.SessionStore].
 func (s *Store) SessionByID(ctx context.Context, id string) (hub.Session, error) {
 	var v hub.Session
-	err := s.one(ctx, "find session", "SELECT "+sessionColumns+" FROM sessions WHERE id = $1", args{id}, sessionFields(&v)...)
+	err := s.byKey(ctx, "find session", "SELECT "+sessionColumns+" FROM sessions WHERE id = $1", args{id}, sessionFields(&v)...)
 	return v, err
 }
 

@@ -58,6 +58,7 @@ type database struct {
 	reader, writer *sql.DB
 	pool           *pgxpool.Pool // nil for SQLite
 	turns          *turns        // nil where several may write at once
+	watched        bool          // contexts are watched while statements run, at no cost: see brief
 	log            *slog.Logger
 	now            func() time.Time // nil: the database's clock
 }

@@ -16,18 +16,27 @@ func (s *Store) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error)
 	if err != nil {
 		return hub.Token{}, err
 	}
-	var made hub.Token
+	made := t
 	err = s.returning(ctx, "create token", `
 		INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-		ON CONFLICT DO NOTHING RETURNING id, `+tokenColumns,
+		ON CONFLICT DO NOTHING RETURNING id`,
 		args{
 			t.UserID, t.Hash, null(t.ClientID), null(t.BrowserID), null(t.ServerID), scopes, t.Note,
 			micros(t.Created), micros(t.LastActivity), micros(t.Expires),
-		}, tokenFields(&made)...)
+		}, &made.ID)
 	if isNothing(err) {
 		return hub.Token{}, fmt.Errorf("store: create token: %w", hub.ErrExists)
 	}
-	return made, err
+	if err != nil {
+		return hub.Token{}, err
+	}
+	if len(made.Scopes) == 0 {
+		made.Scopes = nil
+	}
+	for _, at := range []*time.Time{&made.Created, &made.LastActivity, &made.Expires} {
+		*at = rounded(*at)
+	}
+	return made, nil
 }
 
 func tokenFields(t *hub.Token) []any {
@@ -40,14 +49,14 @@ func tokenFields(t *hub.Token) []any {
 // TokenByHash implements [hub.TokenStore].
 func (s *Store) TokenByHash(ctx context.Context, hash []byte) (hub.Token, error) {
 	var t hub.Token
-	err := s.one(ctx, "find token", "SELECT id, "+tokenColumns+" FROM tokens WHERE hash = $1", args{hash}, tokenFields(&t)...)
+	err := s.byKey(ctx, "find token", "SELECT id, "+tokenColumns+" FROM tokens WHERE hash = $1", args{hash}, tokenFields(&t)...)
 	return t, err
 }
 
 // TokenByID implements [hub.TokenStore].
 func (s *Store) TokenByID(ctx context.Context, userID string, id int64) (hub.Token, error) {
 	var t hub.Token
-	err := s.one(ctx, "find token", "SELECT id, "+tokenColumns+" FROM tokens WHERE id = $1 AND user_id = $2",
+	err := s.byKey(ctx, "find token", "SELECT id, "+tokenColumns+" FROM tokens WHERE id = $1 AND user_id = $2",
 		args{id, userID}, tokenFields(&t)...)
 	return t, err
 }

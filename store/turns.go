@@ -42,6 +42,20 @@ func (t *turns) take(ctx context.Context, urgent bool) (done func(), err error) 
 	}
 }
 
+// try takes a turn if that needs no waiting, which is never so for no turns at all.
+func (t *turns) try() (done func(), ok bool) {
+	if t == nil {
+		return nil, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken {
+		return nil, false
+	}
+	t.taken = true
+	return t.next, true
+}
+
 // next hands the turn on.
 func (t *turns) next() {
 	t.mu.Lock()

@@ -52,7 +52,7 @@ func (s *Store) transact(ctx context.Context, level sql.IsolationLevel, urgent b
 			return err
 		}
 		defer done()
-		tx, err := s.db.writer.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+		tx, err := s.db.begin(ctx, level)
 		if err != nil {
 			return err
 		}

@@ -56,13 +56,13 @@ func (s *Store) CreateVolume(ctx context.Context, v hub.Volume) error {
 
 // VolumeByID implements [hub.VolumeStore].
 func (s *Store) VolumeByID(ctx context.Context, id string) (v hub.Volume, err error) {
-	err = s.one(ctx, "find volume", "SELECT "+volumeColumns+" FROM volumes WHERE id = $1", args{id}, volumeFields(&v)...)
+	err = s.byKey(ctx, "find volume", "SELECT "+volumeColumns+" FROM volumes WHERE id = $1", args{id}, volumeFields(&v)...)
 	return v, err
 }
 
 // VolumeByOwner implements [hub.VolumeStore].
 func (s *Store) VolumeByOwner(ctx context.Context, o hub.VolumeOwner) (v hub.Volume, err error) {
-	err = s.one(ctx, "find volume", "SELECT "+volumeColumns+` FROM volumes
+	err = s.byKey(ctx, "find volume", "SELECT "+volumeColumns+` FROM volumes
 		WHERE share = $1 AND user_id = $2 AND server_name = $3 AND group_name = $4 AND name = $5 AND`+liveVolumes,
 		args{string(o.Share), o.UserID, o.ServerName, o.Group, o.Name}, volumeFields(&v)...)
 	return v, err
