@@ -68,6 +68,11 @@ func (s *countingStore) UpdateServer(ctx context.Context, v hub.Server) (hub.Ser
 	return s.Store.UpdateServer(ctx, v)
 }
 
+func (s *countingStore) ServerBriefs(ctx context.Context, states []hub.ServerState) ([]hub.ServerBrief, error) {
+	s.counts.note("ServerBriefs")
+	return s.Store.ServerBriefs(ctx, states)
+}
+
 func (s *countingStore) Revisions(ctx context.Context, ids []string) (map[string]int64, error) {
 	s.counts.note("Revisions")
 	return s.Store.Revisions(ctx, ids)

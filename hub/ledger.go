@@ -79,8 +79,8 @@ type UsageStore interface {
 	CloseRun(ctx context.Context, run RunKey, ended time.Time, exact bool, reason string) error
 	// CloseRunsOf ends every open run of the server up to that generation, but for the one of the instance keep, if it is not "".
 	CloseRunsOf(ctx context.Context, serverID string, generation int64, keep string, ended time.Time, reason string) error
-	// OpenRuns returns all that run, by server, without their groups.
-	OpenRuns(ctx context.Context) ([]UsageRun, error)
+	// OpenRuns names all that run, in no order.
+	OpenRuns(ctx context.Context) ([]RunKey, error)
 	// SumUsage sums up, by key.
 	SumUsage(ctx context.Context, q UsageQuery) ([]UsageSum, error)
 	// UsageRuns returns runs by beginning.

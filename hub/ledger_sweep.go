@@ -97,26 +97,23 @@ func (h *Hub) writeEnds(ctx context.Context, then time.Time) error {
 
 // ledgerGaps are the differences between the ledger and what runs about which only rows can tell.
 type ledgerGaps struct {
-	unlisted  []UsageRun         // open in the ledger, and the scheduler does not know the server
+	unlisted  []RunKey           // open in the ledger, and the scheduler does not know the server
 	unwritten []scheduler.Status // running, and not in the ledger
 }
 
 // compareRuns ends the runs that the scheduler says are over, and returns what else is different.
-func (h *Hub) compareRuns(ctx context.Context, open []UsageRun, list []scheduler.Status) (ledgerGaps, error) {
-	status := make(map[string]scheduler.Status, len(list))
-	for _, st := range list {
-		status[st.ID] = st
-	}
+func (h *Hub) compareRuns(ctx context.Context, open []RunKey, list []scheduler.Status) (ledgerGaps, error) {
+	status := byID(list)
 	var gaps ledgerGaps
 	known := make(map[RunKey]bool, len(open))
 	for _, r := range open {
-		known[r.Key()] = true
-		st, listed := status[r.ServerID]
-		if !listed {
+		known[r] = true
+		st := status[r.ServerID]
+		if st == nil {
 			gaps.unlisted = append(gaps.unlisted, r)
 			continue
 		}
-		if err := h.compareRun(ctx, r, st); err != nil {
+		if err := h.compareRun(ctx, r, *st); err != nil {
 			return gaps, err
 		}
 	}
@@ -129,17 +126,17 @@ func (h *Hub) compareRuns(ctx context.Context, open []UsageRun, list []scheduler
 }
 
 // compareRun ends a run that the scheduler says is over.
-func (h *Hub) compareRun(ctx context.Context, r UsageRun, st scheduler.Status) error {
+func (h *Hub) compareRun(ctx context.Context, r RunKey, st scheduler.Status) error {
 	switch {
 	case st.Generation == r.Generation && (st.Instance == r.Instance || st.Instance == ""):
 		if st.State != scheduler.Dead {
 			return nil
 		}
-		return h.store.CloseRun(ctx, r.Key(), orTime(st.Ended, h.now()), !st.Ended.IsZero(), whyEnded(st))
+		return h.store.CloseRun(ctx, r, orTime(st.Ended, h.now()), !st.Ended.IsZero(), whyEnded(st))
 	case st.Generation < r.Generation: // an old list
 		return nil
 	}
-	return h.store.CloseRun(ctx, r.Key(), orTime(st.Began, h.now()), false, "The server went on in another place.")
+	return h.store.CloseRun(ctx, r, orTime(st.Began, h.now()), false, "The server went on in another place.")
 }
 
 // closeGaps ends runs of which the scheduler knows nothing, and writes down those of which only it knows. A run whose row says that it is worked on is left to
@@ -161,7 +158,7 @@ func (h *Hub) closeGaps(ctx context.Context, gaps ledgerGaps, before time.Time) 
 			left = true
 			continue
 		}
-		if err := h.store.CloseRun(ctx, r.Key(), orTime(before, h.now()), false, "The server ended while no hub watched."); err != nil {
+		if err := h.store.CloseRun(ctx, r, orTime(before, h.now()), false, "The server ended while no hub watched."); err != nil {
 			return left, err
 		}
 	}

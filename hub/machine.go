@@ -37,7 +37,7 @@ func (h *Hub) MoveServer(ctx context.Context, userName, serverName string) (Serv
 }
 
 // noticeDue tells whether the row says of the server's machine what the scheduler does.
-func noticeDue(s Server, st scheduler.Status) bool {
+func noticeDue(s ServerBrief, st scheduler.Status) bool {
 	_, due := noticeFor(s, st, time.Time{})
 	return due
 }
@@ -45,7 +45,7 @@ func noticeDue(s Server, st scheduler.Status) bool {
 // note writes down what the owner should know of the server's machine.
 func (h *Hub) note(ctx context.Context, o observation) error {
 	s := o.server
-	n, due := noticeFor(s, *o.status, o.now)
+	n, due := noticeFor(s.Brief(), *o.status, o.now)
 	if !due {
 		return nil
 	}

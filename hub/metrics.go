@@ -71,7 +71,7 @@ func (m metrics) login(admitted bool) {
 	m.logins.WithLabelValues(result).Inc()
 }
 
-func (m metrics) observe(active []Server) {
+func (m metrics) observe(active []ServerBrief) {
 	count := map[ServerState]int{Starting: 0, Ready: 0, Stopping: 0}
 	for _, s := range active {
 		count[s.State]++

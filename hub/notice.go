@@ -8,7 +8,7 @@ import (
 
 // noticeFor says what the owner of a running server should be told of its machine, and whether that is other than what the row says. A notice that says
 // more than that (the server will be stopped) gives way to none about the machine, and comes back by its own rule. It is pure.
-func noticeFor(s Server, st scheduler.Status, now time.Time) (n *Notice, changed bool) {
+func noticeFor(s ServerBrief, st scheduler.Status, now time.Time) (n *Notice, changed bool) {
 	if s.State != Ready || st.Generation != s.Generation {
 		return s.Notice, false
 	}

@@ -54,7 +54,7 @@ func TestNoticesAboutMachines(t *testing.T) {
 		"what was said stays while it is down": {Stopping, earlier, running, earlier, false},
 	}
 	for name, c := range cases {
-		got, changed := noticeFor(Server{State: c.state, Generation: 2, Notice: c.have}, c.status, now)
+		got, changed := noticeFor(ServerBrief{State: c.state, Generation: 2, Notice: c.have}, c.status, now)
 		if diff := cmp.Diff(c.want, got); diff != "" || changed != c.changed {
 			t.Errorf("%s: changed %v, want %v (-want +got):\n%s", name, changed, c.changed, diff)
 		}
@@ -66,15 +66,15 @@ func TestSweepSeesNotices(t *testing.T) {
 	t.Parallel()
 	s := Server{State: Ready, Generation: 2, Instance: "i"}
 	st := scheduler.Status{Generation: 2, Instance: "i", State: scheduler.Running}
-	if !settled(s, st) {
+	if !settled(s.Brief(), st) {
 		t.Error("a server that is well is not settled")
 	}
 	st.Lost = true
-	if settled(s, st) {
+	if settled(s.Brief(), st) {
 		t.Error("a server whose machine was lost is settled without a notice")
 	}
 	s.Notice = machineNotice(st, time.Time{})
-	if !settled(s, st) {
+	if !settled(s.Brief(), st) {
 		t.Error("a server whose owner was told is not settled")
 	}
 }

@@ -164,7 +164,7 @@ func planReady(o observation) plan {
 		return plan{step: place}
 	case !o.published && o.server.Address != "":
 		return plan{step: publish}
-	case noticeDue(o.server, *o.status):
+	case noticeDue(o.server.Brief(), *o.status):
 		return plan{step: note}
 	}
 	return plan{}

@@ -153,6 +153,20 @@ type Notice struct {
 	Evidence []string `json:"evidence,omitempty"`
 }
 
+// ServerBrief is what has to be known of a server to see that it runs as it should.
+type ServerBrief struct {
+	ID         string
+	State      ServerState
+	Generation int64
+	Instance   string
+	Notice     *Notice
+}
+
+// Brief is the server in brief.
+func (s Server) Brief() ServerBrief {
+	return ServerBrief{s.ID, s.State, s.Generation, s.Instance, s.Notice}
+}
+
 // ServerQuery selects servers. The zero value selects all, by ID.
 type ServerQuery struct {
 	UserIDs []string      // only of these users; nil: of all
@@ -177,6 +191,8 @@ type ServerStore interface {
 	ServerByID(ctx context.Context, id string) (Server, error)
 	ServerByName(ctx context.Context, userID, name string) (Server, error)
 	Servers(ctx context.Context, q ServerQuery) (servers []Server, total int, err error)
+	// ServerBriefs returns the servers in these states, in no order. It is for who looks at all of them again and again.
+	ServerBriefs(ctx context.Context, states []ServerState) ([]ServerBrief, error)
 	// UpdateServer writes everything but the ID, the owner, Created and the times of activity, and returns the row with its new
 	// Revision. ErrStale if the row's Revision is no longer s.Revision; ErrNotFound if it is gone.
 	UpdateServer(ctx context.Context, s Server) (Server, error)

@@ -139,7 +139,7 @@ func (h *Hub) awaitServer(ctx context.Context, from Server, done func(Server) bo
 
 // AwaitRoutes waits until the proxy of this process knows every server that is ready, or ctx ends. A server that stops meanwhile is not waited for.
 func (h *Hub) AwaitRoutes(ctx context.Context) error {
-	missing, _, err := h.store.Servers(ctx, ServerQuery{States: []ServerState{Ready}})
+	missing, err := h.store.ServerBriefs(ctx, []ServerState{Ready})
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (h *Hub) AwaitRoutes(ctx context.Context) error {
 const routesFirst = 20 * time.Millisecond
 
 // unrouted waits so long for the routes of all of them together, and returns those that have none and should.
-func (h *Hub) unrouted(ctx context.Context, atMost time.Duration, servers []Server) (missing []Server) {
+func (h *Hub) unrouted(ctx context.Context, atMost time.Duration, servers []ServerBrief) (missing []ServerBrief) {
 	wait, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
 	for _, s := range servers {

@@ -37,7 +37,7 @@ func (c *controller) leave(o observation, opened string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case o.server.State == Ready && o.status != nil && settled(o.server, *o.status) && o.published:
+	case o.server.State == Ready && o.status != nil && settled(o.server.Brief(), *o.status) && o.published:
 		if !c.settled[o.server.ID].is(o.server.Generation, o.server.Instance) {
 			c.settled[o.server.ID] = mark{o.server.Generation, o.server.Instance, o.now, opened == o.server.Instance}
 		}
@@ -85,7 +85,7 @@ func (c *controller) routed(id string, generation int64, instance string) bool {
 }
 
 // forgotten tells whether the binding of a server that runs should be published again: nobody shows it, and if this process published it, that is long ago.
-func (c *controller) forgotten(s Server) bool {
+func (c *controller) forgotten(s ServerBrief) bool {
 	if c.routed(s.ID, s.Generation, s.Instance) {
 		return false
 	}
@@ -121,22 +121,19 @@ func (c *controller) sweep(ctx context.Context) (seen int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	status := make(map[string]scheduler.Status, len(running))
-	for _, st := range running {
-		status[st.ID] = st
-	}
-	active, _, err := c.h.store.Servers(ctx, ServerQuery{States: []ServerState{Starting, Ready, Stopping}})
+	status := byID(running)
+	active, err := c.h.store.ServerBriefs(ctx, []ServerState{Starting, Ready, Stopping})
 	if err != nil {
 		return 0, err
 	}
 	c.h.metrics.observe(active)
 	var unshown []string
 	for _, s := range active {
-		st, known := status[s.ID]
+		st := status[s.ID]
 		delete(status, s.ID)
 		switch {
 		case s.State != Ready: // lookAtMoving has it
-		case !known || !settled(s, st):
+		case st == nil || !settled(s, *st):
 			c.nudge(s.ID)
 		case c.forgotten(s):
 			unshown = append(unshown, s.ID)
@@ -148,6 +145,15 @@ func (c *controller) sweep(ctx context.Context) (seen int, err error) {
 	c.repair(ctx, unshown)
 	c.prune(active)
 	return len(active), nil
+}
+
+// byID finds what a list says of a server.
+func byID(list []scheduler.Status) map[string]*scheduler.Status {
+	status := make(map[string]*scheduler.Status, len(list))
+	for i := range list {
+		status[list[i].ID] = &list[i]
+	}
+	return status
 }
 
 // lookAtMoving wakes the worker of every server that starts or stops, and gives up starts that waited too long. It is one query by state.
@@ -174,7 +180,7 @@ func (c *controller) lookAtMoving(ctx context.Context) error {
 }
 
 // settled tells whether a server runs as the row says, so that nothing need be done.
-func settled(s Server, st scheduler.Status) bool {
+func settled(s ServerBrief, st scheduler.Status) bool {
 	return s.State == Ready && st.State != scheduler.Dead && st.Generation == s.Generation && st.Instance == s.Instance && !noticeDue(s, st)
 }
 
@@ -189,7 +195,7 @@ func (c *controller) repair(ctx context.Context, ids []string) {
 }
 
 // prune forgets the marks of servers that are no longer active.
-func (c *controller) prune(active []Server) {
+func (c *controller) prune(active []ServerBrief) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.settled) <= len(active) {

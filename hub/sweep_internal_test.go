@@ -42,6 +42,15 @@ func (c *crowd) Servers(_ context.Context, q ServerQuery) ([]Server, int, error)
 	return out, len(out), nil
 }
 
+func (c *crowd) ServerBriefs(ctx context.Context, states []ServerState) ([]ServerBrief, error) {
+	servers, _, err := c.Servers(ctx, ServerQuery{States: states})
+	briefs := make([]ServerBrief, len(servers))
+	for i, s := range servers {
+		briefs[i] = s.Brief()
+	}
+	return briefs, err
+}
+
 func (c *crowd) ServerByID(_ context.Context, id string) (Server, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

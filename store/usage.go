@@ -101,9 +101,9 @@ func scanRun(scan scanner, more ...any) (r hub.UsageRun, err error) {
 }
 
 // OpenRuns implements [hub.UsageStore].
-func (s *Store) OpenRuns(ctx context.Context) ([]hub.UsageRun, error) {
-	return all(ctx, s, "list open runs", "SELECT "+runColumns+" FROM usage_runs r WHERE r.ended = $1 ORDER BY r.server_id, r.generation, r.began",
-		args{int64(running)}, func(scan scanner) (hub.UsageRun, error) { return scanRun(scan) })
+func (s *Store) OpenRuns(ctx context.Context) ([]hub.RunKey, error) {
+	return all(ctx, s, "list open runs", "SELECT server_id, generation, instance FROM usage_runs WHERE ended = $1", args{int64(running)},
+		func(scan scanner) (k hub.RunKey, err error) { return k, scan(&k.ServerID, &k.Generation, &k.Instance) })
 }
 
 // UsageRuns implements [hub.UsageStore].

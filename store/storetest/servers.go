@@ -1,10 +1,12 @@
 package storetest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,6 +111,23 @@ func servers() []test {
 			f.must(f.store.RecordActivity(f.ctx, []hub.ActivityUpdate{{ServerID: s.ID, Time: noon}}))
 			_, err = f.store.UpdateServer(f.ctx, first)
 			f.must(err) // activity is not a change that anybody decides by
+		}},
+		{"In brief they are as they are in full", func(f fixture) {
+			u := f.user("ada")
+			s := f.server(u, "ready", hub.Ready)
+			s.Instance, s.Generation = "i", 3
+			s.Notice = &hub.Notice{Kind: hub.NoticeDrain, Message: "Its machine is being emptied.", Time: noon, Until: noon.Add(time.Hour)}
+			s, err := f.store.UpdateServer(f.ctx, s)
+			f.must(err)
+			starting := f.server(u, "starting", hub.Starting)
+			f.server(u, "stopped", hub.Stopped)
+			got, err := f.store.ServerBriefs(f.ctx, []hub.ServerState{hub.Ready, hub.Starting})
+			f.must(err)
+			slices.SortFunc(got, func(a, b hub.ServerBrief) int { return cmp.Compare(a.State, b.State) })
+			f.same("those that are active", got, []hub.ServerBrief{s.Brief(), starting.Brief()})
+			none, err := f.store.ServerBriefs(f.ctx, []hub.ServerState{})
+			f.must(err)
+			f.same("those in no state", len(none), 0)
 		}},
 		{"A name that is taken is refused", func(f fixture) {
 			u := f.user("ada")

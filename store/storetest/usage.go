@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -22,7 +24,7 @@ func usage() []test {
 			r.Groups = nil
 			open, err := f.store.OpenRuns(f.ctx)
 			f.must(err)
-			f.same("the open ones", open, []hub.UsageRun{r})
+			f.same("the open ones", open, []hub.RunKey{r.Key()})
 		}},
 		{"The first end stays, unless the scheduler knows an earlier one", func(f fixture) {
 			r := f.run(f.user("ada"), 1, "i1", noon)
@@ -51,18 +53,18 @@ func usage() []test {
 			next(2, "i2")
 			kept, newer := next(2, "i3"), next(3, "i4")
 			other := f.run(u, 1, "i1", noon)
-			open := func() (ids []string) {
+			open := func() []hub.RunKey {
 				runs, err := f.store.OpenRuns(f.ctx)
 				f.must(err)
-				for _, r := range runs {
-					ids = append(ids, r.ID)
-				}
-				return ids
+				slices.SortFunc(runs, func(a, b hub.RunKey) int {
+					return cmp.Or(cmp.Compare(a.ServerID, b.ServerID), cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Instance, b.Instance))
+				})
+				return runs
 			}
 			f.must(f.store.CloseRunsOf(f.ctx, first.ServerID, 2, "i3", noon.Add(time.Hour), "moved"))
-			f.same("what is open", open(), []string{kept.ID, newer.ID, other.ID})
+			f.same("what is open", open(), []hub.RunKey{kept.Key(), newer.Key(), other.Key()})
 			f.must(f.store.CloseRunsOf(f.ctx, first.ServerID, 3, "", noon.Add(time.Hour), "stopped"))
-			f.same("what is open", open(), []string{other.ID})
+			f.same("what is open", open(), []hub.RunKey{other.Key()})
 		}},
 		{"Sums count what lies within the period, and open runs until now", func(f fixture) {
 			ada, bob := f.user("ada", "a", "b"), f.user("bob", "b")
