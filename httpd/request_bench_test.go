@@ -27,7 +27,7 @@ func (n *nowhere) WriteHeader(status int)      { n.status = status }
 func BenchmarkRequest(b *testing.B) {
 	for name, level := range map[string]slog.Level{"info": slog.LevelInfo, "debug": slog.LevelDebug} {
 		b.Run(name, func(b *testing.B) {
-			h := benchmarked(b, slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level})))
+			h := benchmarked(b, slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))) //nolint:sloglint // lines are made, as in production
 			r := request(http.MethodPost, "/hub/api/users/user0000001/server")
 			r.Header.Set("Authorization", "token t0ken")
 			b.ReportAllocs()

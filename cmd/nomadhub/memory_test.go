@@ -1,0 +1,28 @@
+package main
+
+import "testing"
+
+// TestMemorySettings: what the operator says wins, and a task of Nomad stays below what Nomad gives it.
+func TestMemorySettings(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	for name, c := range map[string]struct {
+		environ []string
+		growth  int
+		limit   int64
+	}{
+		"nothing":              {nil, heapGrowth, 0},
+		"a task":               {[]string{"NOMAD_MEMORY_LIMIT=200"}, heapGrowth, 170 * mib},
+		"a task with a most":   {[]string{"NOMAD_MEMORY_LIMIT=200", "NOMAD_MEMORY_MAX_LIMIT=1000"}, heapGrowth, 850 * mib},
+		"a large task":         {[]string{"NOMAD_MEMORY_LIMIT=1000000"}, heapGrowth, 850_000 * mib},
+		"no most":              {[]string{"NOMAD_MEMORY_LIMIT=200", "NOMAD_MEMORY_MAX_LIMIT=0"}, heapGrowth, 170 * mib},
+		"no number":            {[]string{"NOMAD_MEMORY_LIMIT=much"}, heapGrowth, 0},
+		"the operator's limit": {[]string{"NOMAD_MEMORY_LIMIT=200", "GOMEMLIMIT=off"}, heapGrowth, 0},
+		"the operator's":       {[]string{"NOMAD_MEMORY_LIMIT=200", "GOGC=200"}, 0, 170 * mib},
+		"both the operator's":  {[]string{"NOMAD_MEMORY_LIMIT=200", "GOGC=off", "GOMEMLIMIT=1GiB"}, 0, 0},
+	} {
+		if growth, limit := memorySettings(c.environ); growth != c.growth || limit != c.limit {
+			t.Errorf("%s: growth %d %%, limit %d; want %d %%, %d", name, growth, limit, c.growth, c.limit)
+		}
+	}
+}
