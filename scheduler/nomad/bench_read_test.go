@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/scheduler"
 )
 
 // crowd is a Nomad without a network in which many servers run. It answers lists from prepared text, as Nomad 1.11 writes it, so that what a benchmark over it
@@ -25,6 +28,7 @@ type crowd struct {
 	asked   []string
 	answers int // bytes
 	texts   map[string][]byte
+	stories []string
 }
 
 const (
@@ -173,4 +177,136 @@ func cpuTime(tb testing.TB) time.Duration {
 		tb.Fatal(err)
 	}
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// story is what the event stream tells of one start, a line for each change.
+func (c *crowd) story(i int) []string {
+	index := uint64(30_000 + 10*i) //nolint:gosec // G115: small
+	job := strings.NewReplacer(fmt.Sprintf(`Index":%d`, 1000+i), fmt.Sprintf(`Index":%d`, index)).Replace(c.jobs[i])
+	job = job[:len(job)-1] + `,"TaskGroups":[{"Name":"notebook","Tasks":[{"Config":{"args":["` + strings.Repeat("x", 3000) + `"]}}]}]}`
+	alloc := func(changed uint64, status, states string) string {
+		text := strings.NewReplacer(fmt.Sprintf(`"ModifyIndex":%d`, 1000+i), fmt.Sprintf(`"ModifyIndex":%d`, changed),
+			fmt.Sprintf(`"CreateIndex":%d`, 1001+i), fmt.Sprintf(`"CreateIndex":%d`, index+2), `"ClientStatus":"running"`, `"ClientStatus":"`+status+`"`).Replace(c.allocs[i])
+		if states != "" {
+			begin, end := strings.Index(text, `"TaskStates":`), strings.Index(text, `,"DeploymentStatus"`)
+			text = text[:begin] + `"TaskStates":` + states + text[end:]
+		}
+		return text
+	}
+	eval := func(status string) string {
+		return `{"ID":"0d4b3a52-6a5d-7cd2-9f0e-5f6c6b0a5c01","Namespace":"notebooks","Priority":50,"Type":"service","TriggeredBy":"job-register","JobID":"notebook-` + crowdID(i) + `","JobModifyIndex":` +
+			fmt.Sprint(index) + `,"Status":"` + status + `","FailedTGAllocs":null,"ModifyTime":1795329402369384149}`
+	}
+	line := func(at uint64, events ...string) string {
+		return fmt.Sprintf(`{"Index":%d,"Events":[%s]}`, at, strings.Join(events, ","))
+	}
+	event := func(at uint64, topic, kind, payload string) string {
+		return fmt.Sprintf(`{"Topic":"%s","Type":"%s","Key":"%s","Namespace":"notebooks","FilterKeys":["notebook-%s",""],"Index":%d,"Payload":{"%[1]s":%[6]s}}`, topic, kind, crowdAllocID(i), crowdID(i), at, payload)
+	}
+	return []string{
+		line(index, event(index, "Job", "JobRegistered", job), event(index, "Evaluation", "JobRegistered", eval("pending"))),
+		line(index+2, event(index+2, "Allocation", "PlanResult", alloc(index+2, "pending", "null"))),
+		line(index+3, event(index+3, "Evaluation", "EvaluationUpdated", eval("complete"))),
+		line(index+4, event(index+4, "Allocation", "AllocationUpdated", alloc(index+4, "pending", ""))),
+		line(index+6, event(index+6, "Allocation", "AllocationUpdated", alloc(index+6, "running", ""))),
+	}
+}
+
+func newBenchWatch(s *Scheduler) *watch {
+	w := &watch{s: s, known: newTracker(s.opts.JobPrefix, nil), yield: func(scheduler.Event, error) bool { return true }}
+	w.known.drains = &s.drains
+	w.s.mirror.begin(w, nil, 20_000)
+	w.s.mirror.sign.note(time.Now())
+	return w
+}
+
+// BenchmarkStream reads what the event stream tells of one start.
+func BenchmarkStream(b *testing.B) {
+	c, s := newCrowd(b, 1000)
+	w := newBenchWatch(s)
+	var told strings.Builder
+	for i := range 1000 {
+		for _, line := range c.story(i) {
+			told.WriteString(line + "\n")
+		}
+	}
+	b.SetBytes(int64(told.Len()) / 1000)
+	b.ReportAllocs()
+	var lines *frames
+	before, n := cpuTime(b), 0
+	for b.Loop() {
+		if n++; n%1000 == 1 {
+			lines = newFrames(strings.NewReader(told.String()), s.opts.JobPrefix)
+		}
+		for range 5 {
+			next, err := lines.next()
+			if err != nil || len(next.Events) == 0 && next.Index%10 != 0 || !w.tell(b.Context(), next, false) {
+				b.Fatal(next, err)
+			}
+		}
+	}
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(n), "cpu-µs/op")
+}
+
+// BenchmarkHeld tells how much memory stays taken for each server that runs, when its start was watched and when it was found running; all were listed.
+func BenchmarkHeld(b *testing.B) {
+	const servers = 10_000
+	for _, name := range []string{"started", "found"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				c, s := newCrowd(b, servers)
+				if name == "started" {
+					c.prepareStories(b, servers)
+				}
+				c.prepareLists(b, s)
+				w := newBenchWatch(s)
+				before := heap()
+				if name == "found" {
+					if _, err := w.list(b.Context(), false); err != nil {
+						b.Fatal(err)
+					}
+				}
+				for _, line := range c.stories {
+					next, err := parseFrame([]byte(line), s.opts.JobPrefix)
+					if err != nil || !w.tell(b.Context(), next, false) {
+						b.Fatal(err)
+					}
+				}
+				if _, err := s.List(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(heap()-before)/servers, "B/server")
+				runtime.KeepAlive(c)
+				runtime.KeepAlive(w)
+			}
+		})
+	}
+}
+
+func (c *crowd) prepareStories(tb testing.TB, servers int) {
+	tb.Helper()
+	for i := range servers {
+		c.stories = append(c.stories, c.story(i)...)
+	}
+	for i := range servers { // what is listed then
+		c.put(i, uint64(30_006+10*i)) //nolint:gosec // G115: small
+	}
+}
+
+// prepareLists has the answers made before anything is measured.
+func (c *crowd) prepareLists(tb testing.TB, s *Scheduler) {
+	tb.Helper()
+	if _, err := s.List(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	s.census.forget()
+	c.asked = make([]string, 0, 1000)
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

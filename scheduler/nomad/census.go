@@ -154,6 +154,9 @@ func (s *Scheduler) listAllocs(ctx context.Context, jobs []jobView) (*allocList,
 		if err != nil || view == nil {
 			return err
 		}
+		if held := s.mirror.holdsAlloc(view.job, view.id, view.index); held != nil {
+			view = held // the same, and in memory once
+		}
 		if known := newest[view.job]; known == nil || known.created < view.created {
 			newest[view.job] = view
 		}

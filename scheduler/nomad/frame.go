@@ -30,6 +30,18 @@ type streamEvent struct {
 		Node       *api.Node
 		Deleted    bool // of a job
 	}
+
+	// Seen is the view of the allocation, once it was asked for, and Kept is it without what takes room.
+	Seen, Kept *allocView `json:"-"`
+}
+
+// alloc returns the views of the allocation.
+func (e *streamEvent) alloc() (seen, kept *allocView) {
+	if e.Seen == nil {
+		e.Seen = viewOfAlloc(e.Payload.Allocation)
+		e.Kept = e.Seen.kept()
+	}
+	return e.Seen, e.Kept
 }
 
 // maxFrame bounds one line of the stream. The largest that Nomad makes is a plan with some hundred allocations of a few KiB each.

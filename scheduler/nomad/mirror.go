@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,10 +41,10 @@ type mirror struct {
 // mirrored is one job.
 type mirrored struct {
 	view    jobView
-	created uint64 // index of the job's first registration
-	whole   bool   // it was created after the connection began
-	blocked bool   // an evaluation found no place, and no allocation came since
-	allocs  map[string]*allocView
+	created uint64       // index of the job's first registration
+	whole   bool         // it was created after the connection began
+	blocked bool         // an evaluation found no place, and no allocation came since
+	allocs  []*allocView // at most one of each ID
 	// evaluated is the index of the latest registration that Nomad has worked on.
 	evaluated uint64
 }
@@ -91,7 +92,8 @@ func (m *mirror) take(w *watch, event *streamEvent) {
 	case p.Job != nil:
 		m.takeJob(w, event)
 	case p.Allocation != nil:
-		m.takeAlloc(p.Allocation)
+		_, alloc := event.alloc()
+		m.takeAlloc(alloc)
 	case p.Evaluation != nil:
 		if job := m.jobs[p.Evaluation.JobID]; job != nil {
 			job.takeEval(p.Evaluation)
@@ -148,22 +150,37 @@ func (m *mirror) settle(id string, index uint64) {
 	}
 }
 
-func (m *mirror) takeAlloc(a *api.Allocation) {
-	job := m.jobs[a.JobID]
+func (m *mirror) takeAlloc(alloc *allocView) {
+	job := m.jobs[alloc.job]
 	if job == nil || !job.whole {
 		return
 	}
-	alloc := viewOfAlloc(a)
-	if before := job.allocs[alloc.id]; before != nil && alloc.index < before.index {
+	switch at := slices.IndexFunc(job.allocs, func(known *allocView) bool { return known.id == alloc.id }); {
+	case at < 0:
+		job.allocs = append(job.allocs, alloc)
+	case alloc.index < job.allocs[at].index:
 		return
+	default:
+		job.allocs[at] = alloc
 	}
-	if job.allocs == nil {
-		job.allocs = make(map[string]*allocView, 1)
-	}
-	job.allocs[alloc.id], job.blocked = alloc, false
+	job.blocked = false
 	if job.view.purged {
-		m.drop(a.JobID, job)
+		m.drop(alloc.job, job)
 	}
+}
+
+// holdsAlloc returns what is held of an allocation since that index, or nil.
+func (m *mirror) holdsAlloc(job, id string, index uint64) *allocView {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.jobs[job]; known != nil {
+		for _, alloc := range known.allocs {
+			if alloc.id == id && alloc.index == index {
+				return alloc
+			}
+		}
+	}
+	return nil
 }
 
 func (j *mirrored) takeEval(e *api.Evaluation) {
@@ -223,7 +240,7 @@ func (m *mirror) lives(id string) (view jobView, alloc *allocView, ok bool) {
 	if !alive || newest.desiredStatus != api.AllocDesiredStatusRun || newest.created <= job.view.registered {
 		return jobView{}, nil, false
 	}
-	return job.view, new(*newest), true
+	return job.view, newest, true
 }
 
 func (j *mirrored) newest() *allocView {

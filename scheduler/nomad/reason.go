@@ -72,6 +72,9 @@ func deadReason(job jobView, alloc *allocView) why {
 
 // taskReason finds the task that ended the allocation by itself, or returns nothing if all were told to end.
 func taskReason(alloc *allocView) why {
+	if alloc.gist != nil {
+		return alloc.gist.said().died
+	}
 	names := make([]string, 0, len(alloc.tasks))
 	for name := range alloc.tasks {
 		names = append(names, name)
@@ -180,6 +183,9 @@ func detail(event *api.TaskEvent, key string, older int) string {
 
 // waitingReason says what a placed server waits for, where Nomad says so.
 func waitingReason(alloc *allocView) why {
+	if alloc.gist != nil {
+		return alloc.gist.said().waiting
+	}
 	for _, task := range alloc.tasks {
 		if task == nil || len(task.Events) == 0 {
 			continue

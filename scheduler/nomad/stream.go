@@ -73,7 +73,7 @@ func (s *Scheduler) openStream(ctx context.Context, index uint64, nodes bool) (i
 	if nodes {
 		query.Add("topic", "Node")
 	}
-	body, err := s.client.Raw().Response("/v1/event/stream?"+query.Encode(), s.query(ctx))
+	body, err := s.client.Raw().Response("/v1/event/stream?"+query.Encode(), uncompressed(s.query(ctx)))
 	if cause := context.Cause(ctx); err != nil && cause != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("nomad: opening the event stream: %w", cause)
 	}

@@ -21,9 +21,9 @@ type tracker struct {
 }
 
 type trackedJob struct {
-	generations []jobView       // oldest first; of each generation the latest view
-	newest      *allocView      // the allocation placed last
-	told        map[string]tale // by allocation
+	generations []jobView  // oldest first; of each generation the latest view
+	newest      *allocView // the allocation placed last
+	told        []tale     // at most one of each allocation
 	blocked     string
 }
 
@@ -32,6 +32,7 @@ const maxTold = 8
 
 // tale is how far an allocation was told.
 type tale struct {
+	alloc  string
 	latest int64  // the time of the last task event
 	index  uint64 // of the allocation; an event with the same or an older one is a repetition
 	lost   bool   // the contact with its machine was lost
@@ -59,7 +60,7 @@ func (t *tracker) begin(views []jobView, index uint64) {
 			tracked.update(view)
 			continue
 		}
-		t.jobs[id] = &trackedJob{generations: []jobView{view}, told: make(map[string]tale)}
+		t.jobs[id] = &trackedJob{generations: []jobView{view}}
 	}
 	for id, tracked := range t.jobs {
 		if _, ok := listed[id]; !ok && (tracked.newest == nil || isTerminal(tracked.newest.clientStatus)) {
@@ -94,7 +95,7 @@ func (t *tracker) translate(event *streamEvent) []scheduler.Event {
 	case event.Payload.Job != nil:
 		return t.jobEvent(event.Type, event.Payload.Job)
 	case event.Payload.Allocation != nil:
-		return t.allocEvent(event.Payload.Allocation)
+		return t.allocEvent(event)
 	case event.Payload.Evaluation != nil:
 		return t.evalEvent(event.Payload.Evaluation)
 	}
@@ -117,7 +118,7 @@ func (t *tracker) jobEvent(kind string, job *api.Job) []scheduler.Event {
 	}
 	tracked := t.jobs[*job.ID]
 	if tracked == nil {
-		tracked = &trackedJob{told: make(map[string]tale)}
+		tracked = &trackedJob{}
 		t.jobs[*job.ID] = tracked
 	}
 	began := tracked.update(view)
@@ -128,7 +129,7 @@ func (t *tracker) jobEvent(kind string, job *api.Job) []scheduler.Event {
 	if !began {
 		return nil
 	}
-	current := status(view, tracked.newest, why{})
+	current := status(view, t.drains.mark(tracked.newest), why{})
 	text := "Nomad has accepted the server."
 	if view.stopped {
 		text = withDefault(current.Reason, "The server is being stopped.")
@@ -171,26 +172,27 @@ func (j *trackedJob) generationOf(alloc *allocView) jobView {
 	return j.generations[0]
 }
 
-func (t *tracker) allocEvent(a *api.Allocation) []scheduler.Event {
-	tracked := t.jobs[a.JobID]
+func (t *tracker) allocEvent(event *streamEvent) []scheduler.Event {
+	tracked := t.jobs[event.Payload.Allocation.JobID]
 	if tracked == nil {
 		return nil // not ours, or purged and over
 	}
-	alloc := t.drains.mark(viewOfAlloc(a))
-	if told, known := tracked.told[alloc.id]; known && alloc.index != 0 && alloc.index <= told.index {
+	seen, kept := event.alloc()
+	alloc := t.drains.mark(seen)
+	if told, known := tracked.tale(alloc.id); known && alloc.index != 0 && alloc.index <= told.index {
 		return nil // repeated, by this connection or the next
 	}
 	view := tracked.generationOf(alloc)
 	current := status(view, alloc, why{})
 	events := tracked.tell(alloc, view)
 	if tracked.newest == nil || tracked.newest.created <= alloc.created {
-		tracked.newest, tracked.blocked = alloc, ""
+		tracked.newest, tracked.blocked = kept, ""
 	}
 	if len(events) == 0 {
-		events = []scheduler.Event{newEvent(view, time.Unix(0, a.ModifyTime), "", nil)}
+		events = []scheduler.Event{newEvent(view, time.Unix(0, alloc.modified), "", nil)}
 	}
 	last := &events[len(events)-1]
-	if next := tracked.newest; next != alloc && tracked.generationOf(next).generation == view.generation {
+	if next := tracked.newest; next.id != alloc.id && tracked.generationOf(next).generation == view.generation {
 		// Nomad placed the server anew: this run of it ends, and the server does not.
 		if current.State == scheduler.Dead {
 			last.Message = placedAnew(current)
@@ -215,7 +217,7 @@ func placedAnew(ended scheduler.Status) string {
 // tell returns an event for the placement, if it is new, and for each task event that was not told before.
 func (j *trackedJob) tell(alloc *allocView, view jobView) []scheduler.Event {
 	var events []scheduler.Event
-	before, known := j.told[alloc.id]
+	before, known := j.tale(alloc.id)
 	since := before.latest
 	if !known && !isTerminal(alloc.clientStatus) && len(alloc.tasks) == 0 {
 		events = append(events, newEvent(view, time.Unix(0, alloc.modified), "A machine was found"+colon(alloc.node)+".", nil))
@@ -231,11 +233,28 @@ func (j *trackedJob) tell(alloc *allocView, view jobView) []scheduler.Event {
 	if text := contact(before.lost, lost, alloc); text != "" {
 		events = append(events, newEvent(view, time.Unix(0, alloc.modified), text, nil))
 	}
-	if len(j.told) >= maxTold {
-		clear(j.told) // at worst a sentence about an allocation long gone is told again
-	}
-	j.told[alloc.id] = tale{latest, alloc.index, lost}
+	j.remember(tale{alloc.id, latest, alloc.index, lost})
 	return events
+}
+
+// tale returns how far an allocation was told.
+func (j *trackedJob) tale(alloc string) (told tale, known bool) {
+	at := slices.IndexFunc(j.told, func(t tale) bool { return t.alloc == alloc })
+	if at < 0 {
+		return tale{}, false
+	}
+	return j.told[at], true
+}
+
+func (j *trackedJob) remember(told tale) {
+	if at := slices.IndexFunc(j.told, func(t tale) bool { return t.alloc == told.alloc }); at >= 0 {
+		j.told[at] = told
+		return
+	}
+	if len(j.told) >= maxTold {
+		j.told = j.told[:0] // at worst a sentence about an allocation long gone is told again
+	}
+	j.told = append(j.told, told)
 }
 
 // contact tells how the contact with a server's machine changed; "" if it did not.
@@ -267,7 +286,7 @@ func (t *tracker) evalEvent(eval *api.Evaluation) []scheduler.Event {
 		return nil
 	}
 	tracked.blocked = blocked.reason
-	current := status(view, tracked.newest, blocked)
+	current := status(view, t.drains.mark(tracked.newest), blocked)
 	return []scheduler.Event{newEvent(view, time.Unix(0, eval.ModifyTime), blocked.reason, &current)}
 }
 

@@ -15,11 +15,11 @@ import (
 type jobView struct {
 	id         string // the server's
 	generation int64
-	stopped    bool
-	ending     string // why this package stopped it, or ""
-	purged     bool   // the job is no longer there
 	index      uint64 // its modify index
 	registered uint64 // its modify index when this generation was registered; allocations of the generation are younger
+	ending     string // why this package stopped it, or ""
+	stopped    bool
+	purged     bool // the job is no longer there
 }
 
 func viewOfJob(job *api.Job) jobView {
@@ -46,25 +46,77 @@ func (v jobView) owns(alloc *allocView) bool {
 	return alloc != nil && (alloc.created > v.registered || !isTerminal(alloc.clientStatus))
 }
 
-// allocView is what this package needs of an allocation.
+// allocView is what this package needs of an allocation. It is not changed after it was made, since several hold the same one.
 type allocView struct {
 	id, job, node       string
 	created             uint64
 	clientStatus        string
 	clientDescription   string
 	desiredStatus       string
-	preempted           bool
-	tasks               map[string]*api.TaskState
-	address             string
-	memoryLimits        map[string]int64 // MiB by task
-	modified            int64            // nanoseconds since 1970
-	meta                map[string]string
 	desiredDescription  string
-	rescheduledOrMoving bool
 	nodeID              string
-	index               uint64    // when it last changed
+	address             string
+	index               uint64 // when it last changed
+	modified            int64  // nanoseconds since 1970
+	preempted           bool
+	rescheduledOrMoving bool
 	drained             bool      // an operator empties its machine
 	leaveBy             time.Time // see scheduler.Status
+
+	// What tells of its tasks; see kept.
+	tasks        map[string]*api.TaskState
+	memoryLimits map[string]int64 // MiB by task
+	meta         map[string]string
+	gist         *gist // instead of them
+}
+
+// gist is what is known of the tasks of an allocation.
+type gist struct {
+	began, ended int64 // nanoseconds since 1970; 0: not yet
+	rare         *rareGist
+}
+
+// rareGist is what hardly any server has that runs.
+type rareGist struct {
+	preparing     bool
+	waiting, died why
+}
+
+// kept returns the view without what takes much room: of the tasks' events, of which there are some KiB for each server, what they mean.
+func (v *allocView) kept() *allocView {
+	if v.gist != nil {
+		return v
+	}
+	began, ended := v.times()
+	slim := *v
+	slim.gist = &gist{began: nanoseconds(began), ended: nanoseconds(ended)}
+	if rare := (rareGist{preparing: v.preparing(), waiting: waitingReason(v), died: taskReason(v)}); rare != (rareGist{}) {
+		slim.gist.rare = &rare
+	}
+	slim.tasks, slim.memoryLimits, slim.meta = nil, nil, nil
+	return &slim
+}
+
+// said returns what the tasks of a view that is kept mean.
+func (g *gist) said() rareGist {
+	if g.rare == nil {
+		return rareGist{}
+	}
+	return *g.rare
+}
+
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func momentOf(nanoseconds int64) time.Time {
+	if nanoseconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, nanoseconds).UTC()
 }
 
 func viewOfAlloc(a *api.Allocation) *allocView {
@@ -95,9 +147,6 @@ func viewOfAllocStub(a *api.AllocationListStub) *allocView {
 	view.takeResources(a.AllocatedResources)
 	return view
 }
-
-// kept returns the view without what takes much room.
-func (v *allocView) kept() *allocView { return v }
 
 func (v *allocView) takeResources(r *api.AllocatedResources) {
 	if r == nil {
@@ -168,6 +217,9 @@ func (v *allocView) main() *api.TaskState { return v.tasks[mainTask(v)] }
 
 // times tells when the server's task began and ended to run. Its machine says so, for the last run if the task was restarted.
 func (v *allocView) times() (began, ended time.Time) {
+	if v.gist != nil {
+		return momentOf(v.gist.began), momentOf(v.gist.ended)
+	}
 	task := v.main()
 	if task == nil {
 		return began, ended
@@ -177,6 +229,9 @@ func (v *allocView) times() (began, ended time.Time) {
 
 // preparing reports whether the machine still fetches what the server needs, or runs tasks that come before it.
 func (v *allocView) preparing() bool {
+	if v.gist != nil {
+		return v.gist.said().preparing
+	}
 	task := v.main()
 	if task == nil || !task.StartedAt.IsZero() {
 		return false
