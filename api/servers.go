@@ -64,8 +64,11 @@ func (a *API) getServer(w http.ResponseWriter, r *http.Request) error {
 
 // server reads the server that the path names. One that does not exist is told in the words that are used for what may not be seen.
 func (a *API) server(ctx context.Context, t target) (hub.Server, error) {
-	s, err := a.hub.Server(ctx, t.user.Name, t.server)
-	if hub.KindOf(err) == hub.NotFound {
+	if !t.exists {
+		return hub.Server{}, errHidden
+	}
+	s, err := a.hub.ServerOf(ctx, t.user, t.server)
+	if err == nil && s.ID == "" && t.server != "" {
 		return s, errHidden
 	}
 	return s, err
@@ -125,7 +128,7 @@ func userOptions(r *http.Request) (json.RawMessage, error) {
 func (a *API) awaitStart(w http.ResponseWriter, r *http.Request, s hub.Server) error {
 	wait, cancel := context.WithTimeout(r.Context(), a.opts.SlowSpawn)
 	defer cancel()
-	last, err := a.hub.AwaitServer(wait, s.ID, func(now hub.Server) bool {
+	last, err := a.hub.AwaitSeen(wait, s, func(now hub.Server) bool {
 		return now.Generation != s.Generation || now.State == hub.Ready || now.State == hub.Stopped
 	})
 	late := errors.Is(wait.Err(), context.DeadlineExceeded) && r.Context().Err() == nil
@@ -170,7 +173,7 @@ func (a *API) stopServer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.hub.StopServer(r.Context(), t.user.Name, t.server, body.Remove)
+	s, err := a.hub.StopSeen(r.Context(), before, body.Remove)
 	if err != nil {
 		return err
 	}
@@ -189,7 +192,7 @@ func (a *API) stopServer(w http.ResponseWriter, r *http.Request) error {
 func (a *API) awaitStop(w http.ResponseWriter, r *http.Request, s hub.Server) error {
 	wait, cancel := context.WithTimeout(r.Context(), a.opts.SlowStop)
 	defer cancel()
-	_, err := a.hub.AwaitServer(wait, s.ID, func(now hub.Server) bool { return isStopped(now) || now.Generation != s.Generation })
+	_, err := a.hub.AwaitSeen(wait, s, func(now hub.Server) bool { return isStopped(now) || now.Generation != s.Generation })
 	switch {
 	case err == nil:
 		empty(w, http.StatusNoContent)

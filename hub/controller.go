@@ -36,9 +36,10 @@ type controller struct {
 	workers map[string]*worker
 	elected bool
 	stopped bool
-	settled map[string]mark // servers that run as they should and need no worker
-	ctx     context.Context //nolint:containedctx // the lifetime of workers, set by run
-	queued  []string        // owned before run began
+	settled map[string]mark  // servers that run as they should and need no worker
+	ended   map[string]int64 // the last runs that were ended here; see noteEnded
+	ctx     context.Context  //nolint:containedctx // the lifetime of workers, set by run
+	queued  []string         // owned before run began
 	group   sync.WaitGroup
 	looking chan struct{} // holds one element for each worker that looks at its server
 }
@@ -88,7 +89,7 @@ type runMemory struct {
 }
 
 func (c *controller) init(h *Hub) {
-	c.h, c.workers, c.settled, c.looking = h, map[string]*worker{}, map[string]mark{}, make(chan struct{}, maxLooking)
+	c.h, c.workers, c.settled, c.ended, c.looking = h, map[string]*worker{}, map[string]mark{}, map[string]int64{}, make(chan struct{}, maxLooking)
 }
 
 // own has this replica work on a server whose intent it wrote. What it was doing by an older intent is cut short, since it may wait for what nobody wants any
@@ -252,7 +253,7 @@ func (c *controller) watch(ctx context.Context) {
 			c.wakeAll()
 		default:
 			c.h.tell(e)
-			if e.Status != nil { // else it is a sentence for who watches
+			if e.Status != nil && !c.late(*e.Status) { // else it is a sentence for who watches, or known
 				c.nudge(e.ID)
 			}
 		}
@@ -369,7 +370,7 @@ func (h *Hub) round(ctx context.Context, w *worker) (outcome, error) {
 	if err := h.act(ctx, w, o, p); err != nil {
 		return outcome{}, err
 	}
-	return outcome{plan: p, done: p.step == rest && h.control.leave(o, w.run.opened)}, nil
+	return outcome{plan: p, done: p.step == rest && h.control.leave(w, o)}, nil
 }
 
 // timeoutsOf are what bounds the server's start.

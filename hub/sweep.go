@@ -33,21 +33,43 @@ func (m mark) is(generation int64, instance string) bool {
 }
 
 // leave tells whether the worker of a server that rests can go, and remembers that the server needs none. So thousands that run cost no goroutine.
-func (c *controller) leave(o observation, opened string) bool {
+func (c *controller) leave(w *worker, o observation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case o.server.State == Ready && o.status != nil && settled(o.server.Brief(), *o.status) && o.published:
 		if !c.settled[o.server.ID].is(o.server.Generation, o.server.Instance) {
-			c.settled[o.server.ID] = mark{o.server.Generation, o.server.Instance, o.now, opened == o.server.Instance}
+			c.settled[o.server.ID] = mark{o.server.Generation, o.server.Instance, o.now, w.run.opened == o.server.Instance}
 		}
 		return true
 	case o.server.State == Stopped, o.server.waits():
 		delete(c.settled, o.server.ID)
+		if w.run.gone {
+			c.noteEnded(o.server)
+		}
 		return true
 	}
 	delete(c.settled, o.server.ID)
 	return false
+}
+
+// maxEnded bounds how many servers are remembered that were ended here. Of one that is forgotten the row is read once more.
+const maxEnded = 1000
+
+// noteEnded remembers that this process ended a run, of which the scheduler may tell later than that; the caller holds mu.
+func (c *controller) noteEnded(s Server) {
+	if len(c.ended) >= maxEnded {
+		clear(c.ended)
+	}
+	c.ended[s.ID] = s.Generation
+}
+
+// late tells whether a status is only the end of a run that this process ended itself.
+func (c *controller) late(st scheduler.Status) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	generation, ended := c.ended[st.ID]
+	return ended && st.State == scheduler.Dead && st.Generation <= generation
 }
 
 // shown tells whether the binding of a run is known to be published: by this process, or because the routes show it.

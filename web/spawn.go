@@ -200,7 +200,7 @@ func (h *Web) start(w http.ResponseWriter, r *http.Request, user, name string, o
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), firstLook)
 	defer cancel()
-	now, err := h.hub.AwaitServer(ctx, s.ID, func(s hub.Server) bool { return s.State == hub.Ready || s.State == hub.Stopped })
+	now, err := h.hub.AwaitSeen(ctx, s, func(s hub.Server) bool { return s.State == hub.Ready || s.State == hub.Stopped })
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
