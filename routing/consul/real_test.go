@@ -2,8 +2,11 @@ package consul
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +43,8 @@ func TestReal(t *testing.T) {
 		"ReadOnly":              testReadOnly,
 		"Latency":               testLatency,
 		"MarksGrowOld":          testMarksGrowOld,
+		"Looks":                 testLooks,
+		"OneRequest":            testOneRequest,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -280,6 +285,100 @@ func testMarksGrowOld(t *testing.T, a *agent) {
 		_, known := part.known("alice")
 		return err == nil && pair == nil && !known
 	})
+}
+
+// counted is how often each URL was asked for.
+type counted struct {
+	mu   sync.Mutex
+	urls map[string]int
+}
+
+func (c *counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	kind := "txn"
+	switch q := r.URL.Query(); {
+	case q.Has("index"):
+		kind = "blocking"
+	case q.Has("keys"), q.Has("filter"):
+		kind = "look " + r.URL.Path
+	case r.Method == http.MethodGet:
+		kind = "read " + r.URL.Path
+	}
+	c.mu.Lock()
+	c.urls[kind]++
+	c.mu.Unlock()
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func (c *counted) of(kind string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.urls[kind]
+}
+
+// counting makes options whose requests are counted.
+func counting(t *testing.T, s space, a *agent) (Options, *counted) {
+	c := &counted{urls: make(map[string]int)}
+	o := s.options(t, a.address)
+	o.Config.HttpClient = &http.Client{Transport: c}
+	return o, c
+}
+
+// testLooks holds that Consul says by an index, and without a list, that nothing has changed, while others change other things.
+func testLooks(t *testing.T, a *agent) {
+	s := newSpace(t)
+	o, c := counting(t, s, a)
+	o.Wait = 500 * time.Millisecond
+	r, router := follow(t, o)
+	b := routingtest.NewBinding("alice", 1)
+	register(t, a.client, s.service, b)
+	publish(t.Context(), t, r, b)
+	awaitRoute(t, router, b)
+	keys := "/v1/kv/" + strings.TrimSuffix(r.bindingsOf(routing.Shard("alice")), "/")
+	catalog := "/v1/catalog/service/" + ServiceName(s.service, "alice")
+	looked := func(n int) {
+		t.Helper()
+		eventually(t, "the shard is looked at", func() bool { return c.of("look "+keys) >= n && c.of("look "+catalog) >= n })
+	}
+	looked(2) // the first looks may find what came with the start
+	before := [...]int{c.of("read " + keys + "/"), c.of("read " + catalog)}
+	put(t, a, &api.KVPair{Key: s.prefix + "/something-else", Value: []byte("1")})
+	register(t, a.client, s.service+"-other", routingtest.NewBinding("alice", 9))
+	looked(c.of("look "+keys) + 3)
+	if after := [...]int{c.of("read " + keys + "/"), c.of("read " + catalog)}; after != before {
+		t.Errorf("lists of bindings and of registrations: %v, before: %v", after, before)
+	}
+}
+
+// testOneRequest has Consul's own word for it that a change which comes right after another is one request, and is not read by who made it.
+func testOneRequest(t *testing.T, a *agent) {
+	s := newSpace(t)
+	o, c := counting(t, s, a)
+	r, router := follow(t, o)
+	_, far := follow(t, s.options(t, a.address))
+	shard := r.shards[5]
+	for i, server := range neighbours(4) {
+		if i == 1 { // the first made the shard's key
+			eventually(t, "the state after the first is known", func() bool {
+				shard.mu.Lock()
+				defer shard.mu.Unlock()
+				return shard.news.seen != 0 && shard.news.seen == shard.news.shown.index
+			})
+			c.mu.Lock()
+			clear(c.urls)
+			c.mu.Unlock()
+		}
+		b := routingtest.NewBinding(server, uint64(i+1))
+		register(t, a.client, s.service, b)
+		publish(t.Context(), t, r, b)
+		awaitRoute(t, router, b)
+		awaitRoute(t, far, b)
+	}
+	if n := c.of("txn"); n != 3 {
+		t.Errorf("%d transactions for three changes", n)
+	}
+	if n := c.of("read /v1/kv/" + r.bindingsOf(5)); n != 0 {
+		t.Errorf("the shard was read %d times by who changed it", n)
+	}
 }
 
 // TestF14ConsulForgetsEverything restarts a Consul that keeps nothing. The routes stand while it is away and after, and what was published
