@@ -61,6 +61,20 @@ func benchRows(b *testing.B, dsn string) {
 		}},
 		{"LoadOfAllGroups", func(ctx context.Context, _ int) error { _, err := s.LoadOfGroups(ctx, nil); return err }},
 		{"Starts", func(ctx context.Context, _ int) error { _, err := s.Starts(ctx); return err }},
+		{"ActiveServers", func(ctx context.Context, _ int) error {
+			_, _, err := s.Servers(ctx, hub.ServerQuery{States: []hub.ServerState{hub.Starting, hub.Ready, hub.Stopping}})
+			return err
+		}},
+		{"ServerBriefs", func(ctx context.Context, _ int) error {
+			_, err := s.ServerBriefs(ctx, []hub.ServerState{hub.Starting, hub.Ready, hub.Stopping})
+			return err
+		}},
+		{"CountServers", func(ctx context.Context, _ int) error { _, err := s.CountServers(ctx); return err }},
+		{"OpenRuns", func(ctx context.Context, _ int) error { _, err := s.OpenRuns(ctx); return err }},
+		{"PageOfUsers", func(ctx context.Context, i int) error {
+			_, _, err := s.Users(ctx, hub.UserQuery{Limit: 200, Offset: 200 * (i % 49)})
+			return err
+		}},
 		{"UpdateServer", func(ctx context.Context, _ int) (err error) { row, err = s.UpdateServer(ctx, row); return err }},
 		{"IssueToken", func(ctx context.Context, i int) error {
 			tokens++

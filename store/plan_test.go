@@ -151,6 +151,21 @@ func TestSQLiteFindsStartsByTheirIDs(t *testing.T) {
 	}
 }
 
+// The indexes of tokens that have no entry for most of them still find those that go with a client, and those that expired.
+func TestSQLiteFindsTheFewTokensThatAreIndexed(t *testing.T) {
+	t.Parallel()
+	s := openMigrated(t, "sqlite://"+filepath.Join(t.TempDir(), "hub.db"), 1)
+	for query, want := range map[string]string{
+		"DELETE FROM tokens WHERE expires < 7":                            "USING COVERING INDEX tokens_expires (expires<?)",
+		"DELETE FROM tokens WHERE client_id = 'c' AND ('' = '' OR 1 = 1)": "USING COVERING INDEX tokens_client (client_id=?)",
+		"DELETE FROM oauth_clients WHERE id = 'c'":                        "SEARCH tokens USING COVERING INDEX tokens_client (client_id=?)",
+	} {
+		if plan := planOf(t, s, "EXPLAIN QUERY PLAN ", asked{query: query}); !strings.Contains(plan, want) || strings.Contains(plan, "SCAN") {
+			t.Errorf("the plan of %s is\n%s", query, plan)
+		}
+	}
+}
+
 // seed makes users with three groups, a server, a token, a session and an identity each. One text serves both databases.
 func seed(t testing.TB, s *Store, many int) {
 	t.Helper()

@@ -44,28 +44,36 @@ func (s *Store) CreateServer(ctx context.Context, v hub.Server) error {
 	return err
 }
 
+// The two ways to write a server: with its name as it is, which nearly always is so, and with another. SQLite writes the entries of an index anew for every
+// column that is set, whatever its value.
+const (
+	updateServer   = "UPDATE servers SET " + serverSettings + " WHERE id = $1 AND revision = $2 AND name = $3 " + serverReturned
+	renameServer   = "UPDATE servers SET name = $3, " + serverSettings + " WHERE id = $1 AND revision = $2 " + serverReturned
+	serverReturned = "RETURNING user_id, (SELECT name FROM users WHERE users.id = user_id), revision, created, last_activity, last_used, last_output"
+	serverSettings = `state = $4, generation = $5, started = $6, options = $7, instance = $8, address = $9, placement = $10, failure = $11, remove = $12,
+		profile = $13, queued = $14, admitted = $15, wait = $16, held = $17, notice = $18, keep_until = $19, restart = $20, blocked = $21, pool = $22,
+		idle_after = $23, max_age = $24, revision = revision + 1`
+)
+
 // UpdateServer implements [hub.ServerStore]. Only what the caller cannot know comes back from the database.
 func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, error) {
 	notes, err := notesOf(v)
 	if err != nil {
 		return hub.Server{}, err
 	}
-	read := v.Revision
-	err = s.guarded(ctx, func(tx *Store) error {
-		return tx.returning(ctx, "update server", `
-			UPDATE servers SET name = $3, state = $4, generation = $5, started = $6, options = $7, instance = $8,
-				address = $9, placement = $10, failure = $11, remove = $12, profile = $13, queued = $14, admitted = $15, wait = $16,
-				held = $17, notice = $18, keep_until = $19, restart = $20, blocked = $21, pool = $22,
-				idle_after = $23, max_age = $24, revision = revision + 1
-			WHERE id = $1 AND revision = $2
-			RETURNING user_id, (SELECT name FROM users WHERE users.id = user_id), revision, created, last_activity, last_used, last_output`,
-			args{
-				v.ID, read, v.Name, string(v.State), v.Generation, micros(v.Started), optionsText(v.Options), v.Instance,
-				v.Address, int64(v.Placement), notes.failure, v.Remove, v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait,
-				notes.held, notes.notice, micros(v.KeepUntil), notes.restart, notes.blocked, notes.pool,
-				v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
-			}, &v.UserID, &v.UserName, &v.Revision, timeOf{&v.Created}, timeOf{&v.LastActivity}, timeOf{&v.LastUsed}, timeOf{&v.LastOutput})
-	})
+	a := args{
+		v.ID, v.Revision, v.Name, string(v.State), v.Generation, micros(v.Started), optionsText(v.Options), v.Instance,
+		v.Address, int64(v.Placement), notes.failure, v.Remove, v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait,
+		notes.held, notes.notice, micros(v.KeepUntil), notes.restart, notes.blocked, notes.pool,
+		v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
+	}
+	back := []any{&v.UserID, &v.UserName, &v.Revision, timeOf{&v.Created}, timeOf{&v.LastActivity}, timeOf{&v.LastUsed}, timeOf{&v.LastOutput}}
+	for _, query := range []string{updateServer, renameServer} {
+		err = s.guarded(ctx, func(tx *Store) error { return tx.returning(ctx, "update server", query, a, back...) })
+		if !isNothing(err) {
+			break
+		}
+	}
 	if isNothing(err) {
 		return hub.Server{}, s.whyNotUpdated(ctx, v.ID)
 	}
