@@ -12,7 +12,8 @@
 // Any step may be the last one that a hub does: whoever starts or stops the same server next goes on from there. Nomad checks
 // EnforceIndex before it writes and not while it writes, so two registrations in the same instant can both pass; a variable is
 // compared while it is written. So the variable carries the generation and decides who is newest, and a start looks at both again
-// after it registered.
+// after it registered. While a watch runs, a start and a stop read nothing on the usual way: they write where they expect nothing, or what they wrote themselves, and
+// look at everything when that is refused.
 package nomad
 
 import (
@@ -70,7 +71,8 @@ type Options struct {
 }
 
 // Scheduler runs servers as Nomad jobs. It keeps nothing in memory but the parsed jobspec, what it knows of machines, what the event stream told
-// since the present connection began (see mirror.go), and what Nomad listed last (see census.go).
+// since the present connection began (see mirror.go), what Nomad listed last (see census.go), and at which indexes
+// it wrote what it started (see written.go).
 type Scheduler struct {
 	client    *api.Client
 	opts      Options
