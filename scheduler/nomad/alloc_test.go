@@ -142,6 +142,9 @@ func TestReasons(t *testing.T) {
 				c.change(t, alloc)
 			}
 			got := status(c.job, viewOfAlloc(alloc), why{})
+			if diff := cmp.Diff(got, status(c.job, viewOfAlloc(alloc).kept(), why{})); diff != "" {
+				t.Errorf("what is kept of the allocation says (-all +kept)\n%s", diff)
+			}
 			if got.State != c.state || got.Lost != c.lost || got.Cause != c.cause || !strings.HasPrefix(got.Reason, c.reason) || !oneSentence.MatchString(got.Reason) {
 				t.Errorf("got %+v, want %s because of %q with the reason %q", got, c.state, c.cause, c.reason)
 			}

@@ -66,9 +66,11 @@ func (s *Scheduler) listJobs(ctx context.Context) (*jobList, error) {
 	q := s.query(ctx)
 	q.Prefix, q.Params = s.opts.JobPrefix, map[string]string{"meta": "true"}
 	list := &jobList{index: index, read: time.Now()}
+	known := s.census.jobs.Load()
 	err = s.eachListed(ctx, "/v1/jobs", q, index, func(stub []byte) error {
 		view, err := parseStub(stub, s.opts.JobPrefix)
 		if err == nil && view.id != "" {
+			view.id = known.name(view.id)
 			list.views = append(list.views, view)
 		}
 		return err
@@ -80,6 +82,17 @@ func (s *Scheduler) listJobs(ctx context.Context) (*jobList, error) {
 	list.views = slices.Clip(list.views)
 	s.census.jobs.Store(list)
 	return list, nil
+}
+
+// name returns the server's ID as it is in memory already, if it is.
+func (l *jobList) name(id string) string {
+	if l == nil {
+		return id
+	}
+	if at, known := slices.BinarySearchFunc(l.views, id, func(v jobView, id string) int { return strings.Compare(v.id, id) }); known {
+		return l.views[at].id
+	}
+	return id
 }
 
 // parseStub returns a view without ID for what is no job of ours: the prefix may match other people's jobs, and those of a hub whose prefix begins with ours.

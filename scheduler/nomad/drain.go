@@ -151,7 +151,7 @@ func (t *tracker) onNode(ctx context.Context, s *Scheduler, nodeID, text string)
 	}
 	var events []scheduler.Event
 	for _, stub := range stubs {
-		tracked := t.jobs[stub.JobID]
+		tracked := t.jobs.get(stub.JobID)
 		if tracked == nil || isTerminal(stub.ClientStatus) {
 			continue
 		}

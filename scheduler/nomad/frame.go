@@ -160,7 +160,7 @@ func (e *streamEvent) takePayload(c *cursor, prefix string) error {
 // parseJob returns nil for a job of somebody else.
 func parseJob(c *cursor, prefix string) (*api.Job, error) {
 	job := &api.Job{}
-	err := takeJobFields(c, job)
+	err := takeJobFields(c, job, prefix)
 	if err != nil || job.ID == nil || !strings.HasPrefix(*job.ID, prefix) {
 		return nil, err
 	}
@@ -169,12 +169,13 @@ func parseJob(c *cursor, prefix string) (*api.Job, error) {
 
 // takeJob sets what this package reads of a job.
 func takeJob(text []byte, job *api.Job) error {
-	return takeJobFields(&cursor{text: text}, job)
+	return takeJobFields(&cursor{text: text}, job, "")
 }
 
-func takeJobFields(c *cursor, job *api.Job) error {
+// takeJobFields reads no more of a job after its name if that does not begin with the prefix.
+func takeJobFields(c *cursor, job *api.Job, prefix string) error {
 	return c.fields(func(name []byte) error {
-		if c.null() {
+		if job.ID != nil && !strings.HasPrefix(*job.ID, prefix) || c.null() {
 			return nil
 		}
 		switch string(name) {

@@ -31,7 +31,7 @@ type mirror struct {
 	mu     sync.Mutex
 	holder *watch // whose connection this is; nil: nobody is connected
 	began  uint64 // index of the list of jobs that the connection began with, or was mended with
-	jobs   map[string]*mirrored
+	jobs   byJob[mirrored]
 	floors map[string]uint64 // index of the last own write of a job of which the stream has not told yet
 	least  uint64            // index up to which everything must have been told, since its floors were dropped
 	index  uint64            // index up to which everything was told
@@ -58,7 +58,7 @@ func (m *mirror) begin(w *watch, views []jobView, index uint64) {
 	}
 	m.holder, m.began, m.index = w, index, index
 	m.sign.last.Store(0)
-	m.jobs = make(map[string]*mirrored, len(views))
+	m.jobs = newByJob[mirrored](w.s.opts.JobPrefix, len(views))
 	if m.floors == nil {
 		m.floors = make(map[string]uint64)
 	}
@@ -68,7 +68,7 @@ func (m *mirror) begin(w *watch, views []jobView, index uint64) {
 		}
 	}
 	for _, view := range views {
-		m.jobs[w.s.jobID(view.id)] = &mirrored{view: view}
+		m.jobs.of[view.id] = &mirrored{view: view}
 	}
 }
 
@@ -77,7 +77,7 @@ func (m *mirror) end(w *watch) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.holder == w {
-		m.holder, m.jobs = nil, nil
+		m.holder, m.jobs = nil, byJob[mirrored]{}
 	}
 }
 
@@ -95,7 +95,7 @@ func (m *mirror) take(w *watch, event *streamEvent) {
 		_, alloc := event.alloc()
 		m.takeAlloc(alloc)
 	case p.Evaluation != nil:
-		if job := m.jobs[p.Evaluation.JobID]; job != nil {
+		if job := m.jobs.get(p.Evaluation.JobID); job != nil {
 			job.takeEval(p.Evaluation)
 		}
 	}
@@ -106,7 +106,7 @@ func (m *mirror) takeJob(w *watch, event *streamEvent) {
 	if job.ID == nil || job.JobModifyIndex == nil || !strings.HasPrefix(*job.ID, w.s.opts.JobPrefix) {
 		return
 	}
-	known := m.jobs[*job.ID]
+	known := m.jobs.get(*job.ID)
 	if event.Type == deregistered && *job.JobModifyIndex < event.Index { // purged: what Nomad shows is what it was before
 		m.settle(*job.ID, event.Index)
 		if known != nil {
@@ -126,7 +126,7 @@ func (m *mirror) takeJob(w *watch, event *streamEvent) {
 		if job.CreateIndex != nil {
 			known.created, known.whole = *job.CreateIndex, *job.CreateIndex > m.began && *job.CreateIndex == view.index && before == nil
 		}
-		m.jobs[*job.ID] = known
+		m.jobs.of[view.id] = known
 	case view.index > known.view.index:
 		known.view, known.blocked = view, false
 	}
@@ -140,7 +140,7 @@ func (m *mirror) drop(id string, job *mirrored) {
 			return
 		}
 	}
-	delete(m.jobs, id)
+	m.jobs.remove(id)
 }
 
 // settle notes that everything was told that this process wrote of the job up to that index.
@@ -151,7 +151,7 @@ func (m *mirror) settle(id string, index uint64) {
 }
 
 func (m *mirror) takeAlloc(alloc *allocView) {
-	job := m.jobs[alloc.job]
+	job := m.jobs.get(alloc.job)
 	if job == nil || !job.whole {
 		return
 	}
@@ -173,7 +173,7 @@ func (m *mirror) takeAlloc(alloc *allocView) {
 func (m *mirror) holdsAlloc(job, id string, index uint64) *allocView {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if known := m.jobs[job]; known != nil {
+	if known := m.jobs.get(job); known != nil {
 		for _, alloc := range known.allocs {
 			if alloc.id == id && alloc.index == index {
 				return alloc
@@ -205,7 +205,7 @@ func (m *mirror) reach(w *watch, index uint64) {
 func (m *mirror) wrote(id string, index uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if job := m.jobs[id]; m.holder == nil || job != nil && job.view.index >= index {
+	if job := m.jobs.get(id); m.holder == nil || job != nil && job.view.index >= index {
 		return // nothing is said before another connection, which begins later; or it was told already
 	}
 	if len(m.floors) >= maxFloors {
@@ -228,7 +228,7 @@ func (m *mirror) speaks(id string) bool {
 func (m *mirror) lives(id string) (view jobView, alloc *allocView, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	job := m.jobs[id]
+	job := m.jobs.get(id)
 	if job == nil || !job.whole || job.view.stopped || job.blocked || !m.speaks(id) {
 		return jobView{}, nil, false
 	}
@@ -257,7 +257,7 @@ func (j *mirrored) newest() *allocView {
 func (m *mirror) lacks(id string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.jobs[id] == nil && m.speaks(id)
+	return m.jobs.get(id) == nil && m.speaks(id)
 }
 
 // ending is what is known of the end of a job's allocations.
@@ -277,7 +277,7 @@ func (m *mirror) endOf(id string, index uint64) ending {
 	if floor, waits := m.floors[id]; m.holder != nil && waits && floor == index {
 		return endUnheard
 	}
-	job := m.jobs[id]
+	job := m.jobs.get(id)
 	if job == nil || !job.whole || job.view.index != index || !job.view.stopped || job.view.purged || !m.speaks(id) {
 		return endUnknown
 	}
@@ -313,7 +313,7 @@ func (m *mirror) origin(id string, index uint64) (created uint64, state hearing)
 	if floor, waits := m.floors[id]; m.holder != nil && waits && floor == index {
 		return 0, unheard
 	}
-	job := m.jobs[id]
+	job := m.jobs.get(id)
 	if job == nil || job.view.purged || job.view.index != index || !m.speaks(id) {
 		return 0, unsaid
 	}

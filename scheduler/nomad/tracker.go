@@ -14,10 +14,10 @@ import (
 // tracker remembers each job's registrations as their events go by.
 type tracker struct {
 	prefix  string
-	index   uint64                 // of the list of jobs that it began with last
-	jobs    map[string]*trackedJob // by Nomad's job ID
-	foreign map[string]struct{}    // jobs that are named like ours and are not
-	drains  *drains                // nil: nothing is known of machines
+	index   uint64 // of the list of jobs that it began with last
+	jobs    byJob[trackedJob]
+	foreign map[string]struct{} // jobs that are named like ours and are not
+	drains  *drains             // nil: nothing is known of machines
 }
 
 type trackedJob struct {
@@ -39,7 +39,7 @@ type tale struct {
 }
 
 func newTracker(prefix string, views []jobView) *tracker {
-	t := &tracker{prefix: prefix, jobs: make(map[string]*trackedJob, len(views)), foreign: make(map[string]struct{})}
+	t := &tracker{prefix: prefix, jobs: newByJob[trackedJob](prefix, len(views)), foreign: make(map[string]struct{})}
 	t.begin(views, 0)
 	return t
 }
@@ -48,23 +48,22 @@ func newTracker(prefix string, views []jobView) *tracker {
 // nothing, unless the index went back: then the cluster was restored from an older snapshot, and what it tells is new.
 func (t *tracker) begin(views []jobView, index uint64) {
 	if index < t.index {
-		clear(t.jobs)
+		clear(t.jobs.of)
 	}
 	t.index = index
 	listed := make(map[string]struct{}, len(views))
 	for _, view := range views {
-		id := t.prefix + view.id
-		listed[id] = struct{}{}
-		delete(t.foreign, id)
-		if tracked := t.jobs[id]; tracked != nil {
+		listed[view.id] = struct{}{}
+		delete(t.foreign, t.prefix+view.id)
+		if tracked := t.jobs.of[view.id]; tracked != nil {
 			tracked.update(view)
 			continue
 		}
-		t.jobs[id] = &trackedJob{generations: []jobView{view}}
+		t.jobs.of[view.id] = &trackedJob{generations: []jobView{view}}
 	}
-	for id, tracked := range t.jobs {
+	for id, tracked := range t.jobs.of {
 		if _, ok := listed[id]; !ok && (tracked.newest == nil || isTerminal(tracked.newest.clientStatus)) {
-			delete(t.jobs, id)
+			delete(t.jobs.of, id)
 		}
 	}
 }
@@ -79,7 +78,7 @@ func (t *tracker) lacks(event *streamEvent) bool {
 	if a == nil || isTerminal(a.ClientStatus) || a.DesiredStatus == api.AllocDesiredStatusStop || !strings.HasPrefix(a.JobID, t.prefix) {
 		return false
 	}
-	if _, known := t.foreign[a.JobID]; known || t.jobs[a.JobID] != nil {
+	if _, known := t.foreign[a.JobID]; known || t.jobs.get(a.JobID) != nil {
 		return false
 	}
 	if len(t.foreign) >= maxForeign {
@@ -116,15 +115,15 @@ func (t *tracker) jobEvent(kind string, job *api.Job) []scheduler.Event {
 	if kind == deregistered && !view.stopped {
 		view.stopped, view.purged = true, true // what Nomad shows of a purged job is what it was before
 	}
-	tracked := t.jobs[*job.ID]
+	tracked := t.jobs.get(*job.ID)
 	if tracked == nil {
 		tracked = &trackedJob{}
-		t.jobs[*job.ID] = tracked
+		t.jobs.of[view.id] = tracked
 	}
 	began := tracked.update(view)
 	ended := view.stopped && (tracked.newest == nil || isTerminal(tracked.newest.clientStatus))
 	if kind == deregistered && ended {
-		delete(t.jobs, *job.ID)
+		t.jobs.remove(*job.ID)
 	}
 	if !began {
 		return nil
@@ -173,7 +172,7 @@ func (j *trackedJob) generationOf(alloc *allocView) jobView {
 }
 
 func (t *tracker) allocEvent(event *streamEvent) []scheduler.Event {
-	tracked := t.jobs[event.Payload.Allocation.JobID]
+	tracked := t.jobs.get(event.Payload.Allocation.JobID)
 	if tracked == nil {
 		return nil // not ours, or purged and over
 	}
@@ -276,7 +275,7 @@ func colon(node string) string {
 }
 
 func (t *tracker) evalEvent(eval *api.Evaluation) []scheduler.Event {
-	tracked := t.jobs[eval.JobID]
+	tracked := t.jobs.get(eval.JobID)
 	if tracked == nil || len(eval.FailedTGAllocs) == 0 {
 		return nil
 	}
