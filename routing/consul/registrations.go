@@ -43,6 +43,10 @@ const (
 	crowdedWait = time.Second
 )
 
+// fullLook is how many looks at a shard are one that reads everything, though no index has moved: a binding whose key has left the hub's ring is found so,
+// and signed anew.
+const fullLook = 10
+
 // watch is one shard's listing of registrations as time goes by.
 type watch struct {
 	*Registry
@@ -50,6 +54,7 @@ type watch struct {
 	shard *shard
 	gap   int64         // of the registry when the cursor began
 	due   bool          // it is time to look whether there is something that nobody announced
+	looks int           // so far
 	look  time.Duration // until the next short query, if there is no place for a blocking one
 }
 
@@ -66,6 +71,11 @@ func (r *Registry) watchRegistrations(ctx context.Context, s *shard) {
 			r.step(ctx, &w.cursor, w.briefly, report)
 		case w.due:
 			w.due = false
+			if w.looks++; w.looks%fullLook == 0 {
+				w.index = 0
+				s.wake()
+				break
+			}
 			s.check()
 			r.step(ctx, &w.cursor, w.glance, report)
 		case !s.unconfirmed():

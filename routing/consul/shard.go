@@ -259,7 +259,7 @@ func (s *shard) countIgnored() (news []ignored) {
 }
 
 // doubt tells why a registration is not believed, or "". The binding is the server's; nil: there is none.
-func (r *registration) doubt(b *kept) reason {
+func (r registration) doubt(b *kept) reason {
 	switch {
 	case b == nil, r.generation > b.Generation:
 		return unsigned
