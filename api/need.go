@@ -102,6 +102,10 @@ func (a *API) find(r *http.Request, k rule) (t target, err error) {
 	if t.server, err = httpd.Param(r, "server"); err != nil {
 		return t, err
 	}
+	if p := httpd.Principal(r); p.User.ID != "" && p.User.Name == hub.NormalizeUserName(name) { // most ask about themselves, and were read to know who asks
+		t.user, t.exists = p.User, true
+		return t, nil
+	}
 	t.user, err = a.hub.UserByName(r.Context(), name)
 	switch {
 	case hub.KindOf(err) == hub.NotFound:
