@@ -18,7 +18,7 @@ import (
 type removingStore struct{ hub.Store }
 
 func (s removingStore) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, error) {
-	if err := (placing{s.Store}).check(v); err != nil {
+	if err := placing(s).check(v); err != nil {
 		if err := s.DeleteServer(ctx, v.ID); err != nil {
 			return v, err
 		}
