@@ -29,6 +29,7 @@ type crowd struct {
 	answers int // bytes
 	texts   map[string][]byte
 	stories []string
+	late    time.Duration // before an answer that is to be of an index or newer
 }
 
 const (
@@ -117,6 +118,9 @@ func (c *crowd) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, r.URL.Path+"?"+r.URL.RawQuery)
 	q := r.URL.Query()
+	if c.late > 0 && q.Get("index") != "" {
+		<-time.After(c.late)
+	}
 	var of []string
 	switch r.URL.Path {
 	case "/v1/jobs":

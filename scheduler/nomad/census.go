@@ -248,7 +248,7 @@ func (s *Scheduler) indexOfTable(ctx context.Context, table string) (uint64, err
 }
 
 // eachListed visits each element of a list that is not older than that index. It holds no more than one of them at a time: with 10,000 servers the list of allocations has
-// 40 MB. The server that answers may have become the leader just now and not know of all changes yet; Nomad has it wait for them.
+// 30 MB. The server that answers may have become the leader just now and not know of all changes yet; Nomad has it wait for them.
 func (s *Scheduler) eachListed(ctx context.Context, path string, q *api.QueryOptions, index uint64, visit func(element []byte) error) error {
 	q.WaitIndex, q.WaitTime = max(index, 1)-1, catchUp
 	begun := time.Now()

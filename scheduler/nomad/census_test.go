@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,4 +129,36 @@ func TestEachElement(t *testing.T) {
 			t.Errorf("%q: %v, want %v", text, err, want)
 		}
 	}
+}
+
+// TestAConnectionListsOnce: what a watch listed when it connected is what the reader's own list, which comes after, is made of.
+func TestAConnectionListsOnce(t *testing.T) {
+	t.Parallel()
+	c, s := newCrowd(t, 3)
+	w := newBenchWatch(s)
+	listed(t, s, 3)
+	c.lists()
+	for range 2 { // each connection anew
+		if _, err := w.list(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		listed(t, s, 3)
+		if asked := c.lists(); !slices.Equal(asked, []string{"/v1/jobs", "/v1/allocations"}) {
+			t.Errorf("asked for %q", asked)
+		}
+	}
+}
+
+// TestAListThatIsBehindIsNone: a server that does not come to know within some seconds what another one knew a moment ago answers with an older state, which is not believed.
+func TestAListThatIsBehindIsNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, s := newCrowd(t, 3)
+		c.late = catchUp
+		if _, err := s.List(t.Context()); !errors.Is(err, errBehind) || !errors.Is(err, scheduler.ErrUnavailable) {
+			t.Errorf("listed with %v", err)
+		}
+		c.late = catchUp - 1
+		listed(t, s, 3)
+	})
 }
