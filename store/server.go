@@ -68,11 +68,9 @@ func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, err
 		v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
 	}
 	back := []any{&v.UserID, &v.UserName, &v.Revision, timeOf{&v.Created}, timeOf{&v.LastActivity}, timeOf{&v.LastUsed}, timeOf{&v.LastOutput}}
-	for _, query := range []string{updateServer, renameServer} {
-		err = s.guarded(ctx, func(tx *Store) error { return tx.returning(ctx, "update server", query, a, back...) })
-		if !isNothing(err) {
-			break
-		}
+	err = s.returning(ctx, "update server", updateServer, a, back...)
+	if isNothing(err) { // only now a name may be taken
+		err = s.guarded(ctx, func(tx *Store) error { return tx.returning(ctx, "rename server", renameServer, a, back...) })
 	}
 	if isNothing(err) {
 		return hub.Server{}, s.whyNotUpdated(ctx, v.ID)
