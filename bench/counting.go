@@ -113,6 +113,11 @@ func (s *countingStore) OpenRun(ctx context.Context, r hub.UsageRun) error {
 	return s.Store.OpenRun(ctx, r)
 }
 
+func (s *countingStore) UpdateServerAndOpenRun(ctx context.Context, v hub.Server, r hub.UsageRun) (hub.Server, error) {
+	s.counts.note("UpdateServerAndOpenRun")
+	return s.Store.UpdateServerAndOpenRun(ctx, v, r)
+}
+
 func (s *countingStore) CloseRun(ctx context.Context, run hub.RunKey, ended time.Time, exact bool, reason string) error {
 	s.counts.note("CloseRun")
 	return s.Store.CloseRun(ctx, run, ended, exact, reason)

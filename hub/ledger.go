@@ -74,6 +74,8 @@ type UsageSum struct {
 type UsageStore interface {
 	// OpenRun writes down that a run began, with the groups that its user is in. Of a run that is known already, only an earlier beginning is taken over.
 	OpenRun(ctx context.Context, r UsageRun) error
+	// UpdateServerAndOpenRun is [ServerStore.UpdateServer] and OpenRun, both or neither.
+	UpdateServerAndOpenRun(ctx context.Context, s Server, r UsageRun) (Server, error)
 	// CloseRun writes down when a run ended. One that has ended already keeps its end, unless exact says that the scheduler told this one and it is
 	// earlier. The unknown is nil.
 	CloseRun(ctx context.Context, run RunKey, ended time.Time, exact bool, reason string) error

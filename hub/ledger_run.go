@@ -100,7 +100,7 @@ func (h *Hub) noteRun(ctx context.Context, w *worker, o observation) error {
 			return nil
 		}
 		failpoint("usage.before-open")
-		if err := h.openRun(ctx, h.store, o.server, *st); err != nil {
+		if err := h.openRun(ctx, o.server, *st); err != nil {
 			return err
 		}
 		failpoint("usage.after-open")
@@ -140,34 +140,32 @@ func (h *Hub) writeRun(ctx context.Context, w *worker, o observation, next Serve
 	if !isOpen(w, o) {
 		return h.store.UpdateServer(ctx, next)
 	}
-	var written Server
+	r := h.runOf(next, *o.status)
 	failpoint("usage.before-open")
-	err := h.store.InTx(ctx, func(tx Store) (err error) {
-		if written, err = tx.UpdateServer(ctx, next); err != nil {
-			return err
-		}
-		row := o.server // as it was, for what the run goes on from
-		row.Held = next.Held
-		return h.openRun(ctx, tx, row, *o.status)
-	})
+	written, err := h.store.UpdateServerAndOpenRun(ctx, next, r)
 	if err != nil {
 		return Server{}, err
 	}
 	failpoint("usage.after-open")
 	w.run.opened = o.status.Instance
-	return written, nil
+	return written, h.closeOthers(ctx, o.server, r)
 }
 
 // openRun writes down a run of the server, and the end of what it goes on from.
-func (h *Hub) openRun(ctx context.Context, db Store, s Server, st scheduler.Status) error {
+func (h *Hub) openRun(ctx context.Context, s Server, st scheduler.Status) error {
 	r := h.runOf(s, st)
-	if err := db.OpenRun(ctx, r); err != nil {
+	if err := h.store.OpenRun(ctx, r); err != nil {
 		return err
 	}
-	if s.Instance == "" || s.Instance == st.Instance {
+	return h.closeOthers(ctx, s, r)
+}
+
+// closeOthers writes down the end of what a run goes on from; s is the row as it was before.
+func (h *Hub) closeOthers(ctx context.Context, s Server, r UsageRun) error {
+	if s.Instance == "" || s.Instance == r.Instance {
 		return nil
 	}
-	return db.CloseRunsOf(ctx, s.ID, s.Generation, st.Instance, r.Began, "The server went on in another place.")
+	return h.store.CloseRunsOf(ctx, s.ID, s.Generation, r.Instance, r.Began, "The server went on in another place.")
 }
 
 func (h *Hub) runOf(s Server, st scheduler.Status) UsageRun {

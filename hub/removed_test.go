@@ -3,7 +3,6 @@ package hub_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -17,45 +16,11 @@ import (
 // removingStore removes a server's record just before its place is written down, as another replica may whose stop came before the scheduler had the job.
 type removingStore struct{ hub.Store }
 
-func (s removingStore) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, error) {
-	if err := placing(s).check(v); err != nil {
-		if err := s.DeleteServer(ctx, v.ID); err != nil {
-			return v, err
-		}
-	}
-	return s.Store.UpdateServer(ctx, v)
-}
-
-func (s removingStore) InTx(ctx context.Context, fn func(hub.Store) error) error {
-	err := s.Store.InTx(ctx, func(tx hub.Store) error { return fn(placing{tx}) })
-	if placed, ok := errors.AsType[placedError](err); ok {
-		if err := s.DeleteServer(ctx, placed.id); err != nil {
-			return err
-		}
-		return s.Store.InTx(ctx, fn)
-	}
-	return err
-}
-
-// placing is a transaction that ends where it would write down the place of a server.
-type placing struct{ hub.Store }
-
-type placedError struct{ id string }
-
-func (placedError) Error() string { return "the server has a place" }
-
-func (placing) check(v hub.Server) error {
-	if v.State == hub.Starting && v.Instance != "" {
-		return placedError{v.ID}
-	}
-	return nil
-}
-
-func (s placing) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, error) {
-	if err := s.check(v); err != nil {
+func (s removingStore) UpdateServerAndOpenRun(ctx context.Context, v hub.Server, r hub.UsageRun) (hub.Server, error) {
+	if err := s.DeleteServer(ctx, v.ID); err != nil {
 		return v, err
 	}
-	return s.Store.UpdateServer(ctx, v)
+	return s.Store.UpdateServerAndOpenRun(ctx, v, r)
 }
 
 // lockedBuffer is what several may write to.

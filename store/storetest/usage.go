@@ -26,6 +26,27 @@ func usage() []test {
 			f.must(err)
 			f.same("the open ones", open, []hub.RunKey{r.Key()})
 		}},
+		{"A server's row and its run are written together or not at all", func(f fixture) {
+			u := f.user("ada")
+			s := f.server(u, "", hub.Starting)
+			stale := s
+			r := hub.UsageRun{ID: newID(), ServerID: s.ID, UserID: u.ID, UserName: u.Name, Generation: s.Generation, Instance: "i1", Began: noon}
+			s.Instance = "i1"
+			written, err := f.store.UpdateServerAndOpenRun(f.ctx, s, r)
+			f.must(err)
+			s.Revision = written.Revision
+			f.same("the row", written, s)
+			again := r
+			again.ID, again.Instance = newID(), "i2"
+			_, err = f.store.UpdateServerAndOpenRun(f.ctx, stale, again)
+			f.wants(err, hub.ErrStale)
+			open, err := f.store.OpenRuns(f.ctx)
+			f.must(err)
+			f.same("the open runs", open, []hub.RunKey{r.Key()})
+			f.must(f.store.DeleteServer(f.ctx, s.ID))
+			_, err = f.store.UpdateServerAndOpenRun(f.ctx, written, again)
+			f.wants(err, hub.ErrNotFound)
+		}},
 		{"The first end stays, unless the scheduler knows an earlier one", func(f fixture) {
 			r := f.run(f.user("ada"), 1, "i1", noon)
 			f.must(f.store.CloseRun(f.ctx, r.Key(), noon.Add(time.Hour), false, "stopped"))
