@@ -19,6 +19,7 @@ type progress struct {
 	full   bool   // everything has to be read
 	listed uint64 // the highest index of what is known of the bindings' keys
 	check  bool   // it is time to see whether they still have it
+	checks int    // so far
 	era    int    // counts gaps: indexes of different eras do not compare
 	flying int    // changes by this process that are under way
 }
@@ -29,6 +30,10 @@ type notice struct {
 	after  uint64 // the index that the change came after; 0: the value does not say
 	server string // the only one whose binding changed since
 }
+
+// fullLook is how many looks at a shard's bindings are one that reads them all, though no index has moved: a binding whose key has left the hub's ring is
+// found so, and signed anew.
+const fullLook = 10
 
 // patience is for how long a change may be taken for our own that is still under way.
 const patience = 50 * time.Millisecond
@@ -54,11 +59,19 @@ func (s *shard) wake() {
 	offer(s.poke)
 }
 
-// check has all bindings read if something changed that nobody announced.
+// check has all bindings read if something changed that nobody announced. Where there are none, Consul's index is that of all its keys, and moves with each
+// of them; reading nothing is as cheap as to ask for it.
 func (s *shard) check() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.news.check = true
+	switch {
+	case !s.read:
+		return // they will be
+	case len(s.bindings) == 0:
+		s.news.full = true
+	default:
+		s.news.check = true
+	}
 	offer(s.poke)
 }
 
@@ -150,7 +163,8 @@ func (s *shard) next() task {
 		t.all = true
 	case p.shown.index <= p.seen:
 		if p.check {
-			t.unless = p.listed
+			p.checks++
+			t.unless, t.all = p.listed, p.checks%fullLook == 0
 		}
 	case p.shown.after == p.seen && p.seen != 0 && routing.Shard(p.shown.server) == s.number:
 		t.server = p.shown.server

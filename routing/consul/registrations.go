@@ -43,10 +43,6 @@ const (
 	crowdedWait = time.Second
 )
 
-// fullLook is how many looks at a shard are one that reads everything, though no index has moved: a binding whose key has left the hub's ring is found so,
-// and signed anew.
-const fullLook = 10
-
 // watch is one shard's listing of registrations as time goes by.
 type watch struct {
 	*Registry
@@ -54,7 +50,6 @@ type watch struct {
 	shard *shard
 	gap   int64         // of the registry when the cursor began
 	due   bool          // it is time to look whether there is something that nobody announced
-	looks int           // so far
 	look  time.Duration // until the next short query, if there is no place for a blocking one
 }
 
@@ -71,11 +66,6 @@ func (r *Registry) watchRegistrations(ctx context.Context, s *shard) {
 			r.step(ctx, &w.cursor, w.briefly, report)
 		case w.due:
 			w.due = false
-			if w.looks++; w.looks%fullLook == 0 {
-				w.index = 0
-				s.wake()
-				break
-			}
 			s.check()
 			r.step(ctx, &w.cursor, w.glance, report)
 		case !s.unconfirmed():
@@ -127,13 +117,17 @@ func (w *watch) briefly(ctx context.Context, q *api.QueryOptions) (*api.QueryMet
 // none is a filter that no registration passes, so that an answer says by its index alone whether anything has changed.
 const none = `ServiceID == ""`
 
-// glance lists only if the list is no longer that of the cursor.
+// glance lists only if the list is no longer that of the cursor, or has nothing in it: the index of no service moves with all others.
 func (w *watch) glance(ctx context.Context, q *api.QueryOptions) (*api.QueryMeta, error) {
 	if err := w.reads.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer w.reads.leave()
-	q.WaitIndex, q.Filter = 0, none
+	q.WaitIndex = 0
+	if w.shard.unregistered() {
+		return w.query(q)
+	}
+	q.Filter = none
 	var entries []instance
 	meta, err := w.client.Raw().Query(w.path(), &entries, q)
 	if err != nil || meta.LastIndex == w.index && w.gap == w.gaps.Load() {

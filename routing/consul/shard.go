@@ -148,6 +148,13 @@ func (s *shard) unconfirmed() bool {
 	return s.waiting > 0
 }
 
+// unregistered tells whether the last listing was empty.
+func (s *shard) unregistered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.registrations) == 0
+}
+
 // awaits tells whether this server's binding waits for its registration.
 func (s *shard) awaits(server string) bool {
 	s.mu.Lock()

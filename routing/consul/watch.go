@@ -179,6 +179,7 @@ func (r *Registry) read(ctx context.Context, s *shard, t task) error {
 	defer cancel()
 	known, err := !t.all, error(nil)
 	switch {
+	case t.all:
 	case t.server != "":
 		known, err = r.readOne(ctx, s, t)
 	case t.unless != 0:
