@@ -84,7 +84,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	if err != nil {
 		return err
 	}
-	a.watchers = watchers
+	a.watchers = append(watchers, giveBack)
 	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
 	if a.adviser = newAdviser(a.scheduler, a.log); a.adviser != nil {
 		a.adviser.tell(a.loaded)
