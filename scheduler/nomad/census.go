@@ -260,7 +260,9 @@ func (s *Scheduler) eachListed(ctx context.Context, path string, q *api.QueryOpt
 	if time.Since(begun) >= catchUp {
 		return errBehind
 	}
-	err = eachElement(body, visit)
+	if err = eachElement(body, visit); err == nil {
+		_, _ = io.CopyN(io.Discard, body, 512) // to the end, so that the connection serves again
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}

@@ -3,14 +3,17 @@ package nomad
 import (
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/nomad/api"
 
 	"github.com/nomadhub/nomadhub/scheduler"
 )
@@ -161,4 +164,29 @@ func TestAListThatIsBehindIsNone(t *testing.T) {
 		c.late = catchUp - 1
 		listed(t, s, 3)
 	})
+}
+
+// TestListsKeepTheirConnection: an answer is read to its end, so that the next question needs no new connection.
+func TestListsKeepTheirConnection(t *testing.T) {
+	t.Parallel()
+	w, s := newWire(t)
+	var mu sync.Mutex
+	from := map[string]bool{}
+	w.mux.HandleFunc("GET /v1/jobs", func(rw http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		from[r.RemoteAddr] = true
+		mu.Unlock()
+		reply([]*api.JobListStub{{ID: "notebook-a", JobModifyIndex: 5, Meta: map[string]string{metaServer: "a", metaGeneration: "1"}}})(rw, r)
+	})
+	for range 3 {
+		s.census.forget()
+		if jobs, err := s.listJobs(t.Context()); err != nil || len(jobs.views) != 1 {
+			t.Fatalf("listed %+v, %v", jobs, err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(from) != 1 {
+		t.Errorf("asked over %d connections", len(from))
+	}
 }
