@@ -139,7 +139,7 @@ func BenchmarkStartAndStop(b *testing.B) {
 				s, err := ask(fmt.Sprint("user-", i))
 				if err == nil {
 					ids[i] = s.ID
-					_, err = h.AwaitServer(b.Context(), s.ID, func(s hub.Server) bool { return s.State == state })
+					_, err = h.AwaitSeen(b.Context(), s, func(s hub.Server) bool { return s.State == state })
 				}
 				return err
 			})
