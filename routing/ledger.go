@@ -116,7 +116,8 @@ func (l *ledger) apply(all []news) changes {
 	r.contend()
 	r.decide()
 	if !r.changes.none() {
-		l.table = &r.next
+		next := r.next // a copy: whoever holds the table shall not hold the round
+		l.table = &next
 	}
 	return r.changes
 }
