@@ -179,7 +179,8 @@ func TestListsKeepTheirConnection(t *testing.T) {
 		reply([]*api.JobListStub{{ID: "notebook-a", JobModifyIndex: 5, Meta: map[string]string{metaServer: "a", metaGeneration: "1"}}})(rw, r)
 		if r.URL.Query().Get("per_page") == "" {
 			rw.(http.Flusher).Flush()
-			_, _ = rw.Write([]byte("\n")) // comes apart from what was looked for
+			<-time.After(50 * time.Millisecond) // who closes at the bracket has done so
+			_, _ = rw.Write([]byte("\n"))
 		}
 	})
 	for range 3 {
