@@ -16,14 +16,15 @@ import (
 // bareParallel is how many calls the peer makes at once: more does not make Nomad faster.
 const bareParallel = 32
 
-// burstOnNomad is O12a: many servers at once that run nothing, through the hub and through Nomad alone.
+// burstOnNomad is O12a: many servers at once that run nothing, through the hub and through Nomad alone. They start on several machines, as those of a class do: one that starts hundreds
+// has Nomad's client ask Consul for all of them with each, and what takes its time then is neither the hub nor what is alone with Nomad.
 func (r *run) burstOnNomad(ctx context.Context) error {
 	return r.databases(ctx, func(ctx context.Context, database, dsn string) error {
 		dir, err := r.folder("o12-" + database)
 		if err != nil {
 			return err
 		}
-		c, err := startCluster(ctx, dir, r.self)
+		c, err := startWide(ctx, dir, r.self, r.burst, burstPerNode)
 		if err != nil {
 			return err
 		}
@@ -85,15 +86,14 @@ const aftermath = time.Second
 
 const burstPatience = 3 * time.Minute
 
+// burstLook is the time between two looks at how far a burst is: some thousandths of what it takes, and seldom enough not to take it from who is measured.
+const burstLook = 50 * time.Millisecond
+
 // burst starts n servers at once and stops them again.
 func (h *hubProcess) burst(ctx context.Context, c *cluster, n int) (burstResult, error) {
 	var b burstResult
 	ctx, cancel := context.WithTimeout(ctx, burstPatience)
 	defer cancel()
-	running, err := c.watchRunning(ctx)
-	if err != nil {
-		return b, err
-	}
 	before, err := cpuTime(h.pid())
 	if err != nil {
 		return b, err
@@ -101,11 +101,11 @@ func (h *hubProcess) burst(ctx context.Context, c *cluster, n int) (burstResult,
 	h.profile(ctx, "burst")
 	began := time.Now()
 	asked := h.askAll(ctx, http.MethodPost, n)
-	if err := h.awaitCount(ctx, hub.Ready, n, burstPatience); err != nil {
+	if err := h.awaitBurst(ctx, hub.Ready, n); err != nil {
 		return b, err
 	}
 	b.allReady = since(began)
-	if err := running.await(ctx, n); err != nil {
+	if err := c.awaitRunning(ctx, n); err != nil {
 		return b, err
 	}
 	b.allRunning = since(began)
@@ -119,7 +119,7 @@ func (h *hubProcess) burst(ctx context.Context, c *cluster, n int) (burstResult,
 	}
 	began = time.Now()
 	asked = h.askAll(ctx, http.MethodDelete, n)
-	if err := h.awaitCount(ctx, hub.Stopped, n+1, burstPatience); err != nil { // with the one of the warm-up
+	if err := h.awaitBurst(ctx, hub.Stopped, n+1); err != nil { // with the one of the warm-up
 		return b, err
 	}
 	b.allGone = since(began)
@@ -156,59 +156,30 @@ func (h *hubProcess) askAll(ctx context.Context, method string, n int) <-chan er
 	return done
 }
 
-// runningJobs follows Nomad's events and knows which jobs have an allocation that runs.
-type runningJobs struct {
-	mu      sync.Mutex
-	ids     map[string]bool
-	changed chan struct{} // capacity 1
-}
-
-// watchRunning follows from now on, until ctx ends.
-func (c *cluster) watchRunning(ctx context.Context) (*runningJobs, error) {
-	frames, err := c.nomad.EventStream().Stream(ctx, map[nomad.Topic][]string{nomad.TopicAllocation: {"*"}}, 0, nil)
-	if err != nil {
-		return nil, err
-	}
-	w := &runningJobs{ids: map[string]bool{}, changed: make(chan struct{}, 1)}
-	go func() {
-		for frame := range frames {
-			for i := range frame.Events {
-				if alloc, err := frame.Events[i].Allocation(); err == nil && alloc != nil {
-					w.see(alloc)
-				}
-			}
-		}
-	}()
-	return w, nil
-}
-
-func (w *runningJobs) see(alloc *nomad.Allocation) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if alloc.ClientStatus != nomad.AllocClientStatusRunning {
-		delete(w.ids, alloc.JobID)
-		return
-	}
-	w.ids[alloc.JobID] = true
-	select {
-	case w.changed <- struct{}{}:
-	default:
-	}
-}
-
-// await waits until so many run.
-func (w *runningJobs) await(ctx context.Context, n int) error {
+// awaitBurst waits until so many servers are in the state.
+func (h *hubProcess) awaitBurst(ctx context.Context, state hub.ServerState, want int) error {
 	for {
-		w.mu.Lock()
-		have := len(w.ids)
-		w.mu.Unlock()
-		if have >= n {
-			return nil
+		n, err := h.count(ctx, state)
+		if err != nil || n == want {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d jobs run: %w", have, n, ctx.Err())
-		case <-w.changed:
+		if !pause(ctx, burstLook) {
+			return fmt.Errorf("%d servers are %s, and %d should be; the hub's log is %s: %w", n, state, want, h.log, ctx.Err())
+		}
+	}
+}
+
+// awaitRunning waits until Nomad says of so many of the hub's jobs that they run. It asks when the hub says that all can be used, so that nobody follows Nomad beside
+// those who are measured.
+func (c *cluster) awaitRunning(ctx context.Context, n int) error {
+	q := (&nomad.QueryOptions{Filter: `ClientStatus == "running"`}).WithContext(ctx)
+	for {
+		running, _, err := c.nomad.Allocations().List(q)
+		if err != nil || len(running) >= n {
+			return err
+		}
+		if !pause(ctx, burstLook) {
+			return fmt.Errorf("%d of %d jobs run: %w", len(running), n, ctx.Err())
 		}
 	}
 }

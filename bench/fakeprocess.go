@@ -58,6 +58,11 @@ const atOnce = 5000
 // fakeRounds are fewer than the others: each makes ten thousand changes.
 const fakeRounds = 3
 
+// onFake is what one of them takes of the hub's processor, in milliseconds, with a scheduler that takes no time: ours and JupyterHub's.
+func onFake(name string) key {
+	return key{Operation: "O12b", Name: name, Database: "sqlite", Unit: "ms"}
+}
+
 // burstOnFake is O12b: so many servers at once through the hub's core, its API and its database, with a scheduler that takes no time.
 func (r *run) burstOnFake(ctx context.Context) error {
 	return r.times(fakeRounds).repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
@@ -78,6 +83,8 @@ func (r *run) burstOnFake(ctx context.Context) error {
 			r.add(k("all_ready", "ms"), ours, in, x.allReady)
 			r.add(k("starts_per_core", "1/s"), ours, in, atOnce/x.cpuStart*1000)
 			r.add(k("stops_per_core", "1/s"), ours, in, atOnce/x.cpuStop*1000)
+			r.add(onFake("cpu_per_start"), ours, in, x.cpuStart/atOnce)
+			r.add(onFake("cpu_per_stop"), ours, in, x.cpuStop/atOnce)
 			r.add(k("ahead_of_few", "starts"), ours, in, float64(ahead))
 		}, err
 	})

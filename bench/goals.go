@@ -22,6 +22,9 @@ func (g goal) met(value float64) bool {
 	return value <= g.limit
 }
 
+// megabyte is a million bytes in MiB.
+const megabyte = 1e6 / (1 << 20)
+
 // goals are those of docs/explanation/scale.md.
 func goals() []goal {
 	fake := func(name, unit string) key {
@@ -29,6 +32,10 @@ func goals() []goal {
 	}
 	all := []goal{
 		{key: fake("starts_per_core", "1/s"), limit: 500, atLeast: true, meaning: "starts a second with a scheduler that takes no time"},
+		{key: onFake("cpu_per_start"), limit: 1.3, meaning: "the hub's processor time for each start, with such a scheduler"},
+		{key: onFake("cpu_per_start"), peer: stock, limit: 0.05, meaning: "and a 20th of JupyterHub's with such a spawner"},
+		{key: onFake("cpu_per_stop"), limit: 0.9, meaning: "the same for each stop"},
+		{key: onFake("cpu_per_stop"), peer: stock, limit: 0.05, meaning: "and a 20th of JupyterHub's"},
 		{key: fake("accepted", "ms"), limit: 5000, meaning: "5,000 asked for at once are accepted"},
 		{key: fake("ahead_of_few", "starts"), limit: smallGroup + fairStarts, meaning: "of 400 of one group who asked before 40 of another, so many come before the last of these"},
 	}
@@ -48,13 +55,13 @@ func goals() []goal {
 			goal{key: start("added_among_200_p50"), limit: 80, meaning: "twice that while 200 others start, in the middle"},
 			goal{key: start("added_among_200_p99"), limit: 240, meaning: "and in 99 of 100"},
 			goal{key: burst("all_running", 500, "ms"), peer: bare, limit: 1.1, meaning: "500 at once take 1.1 times what Nomad alone takes"},
-			goal{key: burst("cpu_per_start", 500, "ms"), limit: 1.3, meaning: "the hub's processor time for each start"},
+			goal{key: burst("cpu_per_start", 500, "ms"), limit: 1.3, meaning: "the hub's processor time for each start, on a real Nomad"},
 			goal{key: burst("cpu_per_stop", 500, "ms"), limit: 0.9, meaning: "and for each stop"},
 			goal{key: many("O14", "api", "ms"), limit: 500, meaning: "the API answers after kill -9"},
 			goal{key: many("O14", "routes", "ms"), limit: 1500, meaning: "all routes are right again"},
 			goal{key: many("O14", "caught_up", "ms"), limit: 3000, meaning: "what happened meanwhile is known"},
-			goal{key: many("O15", "resident_without_servers", "MiB"), limit: 40, meaning: "memory with 10,000 users"},
-			goal{key: many("O15", "resident", "MiB"), limit: 100, meaning: "memory with 10,000 servers"},
+			goal{key: many("O15", "resident_without_servers", "MiB"), limit: 40 * megabyte, meaning: "memory with 10,000 users"},
+			goal{key: many("O15", "resident", "MiB"), limit: 100 * megabyte, meaning: "memory with 10,000 servers"},
 			goal{key: many("O15", "resident", "MiB"), peer: stock, limit: 0.1, meaning: "and a tenth of JupyterHub's"},
 			goal{key: many("O14", "api", "ms"), peer: stock, limit: 0.04, meaning: "and a 25th of JupyterHub's time"},
 			goal{key: many("O16", "cull_pass", "ms"), limit: 300, meaning: "own look for servers that nobody uses"},

@@ -19,7 +19,7 @@ func (r *run) many(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c, err := startWide(ctx, dir, r.self, slices.Max(r.sizes))
+		c, err := startWide(ctx, dir, r.self, slices.Max(r.sizes), perNode)
 		if err != nil {
 			return err
 		}

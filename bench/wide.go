@@ -25,12 +25,14 @@ const (
 	mostNodes = (lastPort + 1 - firstPort) / nodePorts
 	// mostServers is how many servers may run at once.
 	mostServers = perNode * mostNodes
+	// burstPerNode is the same while a burst is measured: as many notebooks start on one machine as such a machine may have.
+	burstPerNode = 100
 	// mostAllocations are kept, those that ended included.
 	mostAllocations = 20_000
 )
 
 // startWide starts one Nomad server, one Consul server, and as many machines with a client of each as that many servers need. Their data is in memory.
-func startWide(ctx context.Context, dir, standIns string, servers int) (*cluster, error) {
+func startWide(ctx context.Context, dir, standIns string, servers, perNode int) (*cluster, error) {
 	c := &cluster{dir: dir, tools: map[string]string{}}
 	for _, name := range []string{"nomad", "consul"} {
 		path, err := stack.Binary(ctx, name)
@@ -43,7 +45,7 @@ func startWide(ctx context.Context, dir, standIns string, servers int) (*cluster
 	if err == nil {
 		err = c.startServers(ctx)
 	}
-	nodes := max(1, (servers+perNode-1)/perNode)
+	nodes := min(max(1, (servers+perNode-1)/perNode), mostNodes)
 	for i := range nodes {
 		if err == nil {
 			err = c.startNode(ctx, i)
