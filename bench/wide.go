@@ -19,9 +19,9 @@ import (
 const (
 	// perNode is how many servers one machine of a wide cluster shall run at most. Nomad's client lists all services of its machine in Consul for every one that it
 	// registers, so ten thousand on one machine would take hours.
-	perNode = 900
+	perNode = 450
 	// nodePorts is how many ports it has for them. All machines have the same address here, so no two may have the same port.
-	nodePorts = 1000
+	nodePorts = 500
 	mostNodes = (lastPort + 1 - firstPort) / nodePorts
 	// mostServers is how many servers may run at once.
 	mostServers = perNode * mostNodes

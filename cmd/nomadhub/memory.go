@@ -9,6 +9,9 @@ const (
 	// heapGrowth is by how many percent the heap grows until it is collected. Go's own default is 100. The hub is mostly at rest, with much that lives long: so it
 	// takes up to a tenth less memory, and a burst of starts and stops up to 3 % more processor time.
 	heapGrowth = 75
+	// heapLeast is what the heap may grow by however small it is, in bytes. Thousands of waiting requests have many stacks and little else, and looking
+	// through all of them for a few megabytes took a tenth of a burst's processor time.
+	heapLeast = 12 << 20
 	// heapShare is the share, in percent, of the memory that Nomad gives the task up to which the hub's own may grow without being collected harder. The
 	// rest is for the program's text, and for what the kernel holds for it.
 	heapShare = 85
@@ -23,6 +26,12 @@ func tuneMemory(environ []string) {
 	if limit != 0 {
 		debug.SetMemoryLimit(limit)
 	}
+}
+
+// growthOf is the growth in percent for a heap of which so many bytes are in use.
+func growthOf(live uint64) int {
+	const most = 400 // of what lives, so that a tiny heap does not set what a larger one does until the next look
+	return max(heapGrowth, min(heapLeast*100/int(max(live, 1)), most)) //nolint:gosec // no heap comes near the limit of int
 }
 
 // memorySettings are the heap's growth in percent and a soft limit in bytes; 0: what Go itself does stays. A task of Nomad that takes more than its memory is killed,

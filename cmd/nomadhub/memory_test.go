@@ -26,3 +26,14 @@ func TestMemorySettings(t *testing.T) {
 		}
 	}
 }
+
+// TestGrowthOf: a small heap may grow by some megabytes, a large one by its share.
+func TestGrowthOf(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	for live, want := range map[uint64]int{0: 400, 1 * mib: 400, 4 * mib: 300, 8 * mib: 150, 16 * mib: heapGrowth, 1000 * mib: heapGrowth} {
+		if got := growthOf(live); got != want {
+			t.Errorf("with %d bytes in use: %d %%, want %d %%", live, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -27,27 +28,34 @@ func (r *rest) due(collections uint64) bool {
 }
 
 // giveBack gives the memory of a burst, or of the start, back to the system when it is over. By itself Go's runtime keeps it until the next collection,
-// which at a hub at rest may be minutes away. It returns when ctx ends.
+// which at a hub at rest may be minutes away. It also sets how far the heap may grow, by its size. It returns when ctx ends.
 func giveBack(ctx context.Context) error {
+	_, fixed := os.LookupEnv("GOGC")
 	ticker := time.NewTicker(restLook)
 	defer ticker.Stop()
 	var r rest
+	growth := heapGrowth
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		if r.due(collections()) {
+		cycles, live := heap()
+		if next := growthOf(live); !fixed && next != growth { // to set it halts everything for a moment
+			debug.SetGCPercent(next)
+			growth = next
+		}
+		if r.due(cycles) {
 			debug.FreeOSMemory()
-			r.given = collections()
+			r.given, _ = heap()
 		}
 	}
 }
 
-// collections is how often the heap was collected so far.
-func collections() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+// heap is how often it was collected so far, and how many bytes were in use after the last time.
+func heap() (collections, live uint64) {
+	samples := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }
