@@ -24,6 +24,8 @@ type program struct {
 	path string
 	args []string
 	env  []string // beside a minimal environment
+	// ownMounts has what it mounts be seen by itself and what it starts, as on a machine of its own.
+	ownMounts bool
 }
 
 // child is a process that this program started. It ends with this program, whatever happens.
@@ -49,6 +51,9 @@ func spawn(dir string, p program) (*child, error) {
 		c.cmd.Env = append(c.cmd.Env, "GOMAXPROCS=1")
 	}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if p.ownMounts {
+		c.cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
+	}
 	if err := startOn(c.cmd, p.core); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}

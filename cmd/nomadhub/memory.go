@@ -30,7 +30,7 @@ func tuneMemory(environ []string) {
 
 // growthOf is the growth in percent for a heap of which so many bytes are in use.
 func growthOf(live uint64) int {
-	const most = 400 // of what lives, so that a tiny heap does not set what a larger one does until the next look
+	const most = 400                                                   // of what lives, so that a tiny heap does not set what a larger one does until the next look
 	return max(heapGrowth, min(heapLeast*100/int(max(live, 1)), most)) //nolint:gosec // no heap comes near the limit of int
 }
 

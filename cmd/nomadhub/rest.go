@@ -9,22 +9,32 @@ import (
 )
 
 const (
-	// restLook is how long no collection of the heap must have come for the hub to be at rest.
+	// restLook is how long the hub must have made little for it to be at rest.
 	restLook = time.Second
-	// restAfter is how many collections must have come since memory was last given back, so that giving back is the smaller part of the work.
-	restAfter = 4
+	// restMade is how much that is, in bytes. A hub that nobody asks anything makes a tenth of it.
+	restMade = 1 << 20
+	// wasteMost is how much memory that nobody uses a hub at rest may hold, in bytes, and how much it must have made since memory was last given back, so that giving back
+	// is the smaller part of the work.
+	wasteMost = 4 << 20
 )
+
+// heapState is what Go's runtime says of the heap, in bytes.
+type heapState struct {
+	live  uint64 // in use after the last collection
+	waste uint64 // held beyond that
+	made  uint64 // in all, since the process began
+}
 
 // rest tells when a hub has come to rest after it was busy.
 type rest struct {
-	seen, given uint64 // collections: at the last look, and when memory was last given back
+	seen, given uint64 // what had been made at the last look, and when memory was last given back
 }
 
-// due takes the number of collections so far.
-func (r *rest) due(collections uint64) bool {
-	quiet := collections == r.seen
-	r.seen = collections
-	return quiet && collections-r.given >= restAfter
+// due tells whether memory is to be given back now.
+func (r *rest) due(h heapState) bool {
+	quiet := h.made-r.seen < restMade
+	r.seen = h.made
+	return quiet && h.waste >= wasteMost && h.made-r.given >= wasteMost
 }
 
 // giveBack gives the memory of a burst, or of the start, back to the system when it is over. By itself Go's runtime keeps it until the next collection,
@@ -41,21 +51,25 @@ func giveBack(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		cycles, live := heap()
-		if next := growthOf(live); !fixed && next != growth { // to set it halts everything for a moment
+		h := heap()
+		if next := growthOf(h.live); !fixed && next != growth { // to set it halts everything for a moment
 			debug.SetGCPercent(next)
 			growth = next
 		}
-		if r.due(cycles) {
+		if r.due(h) {
 			debug.FreeOSMemory()
-			r.given, _ = heap()
+			r.given = h.made
 		}
 	}
 }
 
-// heap is how often it was collected so far, and how many bytes were in use after the last time.
-func heap() (collections, live uint64) {
-	samples := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/live:bytes"}}
+func heap() heapState {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+	}
 	metrics.Read(samples)
-	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+	of := func(i int) uint64 { return samples[i].Value.Uint64() }
+	live, held := of(0), of(2)+of(3)+of(4)
+	return heapState{live: live, made: of(1), waste: held - min(live, held)}
 }
