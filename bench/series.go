@@ -112,7 +112,7 @@ func (s *series) busy(ctx context.Context) error {
 // holdPatience is how long Nomad may take to give a place to the servers that will not answer.
 const holdPatience = 3 * time.Minute
 
-// hold asks for the servers that will not answer, and returns when each has a place.
+// hold asks for the servers that will not answer, and returns when each has a place and runs: what Nomad's client still has to do for them would be in the first start that is measured.
 func (s *series) hold(ctx context.Context) error {
 	err := inParallel(ctx, inFlight, bareParallel, func(ctx context.Context, i int) error {
 		user := userName(s.starts + 1 + i)
@@ -125,7 +125,7 @@ func (s *series) hold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.await(ctx, holdPatience, func(ctx context.Context) error {
+	err = s.await(ctx, holdPatience, func(ctx context.Context) error {
 		pause(ctx, time.Second)
 		servers, _, err := s.store.Servers(ctx, hub.ServerQuery{States: []hub.ServerState{hub.Starting}})
 		placed := 0
@@ -139,4 +139,10 @@ func (s *series) hold(ctx context.Context) error {
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, holdPatience)
+	defer cancel()
+	return s.cluster.awaitRunning(ctx, inFlight)
 }

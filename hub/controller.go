@@ -140,7 +140,7 @@ func (c *controller) run(ctx context.Context) error {
 	c.mu.Unlock()
 
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { c.watch(gctx); return nil })
+	g.Go(func() error { c.watchSoon(gctx); return nil })
 	g.Go(func() error { return c.h.opts.Elect(gctx, "servers", c.lead) })
 	err := g.Wait()
 	c.mu.Lock()
@@ -163,7 +163,7 @@ func (c *controller) lead(ctx context.Context) error {
 
 // leadSweeps compares all rows with what the scheduler runs, the seldomer the more there are.
 func (c *controller) leadSweeps(ctx context.Context) error {
-	c.awaitTable(ctx)
+	c.awaitTable(ctx, tablePatience)
 	for {
 		seen, err := c.sweep(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -197,6 +197,12 @@ func (c *controller) isElected() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.elected
+}
+
+// watchSoon watches when there are routes, or soon after: the scheduler lists all servers to who begins, and visitors of those that run wait for the routes only.
+func (c *controller) watchSoon(ctx context.Context) {
+	c.awaitTable(ctx, watchPatience)
+	c.watch(ctx)
 }
 
 // watch turns the scheduler's events into messages for the waiting, and wakes workers.

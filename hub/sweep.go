@@ -12,6 +12,8 @@ import (
 const (
 	// tablePatience is how long a hub that was just started waits for the routes before it looks for those that are missing.
 	tablePatience = 10 * time.Second
+	// watchPatience is the same before it watches the scheduler.
+	watchPatience = 2 * time.Second
 	// Routes that are missing after a start are told again, the first of them at once and the others at this distance.
 	repairBurst    = 200
 	repairMost     = 400 // in one sweep
@@ -120,12 +122,12 @@ func (c *controller) forgotten(s ServerBrief) bool {
 	return true
 }
 
-// awaitTable waits a while for the first routes, so that a hub that starts with thousands of servers does not tell Consul what it knows.
-func (c *controller) awaitTable(ctx context.Context) {
+// awaitTable waits a while for the first routes, if this process routes by a table, so that a hub that starts with thousands of servers does not tell Consul what it knows.
+func (c *controller) awaitTable(ctx context.Context, patience time.Duration) {
 	if r, ok := c.h.opts.Routes.(interface {
 		WaitReady(ctx context.Context) error
 	}); ok {
-		ctx, cancel := context.WithTimeout(ctx, tablePatience)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		if err := r.WaitReady(ctx); err != nil {
 			c.h.log.DebugContext(ctx, "looking after servers without knowing their routes", "err", err)

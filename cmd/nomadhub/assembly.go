@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -218,8 +217,8 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 
 	drain := a.config.Listen.DrainTimeout.Value()
 	public, servers := bound[0], bound[1]
-	known := make(chan struct{}) // closed once routes are
-	public.Handler, servers.Handler = held(a.routers.Public, a.hub.URLs().Hub(), known), a.routers.Servers
+	visitors := newHeld(a.routers.Public, a.hub.URLs().Hub(), a.routed)
+	public.Handler, servers.Handler = visitors, a.routers.Servers
 	front, fctx := errgroup.WithContext(ctx)
 	front.Go(func() error { // a failure behind ends the front
 		select {
@@ -235,8 +234,7 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 		return httpd.Serve(fctx, a.log, drain, public)
 	})
 	front.Go(func() error {
-		a.awaitRoutes(fctx)
-		close(known)
+		a.awaitRoutes(fctx, visitors)
 		if err := a.routes.router.WaitReady(fctx); err != nil {
 			return quiet(err)
 		}
@@ -250,32 +248,6 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 	err := front.Wait()
 	stop()
 	return errors.Join(quiet(err), quiet(work.Wait()))
-}
-
-// routesPatience is how long visitors of servers wait at a hub that has just started and does not know all routes yet.
-const routesPatience = 10 * time.Second
-
-// held has visitors of servers wait until routes are known. The hub's own pages and its API, below ownPath, answer at once.
-func held(next http.Handler, ownPath string, known <-chan struct{}) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, ownPath) {
-			select {
-			case <-known:
-			case <-r.Context().Done():
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// awaitRoutes waits until the servers that were running are routed again, so that nobody is told that their server does not run.
-func (a *assembly) awaitRoutes(ctx context.Context) {
-	wait, cancel := context.WithTimeout(ctx, routesPatience)
-	defer cancel()
-	if err := errors.Join(a.routes.router.WaitReady(wait), a.hub.AwaitRoutes(wait)); err != nil && ctx.Err() == nil {
-		a.log.Warn("serving before all routes are known", "err", err)
-	}
 }
 
 // quiet drops the error that only says that somebody asked to stop.

@@ -11,8 +11,8 @@ import (
 // TestVisitorsWaitForRoutes has the API answer at once, and a visitor of a server when the routes are known.
 func TestVisitorsWaitForRoutes(t *testing.T) {
 	t.Parallel()
-	known := make(chan struct{})
-	h := held(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }), "/base/hub/", known)
+	h := newHeld(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }), "/base/hub/",
+		func(path string) bool { return path == "/base/user/bob/" })
 	ask := func(ctx context.Context, path string) int {
 		w := httptest.NewRecorder()
 		w.Code = 0
@@ -27,12 +27,21 @@ func TestVisitorsWaitForRoutes(t *testing.T) {
 	if got := ask(gone, "/base/user/ada/"); got != 0 {
 		t.Errorf("a visitor was answered %d before the routes were known", got)
 	}
-	var visitor sync.WaitGroup
-	visitor.Go(func() {
-		if got := ask(t.Context(), "/base/user/ada/"); got != http.StatusTeapot {
-			t.Errorf("a visitor who waited got %d", got)
-		}
-	})
-	close(known)
-	visitor.Wait()
+	var visitors sync.WaitGroup
+	visit := func(path string) {
+		visitors.Go(func() {
+			if got := ask(t.Context(), path); got != http.StatusTeapot {
+				t.Errorf("a visitor of %s who waited got %d", path, got)
+			}
+		})
+	}
+	visit("/base/user/bob/")
+	close(h.table)
+	visitors.Wait()
+	if got := ask(gone, "/base/user/ada/"); got != 0 {
+		t.Errorf("a visitor was answered %d before the route was known", got)
+	}
+	visit("/base/user/ada/")
+	close(h.known)
+	visitors.Wait()
 }

@@ -129,6 +129,7 @@ func boundClient(config *api.Config) error {
 	}
 	transport = transport.Clone()
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost, transport.MaxIdleConns = maxConnections, maxConnections, maxConnections
+	transport.DisableCompression = true // the agent is near; a hub that starts would have it pack megabytes only to unpack them
 	client, err := api.NewHttpClient(transport, config.TLSConfig)
 	if err != nil {
 		return err
