@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/hub/cull"
+	"github.com/nomadhub/nomadhub/internal/cputime"
 	"github.com/nomadhub/nomadhub/routing"
 	"github.com/nomadhub/nomadhub/routing/static"
 	"github.com/nomadhub/nomadhub/scheduler"
@@ -81,20 +81,13 @@ func manyServers(b *testing.B, many int, idleAfter time.Duration) *hub.Hub {
 // perCore reports the processor time of each round beside the time that passed, which says little on a busy machine.
 func perCore(b *testing.B, round func() error) {
 	b.Helper()
-	used := func() time.Duration {
-		var u syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	begun := used()
+	begun := cputime.Used(b)
 	for b.Loop() {
 		if err := round(); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(used()-begun)/float64(b.N)/1e6, "cpu-ms/op")
+	b.ReportMetric(float64(cputime.Used(b)-begun)/float64(b.N)/1e6, "cpu-ms/op")
 }
 
 // BenchmarkCullPass is operation 16 of the performance goals: a pass over 10,000 running servers, without the questions to servers. In the worst case each

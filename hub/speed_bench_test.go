@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/cputime"
 	"github.com/nomadhub/nomadhub/routing"
 	"github.com/nomadhub/nomadhub/scheduler"
 	"github.com/nomadhub/nomadhub/scheduler/schedulertest"
@@ -85,16 +85,6 @@ func running(b *testing.B, h *hub.Hub) (end func()) {
 	return sync.OnceFunc(func() { cancel(); done.Wait() })
 }
 
-// processorTime is what this process has used until now.
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // crowd starts or stops servers of users, some of them at the same time, and waits until all are there or gone.
 func crowd(b *testing.B, users int, of func(i int) error) {
 	b.Helper()
@@ -134,7 +124,7 @@ func BenchmarkStartAndStop(b *testing.B) {
 		phase := func(name string, state hub.ServerState, ask func(name string) (hub.Server, error)) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			begun := processorTime(b)
+			begun := cputime.Used(b)
 			crowd(b, users, func(i int) error {
 				s, err := ask(fmt.Sprint("user-", i))
 				if err == nil {
@@ -143,7 +133,7 @@ func BenchmarkStartAndStop(b *testing.B) {
 				}
 				return err
 			})
-			used := processorTime(b) - begun
+			used := cputime.Used(b) - begun
 			runtime.ReadMemStats(&after)
 			b.ReportMetric(float64(used.Microseconds())/users, "cpu-µs/"+name)
 			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/users, "allocs/"+name)
@@ -249,14 +239,14 @@ func BenchmarkRestart(b *testing.B) {
 	var held uint64
 	for b.Loop() {
 		before, registry := heapInUse(), prometheus.NewRegistry()
-		begun := processorTime(b)
+		begun := cputime.Used(b)
 		h := alone(b, db, fake, registry, func(o *hub.Options) { o.Routes = shown })
 		end := running(b, h)
 		if err := h.AwaitRoutes(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		awaitSwept(b, registry, 1)
-		if used := processorTime(b) - begun; least == 0 || used < least {
+		if used := cputime.Used(b) - begun; least == 0 || used < least {
 			least = used
 		}
 		if n := hub.Workers(h); n > 0 {

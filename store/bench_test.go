@@ -7,11 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/cputime"
 	"github.com/nomadhub/nomadhub/internal/pgtest"
 )
 
@@ -128,22 +128,13 @@ func benchRows(b *testing.B, dsn string) {
 			ctx, cancel := context.WithCancel(ctx) // as a request's is
 			defer cancel()
 			b.ReportAllocs()
-			before := cpuTime()
+			before := cputime.Used(b)
 			for i := 0; b.Loop(); i += 7919 {
 				if err := test.call(ctx, i); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(cputime.Used(b)-before)/float64(b.N), "cpu-ns/op")
 		})
 	}
-}
-
-// cpuTime is how long this process has worked, in itself and in the kernel.
-func cpuTime() time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		panic(err) // it cannot fail
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

@@ -10,12 +10,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/nomadhub/nomadhub/internal/cputime"
 	"github.com/nomadhub/nomadhub/routing"
 	"github.com/nomadhub/nomadhub/secret"
 )
@@ -121,16 +121,6 @@ func benchKeys(tb testing.TB) routing.Signer {
 	return ring
 }
 
-// userTime is the processor's time that this process has used.
-func userTime(tb testing.TB) time.Duration {
-	tb.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		tb.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // BenchmarkRestart is a hub that starts while so many notebooks run: from nothing to a table with all routes, and what it then holds for each.
 func BenchmarkRestart(b *testing.B) {
 	for _, n := range []int{100, 1_000, 10_000} {
@@ -140,9 +130,9 @@ func BenchmarkRestart(b *testing.B) {
 			var least, held float64
 			for b.Loop() {
 				before := heap()
-				began := userTime(b)
+				began := cputime.Used(b)
 				stop, table := start(b, consul, keys, n)
-				took := float64(userTime(b)-began) / 1e6
+				took := float64(cputime.Used(b)-began) / 1e6
 				if least == 0 || took < least {
 					least = took
 				}

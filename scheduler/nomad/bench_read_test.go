@@ -9,12 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/nomadhub/nomadhub/internal/cputime"
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
@@ -164,23 +164,13 @@ func BenchmarkList(b *testing.B) {
 				}
 				c.prepare()
 				b.StartTimer()
-				before := cpuTime(b)
+				before := cputime.Used(b)
 				list()
-				least = min(least, cpuTime(b)-before)
+				least = min(least, cputime.Used(b)-before)
 			}
 			b.ReportMetric(float64(least.Microseconds())/1000, "cpu-ms/least")
 		})
 	}
-}
-
-// cpuTime is what this process has used of a processor, which other work on the machine hardly disturbs.
-func cpuTime(tb testing.TB) time.Duration {
-	tb.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		tb.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // story is what the event stream tells of one start, a line for each change.
@@ -237,7 +227,7 @@ func BenchmarkStream(b *testing.B) {
 	b.SetBytes(int64(told.Len()) / 1000)
 	b.ReportAllocs()
 	var lines *frames
-	before, n := cpuTime(b), 0
+	before, n := cputime.Used(b), 0
 	for b.Loop() {
 		if n++; n%1000 == 1 {
 			lines = newFrames(strings.NewReader(told.String()), s.opts.JobPrefix)
@@ -249,7 +239,7 @@ func BenchmarkStream(b *testing.B) {
 			}
 		}
 	}
-	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(n), "cpu-µs/op")
+	b.ReportMetric(float64((cputime.Used(b)-before).Microseconds())/float64(n), "cpu-µs/op")
 }
 
 // BenchmarkHeld tells how much memory stays taken for each server that runs, when its start was watched and when it was found running; all were listed.

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/nomadhub/nomadhub/internal/cputime"
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
@@ -165,27 +165,19 @@ func specOf(i int) scheduler.Spec {
 	return spec
 }
 
-func userTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		panic(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
 // BenchmarkStart is a start beside a watch, without the network.
 func BenchmarkStart(b *testing.B) {
 	n, s := newInstant(b)
 	must(b, s.Start(context.Background(), specOf(-1)))
 	n.requests, n.sent = nil, 0
 	b.ReportAllocs()
-	begun := userTime()
+	begun := cputime.Used(b)
 	i := 0
 	for b.Loop() {
 		must(b, s.Start(b.Context(), specOf(i)))
 		i++
 	}
-	b.ReportMetric(float64(userTime()-begun)/float64(i), "cpu-ns/op")
+	b.ReportMetric(float64(cputime.Used(b)-begun)/float64(i), "cpu-ns/op")
 	b.ReportMetric(float64(len(n.requests))/float64(i), "requests/op")
 	b.ReportMetric(float64(n.sent)/float64(i), "sent-B/op")
 }
@@ -201,9 +193,9 @@ func BenchmarkStop(b *testing.B) {
 		must(b, s.Start(b.Context(), specOf(i)))
 		had, before := len(n.requests), n.sent
 		b.StartTimer()
-		begun := userTime()
+		begun := cputime.Used(b)
 		must(b, s.Stop(b.Context(), specOf(i).ID, specOf(i).Generation))
-		used += userTime() - begun
+		used += cputime.Used(b) - begun
 		requests, sent = requests+len(n.requests)-had, sent+n.sent-before
 		n.requests = n.requests[:0]
 		i++
