@@ -420,6 +420,7 @@ func (h *Hub) observe(ctx context.Context, w *worker, s Server) (observation, er
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	st, err := h.status(ctx, w)
+	o.now = h.now() // a boot that the answer tells of has not gone on since before the question
 	switch {
 	case errors.Is(err, scheduler.ErrNotFound), mayBeNobodys(err, w, s):
 	case err != nil:
