@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// OAuthClient is a program that asks the hub who its visitor is: a notebook server, later also a service.
+// OAuthClient is a program that asks the hub who its visitor is: a notebook server, or a service.
 type OAuthClient struct {
 	ID          string // "jupyterhub-user-alice"
 	SecretHash  []byte // SHA-256
 	RedirectURI string // compared by string equality; may be a path
-	ServerID    string // the server behind it
+	ServerID    string // the server behind it; "" if it is a service
+	Service     string // the name of the service behind it; "" if it is a server
 	Description string // shown on the consent page: "Server at /user/alice/"
 	// AllowedScopes are what the client may ask for; access and identity come on top.
 	AllowedScopes []string

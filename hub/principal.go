@@ -9,7 +9,8 @@ import (
 
 // Principal is who makes a request, and what they may do.
 type Principal struct {
-	User    User
+	User    User     // the zero User if it is a service
+	Service *Service // set if the token is a service's
 	Session *Session // set if a browser's cookie says so
 	Token   *Token   // set if a token says so
 	Scopes  scope.Set

@@ -34,7 +34,9 @@ type Server struct {
 	UserID   string
 	UserName string // read with the row; not written
 	Name     string // "" for the default server
-	State    ServerState
+	// DisplayName is what its owner calls it; "": they said nothing.
+	DisplayName string
+	State       ServerState
 	// Generation counts starts. A job, a binding or an event of another generation is not about this run.
 	Generation int64
 	// Revision counts writes; [ServerStore.UpdateServer] refuses one that was read before the last write.

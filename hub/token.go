@@ -8,7 +8,9 @@ import (
 // Token is permission to speak to the API as its owner, within Scopes. Only a hash of the secret is stored.
 type Token struct {
 	ID     int64  // "a7" in the API is 7
-	UserID string // owner
+	UserID string // owner; "" if it is a service
+	// Service is the name of the service that owns it, or "".
+	Service string
 	// Hash is the SHA-256 of the secret. The secrets are random and long, so a slow hash would buy nothing.
 	Hash []byte
 	// ClientID is the OAuth client that the token was issued to, or "" for one that a person or the hub made.

@@ -11,6 +11,8 @@ type User struct {
 	Name         string // normalised; see [NormalizeUserName]
 	Admin        bool
 	Groups       []string // names, sorted
+	Roles        []string // names of the roles that were given at login; those of the configuration are not among them
+	Shared       []string // raw scopes of servers that others share with the user or a group of theirs; read with one user, not with lists, and never written
 	Created      time.Time
 	LastActivity time.Time // zero: never
 }
