@@ -61,10 +61,18 @@ func targetOf(r *http.Request) target {
 // errHidden is said of what does not exist and of what the caller may not see.
 var errHidden = hub.Errorf(hub.NotFound, "There is no such thing, or you have no access to it.")
 
+// guard is a handler behind a rule. The rule can be read from it: the description of the API, and the tests of who may do what, are made from the routes as
+// they are mounted.
+type guard struct {
+	http.Handler
+
+	rule rule
+}
+
 // need lets only those pass whom the rule allows. Who holds none of its scopes at all gets 403; who holds one for something else gets 404.
 func (a *API) need(k rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		return a.do(func(w http.ResponseWriter, r *http.Request) error {
+		return guard{rule: k, Handler: a.do(func(w http.ResponseWriter, r *http.Request) error {
 			p := httpd.Principal(r)
 			if !slices.ContainsFunc(k.scopes, p.Holds) {
 				return errScopes(k.scopes)
@@ -82,7 +90,7 @@ func (a *API) need(k rule) func(http.Handler) http.Handler {
 			}
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, t)))
 			return nil
-		})
+		})}
 	}
 }
 
