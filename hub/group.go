@@ -12,9 +12,10 @@ type Group struct {
 	Properties json.RawMessage // a JSON object; nil: {}
 }
 
-// GroupQuery selects groups, by name. The zero value selects all.
+// GroupQuery selects groups. The zero value selects all, the oldest first.
 type GroupQuery struct {
 	Names  []string // only these; nil: all
+	ByName bool     // sorted by name
 	Offset int
 	Limit  int // 0: no limit
 }
@@ -23,7 +24,7 @@ type GroupQuery struct {
 type GroupStore interface {
 	// CreateGroup stores a new group without members. ErrExists if the name is taken.
 	CreateGroup(ctx context.Context, name string, properties json.RawMessage) error
-	// Groups returns one page, with members, and how many there are in all.
+	// Groups returns one page, with members, and how many there are in all. It asks the database the same number of times however many there are.
 	Groups(ctx context.Context, q GroupQuery) (groups []Group, total int, err error)
 	// SetGroupProperties replaces all properties. ErrNotFound if there is no such group.
 	SetGroupProperties(ctx context.Context, name string, properties json.RawMessage) error

@@ -19,6 +19,7 @@ type User struct {
 
 // UserQuery selects users. The zero value selects all, by ID.
 type UserQuery struct {
+	Names        []string    // only these; nil: all
 	NameContains string      // case-insensitive substring
 	Activity     UserServers // only users with such servers
 	Sort         UserSort

@@ -126,7 +126,7 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 	if err != nil {
 		return nil, 0, err
 	}
-	where, a, err := userFilter(q)
+	where, a, err := s.userFilter(q)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -140,11 +140,15 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 	return users, total, err
 }
 
-func userFilter(q hub.UserQuery) (where string, a args, err error) {
+func (s *Store) userFilter(q hub.UserQuery) (where string, a args, err error) {
 	var conditions []string
 	if q.NameContains != "" {
 		a = append(a, "%"+likeEscaper.Replace(strings.ToLower(q.NameContains))+"%")
 		conditions = append(conditions, `u.name_folded LIKE $1 ESCAPE '\'`)
+	}
+	if q.Names != nil {
+		a = append(a, list(q.Names))
+		conditions = append(conditions, fmt.Sprintf("u.name IN (SELECT value->>0 FROM %s($%d))", s.db.elements, len(a)))
 	}
 	const active = "(SELECT 1 FROM servers s WHERE s.user_id = u.id AND s.state <> 'stopped')"
 	switch q.Activity {

@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 	}{
 		{"Users", users()},
 		{"UserPages", userPages()},
+		{"Groups", groups()},
 		{"Identities", identities()},
 		{"Sessions", sessions()},
 		{"Tokens", tokens()},
