@@ -10,13 +10,14 @@ import (
 type AuditEntry struct {
 	ID      int64
 	At      time.Time
-	Kind    string // of the actor: "user", "service" or "hub"
+	Kind    string // of the actor: "user", "service" or "hub"; "" if it is not known who it was
 	Actor   string // name
 	Token   int64  // ID of the token that was shown; 0: a browser's session, or none
 	Address string // from where, without port
 	Action  string // "server.start"
 	Target  string // "server/alice/lab"
-	Owner   string // name of the user whom it concerns, who may read it too; "": nobody
+	Owner   string // name of the user whom it concerns; "": nobody
+	OwnerID string // ID of that user, who may read it too if it is about a server; "": nobody may
 	Result  AuditResult
 	Detail  json.RawMessage // a JSON object without secrets; nil: {}
 }
@@ -31,11 +32,20 @@ const (
 	AuditFailed  AuditResult = "failed"  // by a fault
 )
 
+// Kinds of actors.
+const (
+	ActorUser    = "user"
+	ActorService = "service"
+	ActorHub     = "hub"
+)
+
 // AuditQuery selects entries, the newest first.
 type AuditQuery struct {
-	Owner, Actor string // "": all
-	Actions      []string
-	Since, Until time.Time // zero: open
+	Owner, OwnerID, Actor string // "": all
+	Actions               []string
+	// Servers leaves only what is about servers, which is what owners may read.
+	Servers      bool
+	Since, Until time.Time // zero: open; Until itself is left out
 	Before       int64     // only entries with a lower ID, to go on from the last page; 0: from the newest
 	Limit        int       // 0: no limit
 }

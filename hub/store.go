@@ -20,6 +20,7 @@ type Store interface {
 	UsageStore
 	CullStore
 	VolumeStore
+	AuditStore
 	GroupStore
 
 	// InTx runs fn in one transaction, which is undone if fn fails. fn may run more than once, so it has no side effects, and

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 		{"Queue", queue()},
 		{"Volumes", volumes()},
 		{"Usage", usage()},
+		{"Audit", audit()},
 		{"Culling", culling()},
 		{"Transactions", transactions()},
 		{"Times", times()},
