@@ -37,6 +37,8 @@ type OAuthStore interface {
 	Client(ctx context.Context, id string) (OAuthClient, error)
 	// DeleteClientsOfServer removes the server's clients with their codes and the tokens issued to them.
 	DeleteClientsOfServer(ctx context.Context, serverID string) error
+	// DeleteClientsOfService removes the service's clients, but not the one with the ID keep, with their codes and the tokens issued to them.
+	DeleteClientsOfService(ctx context.Context, service, keep string) error
 	CreateCode(ctx context.Context, c OAuthCode) error
 	// CodeByHash also returns codes that have expired.
 	CodeByHash(ctx context.Context, hash []byte) (OAuthCode, error)

@@ -20,6 +20,7 @@ type Store interface {
 	UsageStore
 	CullStore
 	VolumeStore
+	ServiceStore
 	AuditStore
 	GroupStore
 

@@ -35,6 +35,8 @@ type TokenStore interface {
 	TokenByID(ctx context.Context, userID string, id int64) (Token, error)
 	// Tokens returns a user's tokens by ID.
 	Tokens(ctx context.Context, userID string) ([]Token, error)
+	// TokensOfService returns a service's tokens by ID.
+	TokensOfService(ctx context.Context, service string) ([]Token, error)
 	// TouchTokens moves the tokens' last activity forward, never back, in one statement; unknown IDs are skipped.
 	TouchTokens(ctx context.Context, used map[int64]time.Time) error
 	// DeleteToken is nil for the unknown.
@@ -45,6 +47,8 @@ type TokenStore interface {
 	DeleteTokensOfClient(ctx context.Context, clientID, userID string) error
 	// DeleteTokensOfServer removes the tokens which the server itself speaks with.
 	DeleteTokensOfServer(ctx context.Context, serverID string) error
+	// DeleteTokensOfService removes the tokens that the service owns, but not those with one of these hashes.
+	DeleteTokensOfService(ctx context.Context, service string, keep ...[]byte) error
 	// DeleteTokensBefore removes what expired before then, and says how many.
 	DeleteTokensBefore(ctx context.Context, then time.Time) (int, error)
 }

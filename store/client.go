@@ -17,11 +17,11 @@ func (s *Store) PutClient(ctx context.Context, c hub.OAuthClient) error {
 		return err
 	}
 	_, err = s.exec(ctx, "put client", `
-		INSERT INTO oauth_clients (id, secret_hash, redirect_uri, server_id, description, allowed_scopes)
-		VALUES ($1, $2, $3, $4, $5, $6)
+		INSERT INTO oauth_clients (id, secret_hash, redirect_uri, server_id, service, description, allowed_scopes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (id) DO UPDATE SET secret_hash = excluded.secret_hash, redirect_uri = excluded.redirect_uri,
-			server_id = excluded.server_id, description = excluded.description, allowed_scopes = excluded.allowed_scopes`,
-		args{c.ID, c.SecretHash, c.RedirectURI, null(c.ServerID), c.Description, scopes})
+			server_id = excluded.server_id, service = excluded.service, description = excluded.description, allowed_scopes = excluded.allowed_scopes`,
+		args{c.ID, c.SecretHash, c.RedirectURI, null(c.ServerID), null(c.Service), c.Description, scopes})
 	return err
 }
 
@@ -29,14 +29,20 @@ func (s *Store) PutClient(ctx context.Context, c hub.OAuthClient) error {
 func (s *Store) Client(ctx context.Context, id string) (hub.OAuthClient, error) {
 	var c hub.OAuthClient
 	err := s.byKey(ctx, "find client",
-		"SELECT id, secret_hash, redirect_uri, server_id, description, allowed_scopes FROM oauth_clients WHERE id = $1", args{id},
-		&c.ID, &c.SecretHash, &c.RedirectURI, textOf{&c.ServerID}, &c.Description, wordsOf{&c.AllowedScopes})
+		"SELECT id, secret_hash, redirect_uri, server_id, service, description, allowed_scopes FROM oauth_clients WHERE id = $1", args{id},
+		&c.ID, &c.SecretHash, &c.RedirectURI, textOf{&c.ServerID}, textOf{&c.Service}, &c.Description, wordsOf{&c.AllowedScopes})
 	return c, err
 }
 
 // DeleteClientsOfServer implements [hub.OAuthStore]; codes and tokens go by the foreign keys.
 func (s *Store) DeleteClientsOfServer(ctx context.Context, serverID string) error {
 	_, err := s.exec(ctx, "delete clients of a server", "DELETE FROM oauth_clients WHERE server_id = $1", args{serverID})
+	return err
+}
+
+// DeleteClientsOfService implements [hub.OAuthStore]; codes and tokens go by the foreign keys.
+func (s *Store) DeleteClientsOfService(ctx context.Context, service, keep string) error {
+	_, err := s.exec(ctx, "delete clients of a service", "DELETE FROM oauth_clients WHERE service = $1 AND id <> $2", args{service, keep})
 	return err
 }
 

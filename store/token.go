@@ -8,7 +8,7 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-const tokenColumns = "user_id, hash, client_id, browser_id, server_id, scopes, note, created, last_activity, expires"
+const tokenColumns = "user_id, service, hash, client_id, browser_id, server_id, scopes, note, created, last_activity, expires"
 
 // CreateToken implements [hub.TokenStore].
 func (s *Store) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error) {
@@ -18,10 +18,10 @@ func (s *Store) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error)
 	}
 	made := t
 	err = s.returning(ctx, "create token", `
-		INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT DO NOTHING RETURNING id`,
 		args{
-			t.UserID, t.Hash, null(t.ClientID), null(t.BrowserID), null(t.ServerID), scopes, t.Note,
+			null(t.UserID), null(t.Service), t.Hash, null(t.ClientID), null(t.BrowserID), null(t.ServerID), scopes, t.Note,
 			micros(t.Created), micros(t.LastActivity), micros(t.Expires),
 		}, &made.ID)
 	if isNothing(err) {
@@ -41,7 +41,7 @@ func (s *Store) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error)
 
 func tokenFields(t *hub.Token) []any {
 	return []any{
-		&t.ID, &t.UserID, &t.Hash, textOf{&t.ClientID}, textOf{&t.BrowserID}, textOf{&t.ServerID}, wordsOf{&t.Scopes}, &t.Note,
+		&t.ID, textOf{&t.UserID}, textOf{&t.Service}, &t.Hash, textOf{&t.ClientID}, textOf{&t.BrowserID}, textOf{&t.ServerID}, wordsOf{&t.Scopes}, &t.Note,
 		timeOf{&t.Created}, timeOf{&t.LastActivity}, timeOf{&t.Expires},
 	}
 }
@@ -63,11 +63,19 @@ func (s *Store) TokenByID(ctx context.Context, userID string, id int64) (hub.Tok
 
 // Tokens implements [hub.TokenStore].
 func (s *Store) Tokens(ctx context.Context, userID string) ([]hub.Token, error) {
-	return all(ctx, s, "list tokens", "SELECT id, "+tokenColumns+" FROM tokens WHERE user_id = $1 ORDER BY id", args{userID},
-		func(scan scanner) (t hub.Token, err error) {
-			err = scan(tokenFields(&t)...)
-			return t, err
-		})
+	return s.tokens(ctx, "SELECT id, "+tokenColumns+" FROM tokens WHERE user_id = $1 ORDER BY id", userID)
+}
+
+// TokensOfService implements [hub.TokenStore].
+func (s *Store) TokensOfService(ctx context.Context, service string) ([]hub.Token, error) {
+	return s.tokens(ctx, "SELECT id, "+tokenColumns+" FROM tokens WHERE service = $1 ORDER BY id", service)
+}
+
+func (s *Store) tokens(ctx context.Context, query, owner string) ([]hub.Token, error) {
+	return all(ctx, s, "list tokens", query, args{owner}, func(scan scanner) (t hub.Token, err error) {
+		err = scan(tokenFields(&t)...)
+		return t, err
+	})
 }
 
 // DeleteToken implements [hub.TokenStore].
@@ -94,6 +102,17 @@ func (s *Store) DeleteTokensOfClient(ctx context.Context, clientID, userID strin
 // DeleteTokensOfServer implements [hub.TokenStore].
 func (s *Store) DeleteTokensOfServer(ctx context.Context, serverID string) error {
 	_, err := s.exec(ctx, "delete tokens of a server", "DELETE FROM tokens WHERE server_id = $1", args{serverID})
+	return err
+}
+
+// DeleteTokensOfService implements [hub.TokenStore].
+func (s *Store) DeleteTokensOfService(ctx context.Context, service string, keep ...[]byte) error {
+	query, a := "DELETE FROM tokens WHERE service = $1", args{service}
+	for i, hash := range keep {
+		query += fmt.Sprintf(" AND hash <> $%d", i+2)
+		a = append(a, hash)
+	}
+	_, err := s.exec(ctx, "delete tokens of a service", query, a)
 	return err
 }
 

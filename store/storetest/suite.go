@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 		{"ServerPages", serverPages()},
 		{"Activity", activity()},
 		{"OAuth", oauth()},
+		{"Services", services()},
 		{"Leases", leases()},
 		{"Volumes", volumes()},
 		{"Queue", queue()},

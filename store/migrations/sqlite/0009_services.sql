@@ -3,7 +3,7 @@
 CREATE TABLE services (
     name    TEXT NOT NULL PRIMARY KEY,
     origin  TEXT NOT NULL, -- config or api
-    spec    TEXT NOT NULL, -- JSON, see hub.Service; '{}' for those of the configuration, whose spec is there
+    spec    TEXT NOT NULL, -- JSON, see hub.Service; of those of the configuration without the environment, which may hold secrets and is there
     created INTEGER
 ) STRICT;
 
