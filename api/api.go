@@ -77,6 +77,7 @@ func (a *API) Mount(r chi.Router) {
 	r.MethodNotAllowed(wrongMethod(r))
 
 	r.Group(a.mountRoot)
+	r.Group(a.mountDocs)
 	r.Group(a.mountStarts)
 	r.Group(func(r chi.Router) {
 		r.Use(a.sessions.NeedCredential(a.group))
