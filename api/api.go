@@ -84,6 +84,7 @@ func (a *API) Mount(r chi.Router) {
 		a.mountInfo(r)
 		a.mountSelf(r)
 		a.mountUsers(r)
+		a.mountGroups(r)
 		a.mountActivity(r)
 		a.mountServers(r)
 		a.mountProgress(r)

@@ -15,7 +15,9 @@ import (
 type rule struct {
 	scopes []string
 	about  about
-	// unborn lets the user of the path not exist yet.
+	// lists is what a list is of; "": users.
+	lists scope.Kind
+	// unborn lets what the path names not exist yet.
 	unborn bool
 	// blunt refuses with 403 where others say 404.
 	blunt bool
@@ -29,6 +31,7 @@ const (
 	aboutSome                // a list: what the scope is narrowed to is what the list holds
 	aboutUser                // {name}
 	aboutServer              // {name} and {server}, or the default server
+	aboutGroup               // {group}
 )
 
 func anywhere(scopes ...string) rule { return rule{scopes: scopes, about: aboutAll} }
@@ -41,6 +44,13 @@ func onNewUser(scopes ...string) rule { return rule{scopes: scopes, about: about
 // onUserBluntly is onUser, but says 403 also where others say 404.
 func onUserBluntly(scopes ...string) rule { return rule{scopes: scopes, about: aboutUser, blunt: true} }
 
+// listingGroups is for a list of groups, onGroup for the group of the path, and onNewGroup for making it.
+func listingGroups(scopes ...string) rule {
+	return rule{scopes: scopes, about: aboutSome, lists: scope.ByGroup}
+}
+func onGroup(scopes ...string) rule    { return rule{scopes: scopes, about: aboutGroup} }
+func onNewGroup(scopes ...string) rule { return rule{scopes: scopes, about: aboutGroup, unborn: true} }
+
 func onServer(scopes ...string) rule { return rule{scopes: scopes, about: aboutServer} }
 
 // target is what a path names, as far as it exists.
@@ -48,6 +58,7 @@ type target struct {
 	user   hub.User
 	exists bool
 	server string
+	group  hub.Group
 }
 
 type targetKey struct{}
@@ -83,7 +94,7 @@ func (a *API) need(k rule) func(http.Handler) http.Handler {
 			}
 			missing := k.about >= aboutUser && !t.exists && !k.unborn
 			switch allowed := k.allows(p, t); {
-			case !allowed && k.about == aboutSome, (!allowed || missing) && k.blunt:
+			case !allowed && k.about <= aboutSome, (!allowed || missing) && k.blunt: // the path names nothing that could be hidden
 				return errScopes(k.scopes)
 			case !allowed, missing:
 				return errHidden
@@ -100,8 +111,11 @@ func errScopes(scopes []string) error {
 
 // find reads from the path what the request is about.
 func (a *API) find(r *http.Request, k rule) (t target, err error) {
-	if k.about < aboutUser {
+	switch {
+	case k.about < aboutUser:
 		return t, nil
+	case k.about == aboutGroup:
+		return a.findGroup(r)
 	}
 	name, err := httpd.Param(r, "name")
 	if err != nil {
@@ -126,20 +140,44 @@ func (a *API) find(r *http.Request, k rule) (t target, err error) {
 	return t, nil
 }
 
+func (a *API) findGroup(r *http.Request) (t target, err error) {
+	name, err := httpd.Param(r, "group")
+	if err != nil {
+		return t, err
+	}
+	t.group, err = a.hub.Group(r.Context(), name)
+	if hub.KindOf(err) == hub.NotFound && err != nil {
+		t.group.Name = name
+		return t, nil
+	}
+	t.exists = err == nil
+	return t, err
+}
+
 func (k rule) allows(p hub.Principal, t target) bool {
 	return slices.ContainsFunc(k.scopes, func(name string) bool {
 		switch k.about {
 		case aboutAll:
 			return p.Can(name, scope.Object{})
 		case aboutSome:
-			return selectsUsers(p.Scopes.Filter(name))
+			return k.selects(p.Scopes.Filter(name))
 		case aboutUser:
 			return p.Can(name, userObject(t.user))
 		case aboutServer:
 			return p.Can(name, serverObject(t.user, t.server))
+		case aboutGroup:
+			return p.Can(name, scope.Group(t.group.Name))
 		}
 		return false
 	})
+}
+
+// selects tells whether the list can be made from the filter: a limit to a user selects no group.
+func (k rule) selects(f scope.Filter) bool {
+	if k.lists == "" {
+		return selectsUsers(f)
+	}
+	return f.All() || len(f.Names(k.lists)) > 0
 }
 
 // selectsUsers tells whether a list of users can be made from the filter: a limit to a server selects none.

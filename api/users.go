@@ -178,7 +178,7 @@ func (b userBody) check(u hub.User) error {
 	case b.Name != nil && hub.NormalizeUserName(*b.Name) != u.Name:
 		return hub.Errorf(hub.Invalid, "Users cannot be renamed at this hub.")
 	case b.Groups != nil:
-		return hub.Errorf(hub.Invalid, "Groups cannot be set here. They come from the way in which the user logs in.")
+		return hub.Errorf(hub.Invalid, "Groups cannot be set here. Add the user to a group at /groups/NAME/users, or leave it to the way in which they log in.")
 	case b.Roles != nil:
 		return hub.Errorf(hub.Invalid, "Roles cannot be set here.")
 	case b.AuthState != nil:
