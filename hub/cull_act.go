@@ -116,6 +116,7 @@ func (h *Hub) stopFor(ctx context.Context, s Server, kind NoticeKind, why Failur
 	}
 	failpoint("cull.after-row")
 	h.culls.culled(string(kind))
+	h.auditStop(s, kind, why)
 	h.log.InfoContext(ctx, "server culled", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation,
 		"kind", string(kind), "reason", why.Message, "evidence", why.Evidence)
 	h.journals.wrote(next, 0, messageStopping)
