@@ -13,17 +13,18 @@ type Share struct {
 	ServerName string // read with the row; "" is the default server
 	User       string // name of who may use it; "" if it is a group
 	Group      string // name of the group whose members may; "" if it is a user
-	Scopes     []string
-	Created    time.Time
+	// Scopes are names without limits, such as "access:servers", sorted. They hold for the server alone, by whatever name it and its owner go.
+	Scopes  []string
+	Created time.Time
 }
 
 // ShareCode is a secret by which whoever holds it may join a server.
 type ShareCode struct {
 	ID                   int64 // "sc_7" in the API is 7
 	ServerID             string
-	UserName, ServerName string // as in [Share]
-	Hash                 []byte // SHA-256 of the code
-	Scopes               []string
+	UserName, ServerName string   // as in [Share]
+	Hash                 []byte   // SHA-256 of the code
+	Scopes               []string // as in [Share]
 	Created, Expires     time.Time
 	Exchanges            int
 	LastExchanged        time.Time // zero: never
@@ -31,10 +32,11 @@ type ShareCode struct {
 
 // ShareQuery selects shares, by ID. Fields that are set narrow it.
 type ShareQuery struct {
+	ID       int64
 	OwnerID  string // shares of this user's servers
 	ServerID string
-	UserID   string // shares with this user
-	Groups   []string
+	UserID   string   // shares with this user
+	Groups   []string // shares with one of these groups
 	// Either joins UserID and Groups by "or".
 	Either bool
 	Offset int

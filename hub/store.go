@@ -23,6 +23,7 @@ type Store interface {
 	ServiceStore
 	AuditStore
 	GroupStore
+	ShareStore
 
 	// InTx runs fn in one transaction, which is undone if fn fails. fn may run more than once, so it has no side effects, and
 	// it makes no network call but to the store it is handed.

@@ -37,11 +37,11 @@ func TestRequestsFindRowsByAnIndex(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "hub.db")
-		checkPlans(t, "sqlite://"+path, 2_000, "EXPLAIN QUERY PLAN ", regexp.MustCompile(`SCAN (u|s|v|g|m|volumes|volume_uses|users|servers|tokens|sessions|groups|group_members)\b(?: USING)?( (COVERING )?INDEX)?`))
+		checkPlans(t, "sqlite://"+path, 2_000, "EXPLAIN QUERY PLAN ", regexp.MustCompile(`SCAN (u|s|v|g|m|o|sh|shares|volumes|volume_uses|users|servers|tokens|sessions|groups|group_members)\b(?: USING)?( (COVERING )?INDEX)?`))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		checkPlans(t, pgtest.New(t), 10_000, "EXPLAIN ", regexp.MustCompile(`Seq Scan on (volumes|volume_uses|users|servers|tokens|sessions|group_members)`))
+		checkPlans(t, pgtest.New(t), 10_000, "EXPLAIN ", regexp.MustCompile(`Seq Scan on (shares|volumes|volume_uses|users|servers|tokens|sessions|group_members)`))
 	})
 }
 
@@ -59,6 +59,9 @@ func checkPlans(t *testing.T, dsn string, many int, explain string, scan *regexp
 		t.Fatal(err)
 	}
 	seed(t, s, many)
+	if _, err := s.db.writer.ExecContext(ctx, `INSERT INTO shares (server_id, user_id, scopes) SELECT id, user_id, '["access:servers"]' FROM servers`); err != nil {
+		t.Fatal(err)
+	}
 	if s.db.name == "postgres" {
 		analyze(t, s)
 	}
@@ -96,13 +99,20 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 		"UserByID":       func(s *Store) error { _, err := s.UserByID(ctx, "u01000"); return err },
 		"UserByName":     func(s *Store) error { _, err := s.UserByName(ctx, "user01000"); return err },
 		"UserByIdentity": func(s *Store) error { _, err := s.UserByIdentity(ctx, "oidc", "u01000"); return err },
-		"SessionByID":    func(s *Store) error { _, err := s.SessionByID(ctx, "u01000"); return err },
-		"Sessions":       func(s *Store) error { _, err := s.Sessions(ctx, "u01000"); return err },
-		"TokenByHash":    func(s *Store) error { _, err := s.TokenByHash(ctx, []byte("u01000")); return err },
-		"TokenByID":      func(s *Store) error { _, err := s.TokenByID(ctx, "u01000", 1000); return err },
-		"Tokens":         func(s *Store) error { _, err := s.Tokens(ctx, "u01000"); return err },
-		"ServerByID":     func(s *Store) error { _, err := s.ServerByID(ctx, "u01000"); return err },
-		"ServerByName":   func(s *Store) error { _, err := s.ServerByName(ctx, "u01000", ""); return err },
+		"SharesOfOwner":  func(s *Store) error { _, _, err := s.Shares(ctx, hub.ShareQuery{OwnerID: "u01000"}); return err },
+		"SharesOfServer": func(s *Store) error { _, _, err := s.Shares(ctx, hub.ShareQuery{ServerID: "u01000"}); return err },
+		"SharesWith":     func(s *Store) error { _, _, err := s.Shares(ctx, hub.ShareQuery{UserID: "u01000"}); return err },
+		"SharesWithAny": func(s *Store) error {
+			_, _, err := s.Shares(ctx, hub.ShareQuery{UserID: "u01000", Groups: []string{"groupu00060"}, Either: true})
+			return err
+		},
+		"SessionByID":  func(s *Store) error { _, err := s.SessionByID(ctx, "u01000"); return err },
+		"Sessions":     func(s *Store) error { _, err := s.Sessions(ctx, "u01000"); return err },
+		"TokenByHash":  func(s *Store) error { _, err := s.TokenByHash(ctx, []byte("u01000")); return err },
+		"TokenByID":    func(s *Store) error { _, err := s.TokenByID(ctx, "u01000", 1000); return err },
+		"Tokens":       func(s *Store) error { _, err := s.Tokens(ctx, "u01000"); return err },
+		"ServerByID":   func(s *Store) error { _, err := s.ServerByID(ctx, "u01000"); return err },
+		"ServerByName": func(s *Store) error { _, err := s.ServerByName(ctx, "u01000", ""); return err },
 		"ServersOfUser": func(s *Store) error {
 			_, _, err := s.Servers(ctx, hub.ServerQuery{UserIDs: []string{"u01000"}})
 			return err

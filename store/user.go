@@ -94,7 +94,7 @@ func (s *Store) UserByIdentity(ctx context.Context, provider, subject string) (h
 }
 
 func (s *Store) user(ctx context.Context, selection string, a args) (hub.User, error) {
-	users, err := s.usersIn(ctx, lookup, "find user", selection, "u.id", a)
+	users, err := s.usersIn(ctx, lookup, "find user", selection, "u.id", sharedWith(s.db.dialect), a)
 	if err != nil {
 		return hub.User{}, err
 	}
@@ -106,16 +106,16 @@ func (s *Store) user(ctx context.Context, selection string, a args) (hub.User, e
 
 // usersIn reads the users of a selection of rows of the table users, with their groups, in one query: a page whose groups were
 // read by a second one could show a user without them. The groups are a subquery and not a join, so that a page reads those of
-// its own users only, by the index.
-func (s *Store) usersIn(ctx context.Context, w way, what, selection, order string, a args) ([]hub.User, error) {
+// its own users only, by the index. shared is the column of what is shared with the user u.
+func (s *Store) usersIn(ctx context.Context, w way, what, selection, order, shared string, a args) ([]hub.User, error) {
 	return few(ctx, s, w, what, `
 		SELECT u.id, u.name, u.admin, u.created, u.last_activity, (
 			SELECT `+s.db.array+`(g.name ORDER BY g.name)
 			FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = u.id
-		)
+		), `+shared+`
 		FROM (`+selection+`) u ORDER BY `+order, a,
 		func(scan scanner) (u hub.User, err error) {
-			err = scan(&u.ID, &u.Name, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Groups})
+			err = scan(&u.ID, &u.Name, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Groups}, sharedOf{&u.Shared})
 			return u, err
 		})
 }
@@ -132,7 +132,7 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 	}
 	limit, offset := page(q.Limit, q.Offset)
 	users, err := s.usersIn(ctx, search, "list users", fmt.Sprintf("SELECT u.* FROM users u %s ORDER BY %s LIMIT $%d OFFSET $%d",
-		where, order, len(a)+1, len(a)+2), order, append(slices.Clip(a), limit, offset))
+		where, order, len(a)+1, len(a)+2), order, "NULL", append(slices.Clip(a), limit, offset))
 	if err != nil {
 		return nil, 0, err
 	}

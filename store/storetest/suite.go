@@ -34,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 		{"Activity", activity()},
 		{"OAuth", oauth()},
 		{"Services", services()},
+		{"Shares", shares()},
+		{"ShareCodes", shareCodes()},
 		{"Leases", leases()},
 		{"Volumes", volumes()},
 		{"Queue", queue()},
