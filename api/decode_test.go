@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 )
@@ -74,7 +75,7 @@ func FuzzBodies(f *testing.F) {
 		token, err := httpd.DecodeLenient[newToken](r())
 		check(err)
 		if err == nil {
-			wish, err := token.wish(hub.Principal{}, hub.User{})
+			wish, err := token.wish(hub.Principal{}, hub.User{}, scope.Standard())
 			check(err)
 			if err == nil && wish.ExpiresIn < 0 {
 				t.Errorf("%q makes a token that expires in %v", body, wish.ExpiresIn)

@@ -137,7 +137,7 @@ type newToken struct {
 const maxTokenLife = 100 * 365 * 24 * 60 * 60
 
 // wish tells the hub what is asked for.
-func (n newToken) wish(p hub.Principal, owner hub.User) (hub.NewToken, error) {
+func (n newToken) wish(p hub.Principal, owner hub.User, roles *scope.Policy) (hub.NewToken, error) {
 	var wish hub.NewToken
 	if n.Note != nil {
 		wish.Note = *n.Note
@@ -156,12 +156,12 @@ func (n newToken) wish(p hub.Principal, owner hub.User) (hub.NewToken, error) {
 		wish.Scopes = append([]string{}, *n.Scopes...)
 	case n.Roles != nil:
 		wish.Scopes = []string{}
-		for _, role := range *n.Roles {
-			scopes := scope.RoleScopes(role)
-			if scopes == nil {
-				return wish, hub.Errorf(hub.Invalid, "There is no role %q.", clip(role))
+		for _, name := range *n.Roles {
+			role, ok := roles.Role(name)
+			if !ok {
+				return wish, hub.Errorf(hub.Invalid, "There is no role %q.", clip(name))
 			}
-			wish.Scopes = append(wish.Scopes, scopes...)
+			wish.Scopes = append(wish.Scopes, role.Scopes...)
 		}
 	}
 	return wish, nil
@@ -180,7 +180,7 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wish, err := body.wish(httpd.Principal(r), owner)
+	wish, err := body.wish(httpd.Principal(r), owner, a.hub.Roles())
 	if err != nil {
 		return err
 	}

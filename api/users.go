@@ -178,7 +178,7 @@ func (b userBody) check(u hub.User) error {
 	case b.Name != nil && hub.NormalizeUserName(*b.Name) != u.Name:
 		return hub.Errorf(hub.Invalid, "Users cannot be renamed at this hub.")
 	case b.Groups != nil:
-		return hub.Errorf(hub.Invalid, "Groups cannot be set here. Add the user to a group at /groups/NAME/users, or leave it to the way in which they log in.")
+		return hub.Errorf(hub.Invalid, "Groups cannot be set here. They come from the way in which the user logs in.")
 	case b.Roles != nil:
 		return hub.Errorf(hub.Invalid, "Roles cannot be set here.")
 	case b.AuthState != nil:
@@ -187,10 +187,10 @@ func (b userBody) check(u hub.User) error {
 	return nil
 }
 
-// mayMakeAdmins lets only administrators make others so, whatever scopes a token has.
+// mayMakeAdmins lets only administrators make others so, and only with credentials that hold all that an administrator may do: nobody makes what is more than they are.
 func mayMakeAdmins(r *http.Request) error {
-	if !httpd.Principal(r).User.Admin {
-		return hub.Errorf(hub.Forbidden, "Only an administrator can do this to administrators, or make some.")
+	if !httpd.Principal(r).MayMakeAdmins() {
+		return hub.Errorf(hub.Forbidden, "Only an administrator can do this to administrators, or make some. A token must not have been narrowed for it.")
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/nomadhub/nomadhub/api"
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/routing"
@@ -245,7 +246,7 @@ func seed(ctx context.Context, db *store.Store, users int) (token string, err er
 	if err := addUsers(ctx, db, 0, users); err != nil {
 		return "", err
 	}
-	token, _, err = hub.IssueToken(ctx, db, admin, hub.NewToken{})
+	token, _, err = hub.IssueToken(ctx, db, scope.Standard(), admin, hub.NewToken{})
 	return token, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/hub"
 )
 
@@ -84,7 +85,7 @@ func (h *hubProcess) hammered(ctx context.Context) (x hammered, err error) {
 		if err != nil {
 			return x, err
 		}
-		if tokens[i], _, err = hub.IssueToken(ctx, h.store, u, hub.NewToken{}); err != nil {
+		if tokens[i], _, err = hub.IssueToken(ctx, h.store, scope.Standard(), u, hub.NewToken{}); err != nil {
 			return x, err
 		}
 	}

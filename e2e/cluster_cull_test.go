@@ -18,6 +18,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 	"github.com/google/uuid"
 
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/e2e/browser"
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/internal/pyenv"
@@ -203,7 +204,7 @@ func (c *child) serviceToken(t *testing.T, scopes ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, _, err := hub.IssueToken(t.Context(), db, ada, hub.NewToken{Scopes: scopes})
+	secret, _, err := hub.IssueToken(t.Context(), db, scope.Standard(), ada, hub.NewToken{Scopes: scopes})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/e2e/browser"
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/internal/pyenv"
@@ -66,7 +67,7 @@ func newQuietHub(t *testing.T, binary, config string, scopes ...string) quietHub
 		t.Fatal(err)
 	}
 	token := func(scopes ...string) string {
-		secret, _, err := hub.IssueToken(t.Context(), db, admin, hub.NewToken{Scopes: scopes})
+		secret, _, err := hub.IssueToken(t.Context(), db, scope.Standard(), admin, hub.NewToken{Scopes: scopes})
 		if err != nil {
 			t.Fatal(err)
 		}

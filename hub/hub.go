@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/hub/budget"
 	"github.com/nomadhub/nomadhub/hub/cull"
 	"github.com/nomadhub/nomadhub/routing"
@@ -39,16 +40,16 @@ type Options struct {
 	Logger    *slog.Logger
 
 	Admission Admission
-	Notebook  Notebook
-	Limits    Limits
+	// Roles are the roles and custom scopes; nil: those that every hub has. See [Hub.SetRoles].
+	Roles    *scope.Policy
+	Notebook Notebook
+	Limits   Limits
 	// Profiles are what users may choose from; nil: servers are started as Notebook says, whatever their options. See [Hub.SetProfiles].
 	Profiles Profiles
 	// Culling are the rules about servers that nobody uses; nil: they run on. See [Hub.SetCulling].
 	Culling *cull.Rules
 	// Usage says how the ledger of usage is kept, and what it limits. See [Hub.SetUsage].
 	Usage budget.Rules
-	// AuditKeep is for how long entries of the audit log are kept; 0: for ever. See [Hub.SetAuditKeep].
-	AuditKeep time.Duration
 
 	// ServiceName tells under which name discovery shall find a server; nil: it is not registered.
 	ServiceName func(serverID string) string
@@ -97,6 +98,7 @@ type Hub struct {
 	admission atomic.Pointer[Admission]
 	profiles  atomic.Pointer[Profiles]
 	limits    atomic.Pointer[Limits]
+	roles     atomic.Pointer[scope.Policy]
 	queue     startQueue
 	desk      desk
 	rows      rowWatch
@@ -107,8 +109,6 @@ type Hub struct {
 	culls     cullMetrics
 	watch     activityWatch
 	ledger    ledger
-	auditor   *auditor
-	auditKeep atomic.Int64
 	budgets   atomic.Pointer[budget.Rules]
 }
 
@@ -150,12 +150,11 @@ func New(o Options) (*Hub, error) {
 	h.journals.init(h.rows.awaited)
 	h.activity.init()
 	h.watch.replica, h.culls = newID(), newCullMetrics(o.Registerer)
-	h.auditor = newAuditor(o.Store, o.Logger, o.Registerer)
-	h.SetAuditKeep(o.AuditKeep)
 	h.culling.Store(o.Culling)
 	h.cullNow = make(chan struct{}, 1)
 	h.SetUsage(o.Usage)
 	h.admission.Store(&o.Admission)
+	h.SetRoles(o.Roles)
 	h.limits.Store(&o.Limits)
 	h.control.init(h)
 	h.volumes.init()
@@ -169,9 +168,8 @@ func New(o Options) (*Hub, error) {
 // URLs returns the addresses of hub and servers.
 func (h *Hub) URLs() URLs { return h.urls }
 
-// Run looks after servers, activity and expiry until ctx ends. It returns when all that it started has ended, and what they did is written down.
+// Run looks after servers, activity and expiry until ctx ends. It returns when all that it started has ended.
 func (h *Hub) Run(ctx context.Context) error {
-	defer h.auditing(ctx)()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.control.run(gctx) })
 	g.Go(func() error { return h.queue.run(gctx) })

@@ -259,16 +259,3 @@ func checkVerifier(code OAuthCode, verifier string) error {
 	}
 	return nil
 }
-
-// clientServer is the server behind a client.
-func (h *Hub) clientServer(ctx context.Context, clientID string) (Server, error) {
-	c, err := h.store.Client(ctx, clientID)
-	if err != nil {
-		return Server{}, fmt.Errorf("client %s of a token: %w", clientID, err)
-	}
-	s, err := h.store.ServerByID(ctx, c.ServerID)
-	if err != nil {
-		return Server{}, fmt.Errorf("server of client %s: %w", clientID, err)
-	}
-	return s, nil
-}

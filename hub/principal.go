@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/nomadhub/nomadhub/auth/scope"
 )
@@ -33,18 +34,12 @@ func (p Principal) BrowserID() string {
 	return ""
 }
 
-// groupsOf knows the groups of the user who is at hand, which is all that a token's own limits can be about.
-func groupsOf(u User) scope.GroupsOf {
-	return func(user string) []string {
-		if user == u.Name {
-			return u.Groups
-		}
-		return nil
-	}
+// MayMakeAdmins tells whether the principal may make administrators, and change them: who is one, and has all that an administrator has at this very request. A token that
+// was narrowed cannot, or it could make somebody who can do more than it.
+func (p Principal) MayMakeAdmins() bool {
+	is := p.User.Admin || p.Service != nil && p.Service.Admin
+	return is && len(scope.Excess(scope.AdminScopes(), p.Scopes, nil)) == 0
 }
-
-// userScopes is what a user may do by their roles.
-func userScopes(u User) scope.Set { return scope.OfUser(u.Name, u.Admin) }
 
 // ErrNoSession means that nobody is logged in by this cookie.
 var ErrNoSession = Errorf(Unauthenticated, "You are not logged in. Log in and try again.")
@@ -74,7 +69,7 @@ func (h *Hub) SessionPrincipal(ctx context.Context, sessionID string) (Principal
 		}
 	}
 	h.seen(u.ID)
-	return Principal{User: u, Session: &s, Scopes: userScopes(u)}, nil
+	return Principal{User: u, Session: &s, Scopes: h.userScopes(u)}, nil
 }
 
 // TokenPrincipal tells whose token a secret is, and what it may do now: what was granted, as far as the owner still has it. A Forbidden [Error] if there is no
@@ -87,6 +82,9 @@ func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, err
 	}
 	if err != nil {
 		return Principal{}, err
+	}
+	if t.Service != "" {
+		return h.servicePrincipal(ctx, t)
 	}
 	u, err := h.store.UserByID(ctx, t.UserID)
 	if errors.Is(err, ErrNotFound) { // deleted since the line above, and the token with it
@@ -112,16 +110,66 @@ func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, err
 	return Principal{User: u, Token: &t, Scopes: scopes}, nil
 }
 
+// servicePrincipal is who speaks with a service's token.
+func (h *Hub) servicePrincipal(ctx context.Context, t Token) (Principal, error) {
+	unknown := Errorf(Forbidden, "The token is not known. It may have expired or been revoked.")
+	s, err := h.store.Service(ctx, t.Service)
+	if errors.Is(err, ErrNotFound) { // removed a moment ago, and the token with it
+		return Principal{}, unknown
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	scopes, err := h.ServiceTokenScopes(ctx, t, s)
+	if errors.Is(err, ErrNotFound) {
+		return Principal{}, unknown
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	h.activity.token(t.ID, h.now())
+	return Principal{Service: &s, Token: &t, Scopes: scopes}, nil
+}
+
 // TokenScopes is what a token of the user amounts to now: what was granted, as far as the owner still has it. The error wraps ErrNotFound if the OAuth
 // client that it was issued to is gone.
 func (h *Hub) TokenScopes(ctx context.Context, t Token, u User) (scope.Set, error) {
-	owner := scope.Owner{User: u.Name}
+	return h.tokenScopes(ctx, t, scope.Owner{User: u.Name}, u, h.userScopes(u))
+}
+
+// ServiceTokenScopes is TokenScopes for a token of a service.
+func (h *Hub) ServiceTokenScopes(ctx context.Context, t Token, s Service) (scope.Set, error) {
+	return h.tokenScopes(ctx, t, scope.Owner{Service: s.Name}, User{}, h.serviceScopes(s))
+}
+
+func (h *Hub) tokenScopes(ctx context.Context, t Token, owner scope.Owner, u User, held scope.Set) (scope.Set, error) {
 	if t.ClientID != "" {
-		s, err := h.clientServer(ctx, t.ClientID)
-		if err != nil {
+		if err := h.addClient(ctx, t.ClientID, &owner); err != nil {
 			return scope.Set{}, err
 		}
-		owner.ClientServer = scope.FullName(s.UserName, s.Name)
 	}
-	return scope.Effective(t.Scopes, owner, userScopes(u), groupsOf(u)), nil
+	of, failed := memberships(ctx, h.store, u)
+	set := h.Roles().Effective(t.Scopes, owner, held, of)
+	if err := failed(); err != nil {
+		return scope.Set{}, err
+	}
+	return set, nil
+}
+
+// addClient notes what an OAuth client stands for: a server or a service.
+func (h *Hub) addClient(ctx context.Context, clientID string, o *scope.Owner) error {
+	c, err := h.store.Client(ctx, clientID)
+	if err != nil {
+		return fmt.Errorf("client %s of a token: %w", clientID, err)
+	}
+	if c.Service != "" {
+		o.ClientService = c.Service
+		return nil
+	}
+	s, err := h.store.ServerByID(ctx, c.ServerID)
+	if err != nil {
+		return fmt.Errorf("server of client %s: %w", clientID, err)
+	}
+	o.ClientServer = scope.FullName(s.UserName, s.Name)
+	return nil
 }

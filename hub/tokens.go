@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 // NewToken is what a token shall be.
 type NewToken struct {
 	Note      string
-	Scopes    []string      // nil: all that the owner may do ("inherit")
+	Scopes    []string      // nil: those of the role "token", which is all that the owner may do unless configured otherwise
 	ExpiresIn time.Duration // 0: never
 }
 
@@ -24,15 +25,15 @@ const (
 
 // IssueToken makes a token for its owner and returns its secret, which is shown this once. Invalid if a scope is unknown, or more than the owner has.
 func (h *Hub) IssueToken(ctx context.Context, owner User, n NewToken) (secret string, t Token, err error) {
-	return issueToken(ctx, h.store, owner, n, h.now())
+	return issueToken(ctx, h.store, h.Roles(), owner, n, h.now())
 }
 
 // IssueToken is [Hub.IssueToken] for who has the database and no hub.
-func IssueToken(ctx context.Context, s TokenStore, owner User, n NewToken) (secret string, t Token, err error) {
-	return issueToken(ctx, s, owner, n, time.Now())
+func IssueToken(ctx context.Context, s Store, roles *scope.Policy, owner User, n NewToken) (secret string, t Token, err error) {
+	return issueToken(ctx, s, roles, owner, n, time.Now())
 }
 
-func issueToken(ctx context.Context, s TokenStore, owner User, n NewToken, now time.Time) (secret string, t Token, err error) {
+func issueToken(ctx context.Context, s Store, roles *scope.Policy, owner User, n NewToken, now time.Time) (secret string, t Token, err error) {
 	if len(n.Note) > maxNote {
 		return "", Token{}, Errorf(Invalid, "The note is longer than %d bytes.", maxNote)
 	}
@@ -43,9 +44,15 @@ func issueToken(ctx context.Context, s TokenStore, owner User, n NewToken, now t
 		return "", Token{}, Errorf(Invalid, "The token would have more than %d scopes.", maxScopes)
 	}
 	if n.Scopes == nil {
-		n.Scopes = []string{scope.Inherit}
+		usual, _ := roles.Role(scope.RoleToken)
+		n.Scopes = usual.Scopes
 	}
-	if err := checkTokenScopes(owner, n.Scopes); err != nil {
+	of, failed := memberships(ctx, s, owner)
+	err = checkTokenScopes(roles, owner, n.Scopes, of)
+	if down := failed(); down != nil { // then nothing is known of the scopes
+		err = down
+	}
+	if err != nil {
 		return "", Token{}, err
 	}
 	secret = newSecret()
@@ -72,16 +79,20 @@ func distinct(scopes []string) []string {
 }
 
 // checkTokenScopes refuses scopes that the owner does not hold: a token never gives more than its owner has.
-func checkTokenScopes(owner User, raw []string) error {
-	if err := scope.Validate(raw); err != nil {
+func checkTokenScopes(roles *scope.Policy, owner User, raw []string, of scope.GroupsOf) error {
+	return checkScopes(roles, raw, scope.Owner{User: owner.Name}, roles.OfUser(HolderOf(owner)), of)
+}
+
+// checkScopes refuses raw scopes for a token whose owner does not hold them.
+func checkScopes(roles *scope.Policy, raw []string, o scope.Owner, held scope.Set, of scope.GroupsOf) error {
+	if err := roles.Validate(raw); err != nil {
 		return &Error{Kind: Invalid, Message: "Some of the scopes are not known: " + err.Error() + ".", Err: err}
 	}
 	if slices.Contains(raw, scope.Inherit) {
 		return nil
 	}
-	asked := scope.Expand(raw, scope.Owner{User: owner.Name})
-	if excess := scope.Excess(asked, userScopes(owner), groupsOf(owner)); len(excess) > 0 {
-		return Errorf(Invalid, "%s does not have the scopes %v, so no token of theirs can have them.", owner.Name, excess)
+	if excess := scope.Excess(roles.Expand(raw, o), held, of); len(excess) > 0 {
+		return Errorf(Invalid, "%s does not have the scopes %v, so no token of theirs can have them.", cmp.Or(o.User, o.Service), excess)
 	}
 	return nil
 }
@@ -96,7 +107,7 @@ func (h *Hub) issueServerToken(ctx context.Context, s Server) (string, error) {
 			return err
 		}
 		_, err := tx.CreateToken(ctx, Token{
-			UserID: s.UserID, Hash: hashSecret(secret), ServerID: s.ID, Scopes: scope.ServerToken(s.UserName, s.Name),
+			UserID: s.UserID, Hash: hashSecret(secret), ServerID: s.ID, Scopes: h.Roles().ServerToken(s.UserName, s.Name),
 			Note: "Server at " + path, Created: h.now(),
 		})
 		if err != nil {

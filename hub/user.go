@@ -51,13 +51,13 @@ const (
 
 // UserStore keeps users and what providers call them.
 type UserStore interface {
-	// CreateUser stores a new user with its groups. ErrExists if the name or ID is taken.
+	// CreateUser stores a new user with its groups and roles. ErrExists if the name or ID is taken.
 	CreateUser(ctx context.Context, u User) error
 	UserByID(ctx context.Context, id string) (User, error)
 	UserByName(ctx context.Context, name string) (User, error)
 	// Users returns one page and how many there are in all.
 	Users(ctx context.Context, q UserQuery) (users []User, total int, err error)
-	// UpdateUser writes name, admin and groups of the user with this ID; groups that do not exist are created.
+	// UpdateUser writes name, admin, roles and groups of the user with this ID; groups that do not exist are created.
 	UpdateUser(ctx context.Context, u User) error
 	// DeleteUser removes the user with all sessions, tokens, servers, codes and identities.
 	DeleteUser(ctx context.Context, id string) error

@@ -1,6 +1,9 @@
 package scope
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // GroupsOf returns the names of the groups that a user belongs to; nil for a user that does not exist. A nil GroupsOf knows of no groups.
 type GroupsOf func(user string) []string
@@ -11,49 +14,51 @@ func (of GroupsOf) member(user, group string) bool {
 
 // Intersect returns what both sets allow. It may return less where that cannot be written down: of two different groups, the
 // users who belong to both are lost.
-func Intersect(a, c Set, groups GroupsOf) Set {
-	b := builder{}
-	for name, x := range a.grants {
-		y, ok := c.grants[name]
-		if !ok {
+func Intersect(a, b Set, groups GroupsOf) Set {
+	var both []grant
+	for i, j := 0, 0; i < len(a.grants) && j < len(b.grants); {
+		x, y := a.grants[i], b.grants[j]
+		switch strings.Compare(x.name, y.name) {
+		case -1:
+			i++
+			continue
+		case 1:
+			j++
 			continue
 		}
-		switch {
-		case x.everywhere && y.everywhere:
-			b.add(name, Unlimited, "")
-		case x.everywhere:
-			b.addLimits(name, y)
-		case y.everywhere:
-			b.addLimits(name, x)
-		default:
-			b.addCommon(name, x, y, groups)
+		i, j = i+1, j+1
+		if g := x.common(y, groups); !g.empty() {
+			both = append(both, g)
 		}
 	}
-	return b.set()
+	return Set{both}
 }
 
-func (b builder) addLimits(name string, g grant) {
-	for l := range g.limits {
-		b.add(name, l.kind, l.name)
+// common is where both grants of a scope hold.
+func (g grant) common(other grant, groups GroupsOf) grant {
+	switch {
+	case g.everywhere:
+		return other
+	case other.everywhere:
+		return g
 	}
-}
-
-func (b builder) addCommon(name string, x, y grant, groups GroupsOf) {
-	for l := range x.limits {
-		if y.coversLimit(l, groups) {
-			b.add(name, l.kind, l.name)
+	var limits []limit
+	for _, l := range g.limits {
+		if other.coversLimit(l, groups) {
+			limits = append(limits, l)
 		}
 	}
-	for l := range y.limits {
-		if x.coversLimit(l, groups) {
-			b.add(name, l.kind, l.name)
+	for _, l := range other.limits {
+		if g.coversLimit(l, groups) {
+			limits = append(limits, l)
 		}
 	}
+	return grant{name: g.name, limits: sorted(limits)}
 }
 
 // coversLimit tells whether everything within the limit is covered.
 func (g grant) coversLimit(l limit, groups GroupsOf) bool {
-	if g.holds(l.kind, l.name) {
+	if g.everywhere || g.holds(l.kind, l.name) {
 		return true
 	}
 	user := l.name
@@ -67,7 +72,7 @@ func (g grant) coversLimit(l limit, groups GroupsOf) bool {
 	default:
 		return false
 	}
-	for other := range g.limits {
+	for _, other := range g.limits {
 		if other.kind == ByGroup && groups.member(user, other.name) {
 			return true
 		}
@@ -77,13 +82,17 @@ func (g grant) coversLimit(l limit, groups GroupsOf) bool {
 
 // Excess returns the raw scopes of inner that outer does not cover wholly, sorted.
 func Excess(inner, outer Set, groups GroupsOf) []string {
-	common := Intersect(inner, outer, groups)
-	return slices.DeleteFunc(inner.Names(), func(raw string) bool {
-		s, err := Parse(raw)
-		if err != nil {
-			return false
+	var excess []string
+	for _, g := range inner.grants {
+		have := outer.grant(g.name)
+		if g.everywhere && !have.everywhere {
+			excess = append(excess, g.name)
 		}
-		g := common.grants[s.Name]
-		return g.everywhere || s.Kind != Unlimited && g.holds(s.Kind, s.Value)
-	})
+		for _, l := range g.limits {
+			if !have.coversLimit(l, groups) {
+				excess = append(excess, Scope{g.name, l.kind, l.name}.String())
+			}
+		}
+	}
+	return excess
 }

@@ -1,12 +1,13 @@
 package scope
 
-import "slices"
-
-// Role is a named list of raw scopes.
+// Role is a named list of raw scopes, and who holds it.
 type Role struct {
 	Name        string
 	Description string
-	Scopes      []string
+	// Scopes are what it holds. In the configuration of a role that always exists, nil leaves it what it holds anyway.
+	Scopes []string
+	// Users, Groups and Services hold it by their names. What a group holds its members have.
+	Users, Groups, Services []string
 }
 
 // The roles that always exist.
@@ -17,43 +18,15 @@ const (
 	RoleToken  = "token"  // a token for which nothing else was asked
 )
 
-// DefaultRoles returns the roles that always exist.
+// DefaultRoles returns the roles that always exist, as they are unless the configuration says otherwise.
 func DefaultRoles() []Role {
 	return []Role{
-		{RoleUser, "What every user may do.", []string{Self}},
-		{RoleAdmin, "Everything.", []string{
+		{Name: RoleUser, Description: "What every user may do.", Scopes: []string{Self}},
+		{Name: RoleAdmin, Description: "Everything.", Scopes: []string{
 			"admin-ui", "admin:users", "admin:servers", "admin:services", "tokens", "admin:groups", "list:services", "read:services",
 			"read:hub", "proxy", "shutdown", "access:services", "access:servers", "read:roles", "read:metrics", "shares",
 		}},
-		{RoleServer, "What a server may do for its user.", []string{"users:activity!user", "access:servers!server"}},
-		{RoleToken, "Whatever the owner of the token may do.", []string{Inherit}},
-	}
-}
-
-// RoleScopes returns the raw scopes of a role that always exists, nil for others.
-func RoleScopes(name string) []string {
-	for _, role := range DefaultRoles() {
-		if role.Name == name {
-			return role.Scopes
-		}
-	}
-	return nil
-}
-
-// OfUser returns what a user may do by the roles that everybody has: "user", and "admin" for admins.
-func OfUser(name string, admin bool) Set {
-	raw := RoleScopes(RoleUser)
-	if admin {
-		raw = slices.Concat(raw, RoleScopes(RoleAdmin))
-	}
-	return Expand(raw, Owner{User: name})
-}
-
-// ServerToken returns the raw scopes of the token that a server itself holds. Its server is named in them, because such a token
-// belongs to no OAuth client that could tell it later.
-func ServerToken(user, server string) []string {
-	return []string{
-		"users:activity!user",
-		Scope{"access:servers", ByServer, FullName(user, server)}.String(),
+		{Name: RoleServer, Description: "What a server may do for its user.", Scopes: []string{"users:activity!user", "access:servers!server"}},
+		{Name: RoleToken, Description: "Whatever the owner of the token may do.", Scopes: []string{Inherit}},
 	}
 }

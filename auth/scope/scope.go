@@ -5,6 +5,9 @@
 // answers what may be done. What a token may do is the intersection of its own set with its owner's of this moment.
 //
 //	raw scopes ──Expand──► Set ──Intersect──► Set ──Has──► yes or no
+//
+// Which roles and custom scopes there are, and who holds the roles, is a [Policy]. What a function of this package does without
+// one, it does by the roles and scopes that every hub has.
 package scope
 
 import (
@@ -43,10 +46,13 @@ type Scope struct {
 	Value string
 }
 
-// Parse takes a raw scope apart. It fails with ErrInvalid for scopes that do not exist and for impossible limits.
-func Parse(raw string) (Scope, error) {
+// Parse takes a raw scope apart. It fails with ErrInvalid for scopes that do not exist and for impossible limits. It knows no
+// custom scopes; [Policy.Parse] does.
+func Parse(raw string) (Scope, error) { return builtIn.parse(raw) }
+
+func (v *vocabulary) parse(raw string) (Scope, error) {
 	name, limit, limited := strings.Cut(raw, "!") // names of users may contain "!" and "=" too
-	if !known(name) {
+	if !v.known(name) {
 		return Scope{}, fmt.Errorf("%w: there is no scope %q", ErrInvalid, name)
 	}
 	if !limited {
@@ -71,9 +77,11 @@ func Parse(raw string) (Scope, error) {
 }
 
 // Validate fails with ErrInvalid for the first raw scope that Parse refuses.
-func Validate(raw []string) error {
+func Validate(raw []string) error { return builtIn.validate(raw) }
+
+func (v *vocabulary) validate(raw []string) error {
 	for _, r := range raw {
-		if _, err := Parse(r); err != nil {
+		if _, err := v.parse(r); err != nil {
 			return err
 		}
 	}

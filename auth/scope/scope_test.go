@@ -59,7 +59,7 @@ func TestTableIsWhole(t *testing.T) {
 			t.Errorf("%s has no text", name)
 		}
 		for _, sub := range d.includes {
-			if !known(sub) {
+			if !builtIn.known(sub) {
 				t.Errorf("%s includes %s, which does not exist", name, sub)
 			}
 		}
@@ -165,14 +165,14 @@ func TestSelf(t *testing.T) {
 		want[i] += "!user=alice"
 	}
 	slices.Sort(want)
-	if diff := cmp.Diff(want, OfUser("alice", false).Names()); diff != "" {
+	if diff := cmp.Diff(want, ofUser("alice", false).Names()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestAdminMayDoEverything(t *testing.T) {
 	t.Parallel()
-	admin := OfUser("root", true)
+	admin := ofUser("root", true)
 	n := 0
 	for name := range All() {
 		if name == Self || name == Inherit {
@@ -257,6 +257,8 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+func ofUser(name string, admin bool) Set { return Standard().OfUser(Holder{Name: name, Admin: admin}) }
+
 func groups(user string) []string {
 	return map[string][]string{"alice": {"class"}, "bob": {"class", "staff"}}[user]
 }
@@ -300,14 +302,14 @@ func TestIntersect(t *testing.T) {
 
 func TestUnion(t *testing.T) {
 	t.Parallel()
-	got := Union(OfUser("a", false), Set{}, Expand([]string{"access:servers!server=b/", "tokens"}, Owner{}))
+	got := Union(ofUser("a", false), Set{}, Expand([]string{"access:servers!server=b/", "tokens"}, Owner{}))
 	if !got.Has("access:servers", Server("b", "")) || !got.Has("tokens", User("c")) || !got.Has("servers", User("a")) || got.Has("servers", User("c")) {
 		t.Errorf("%v", got.Names())
 	}
 	if slices.Contains(got.Names(), "tokens!user=a") {
 		t.Error("a swallowed scope is listed")
 	}
-	if !OfUser("a", false).Equal(Expand([]string{"self"}, Owner{User: "a"})) || got.Equal(OfUser("a", false)) {
+	if !ofUser("a", false).Equal(Expand([]string{"self"}, Owner{User: "a"})) || got.Equal(ofUser("a", false)) {
 		t.Error("Equal is wrong")
 	}
 	if names := (Set{}).Names(); names == nil || len(names) != 0 || !(Set{}).Empty() {
@@ -317,7 +319,7 @@ func TestUnion(t *testing.T) {
 
 func TestExcess(t *testing.T) {
 	t.Parallel()
-	alice := OfUser("alice", false)
+	alice := ofUser("alice", false)
 	for raw, want := range map[string]string{
 		"self":                         "",
 		"tokens!user":                  "",

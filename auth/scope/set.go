@@ -1,19 +1,21 @@
 package scope
 
 import (
-	"maps"
+	"cmp"
 	"slices"
+	"strings"
 )
 
 // Set is what somebody may do: expanded scopes. It never changes; the zero Set allows nothing.
 type Set struct {
-	grants map[string]grant // by scope; no grant is empty
+	grants []grant // by the scopes' names; none is empty. Sets share what they are made of, so nothing may be written here.
 }
 
 // grant is where one scope holds.
 type grant struct {
-	everywhere bool // swallows all limits
-	limits     map[limit]struct{}
+	name       string
+	everywhere bool    // swallows all limits
+	limits     []limit // sorted, each once; nil if the scope holds everywhere
 }
 
 type limit struct {
@@ -21,8 +23,21 @@ type limit struct {
 	name string
 }
 
+func (l limit) compare(o limit) int {
+	return cmp.Or(strings.Compare(string(l.kind), string(o.kind)), strings.Compare(l.name, o.name))
+}
+
+// grant finds what the set says of a scope.
+func (s Set) grant(name string) grant {
+	i, ok := slices.BinarySearchFunc(s.grants, name, func(g grant, name string) int { return strings.Compare(g.name, name) })
+	if !ok {
+		return grant{}
+	}
+	return s.grants[i]
+}
+
 // Has tells whether the scope holds for the object. The object's groups count: a scope for a group covers its members.
-func (s Set) Has(name string, o Object) bool { return s.grants[name].covers(o) }
+func (s Set) Has(name string, o Object) bool { return s.grant(name).covers(o) }
 
 func (g grant) covers(o Object) bool {
 	if g.everywhere {
@@ -43,13 +58,22 @@ func (g grant) covers(o Object) bool {
 	return slices.ContainsFunc(o.groups, func(group string) bool { return g.holds(ByGroup, group) })
 }
 
+// few is up to how many limits are looked through one after another.
+const few = 8
+
 func (g grant) holds(kind Kind, name string) bool {
-	_, ok := g.limits[limit{kind, name}]
+	l := limit{kind, name}
+	if len(g.limits) <= few {
+		return slices.Contains(g.limits, l)
+	}
+	_, ok := slices.BinarySearchFunc(g.limits, l, limit.compare)
 	return ok
 }
 
+func (g grant) empty() bool { return !g.everywhere && len(g.limits) == 0 }
+
 // Filter returns where a scope holds, for lists.
-func (s Set) Filter(name string) Filter { return Filter{s.grants[name]} }
+func (s Set) Filter(name string) Filter { return Filter{s.grant(name)} }
 
 // Filter is where one scope holds. The zero Filter is nowhere.
 type Filter struct{ grant grant }
@@ -58,7 +82,7 @@ type Filter struct{ grant grant }
 func (f Filter) All() bool { return f.grant.everywhere }
 
 // Empty tells that the scope holds nowhere.
-func (f Filter) Empty() bool { return !f.grant.everywhere && len(f.grant.limits) == 0 }
+func (f Filter) Empty() bool { return f.grant.empty() }
 
 // Covers tells whether the object may be in the list.
 func (f Filter) Covers(o Object) bool { return f.grant.covers(o) }
@@ -66,28 +90,25 @@ func (f Filter) Covers(o Object) bool { return f.grant.covers(o) }
 // Names returns the users, groups, servers ("USER/SERVER") or services that the scope is limited to, sorted.
 func (f Filter) Names(kind Kind) []string {
 	var names []string
-	for l := range f.grant.limits {
+	for _, l := range f.grant.limits {
 		if l.kind == kind {
 			names = append(names, l.name)
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 
 // Names returns the set as raw scopes, sorted; empty but not nil if it allows nothing. Expanding them gives the same set.
 func (s Set) Names() []string {
 	names := make([]string, 0, len(s.grants))
-	for name, g := range s.grants {
+	for _, g := range s.grants { // "!" comes before all that a scope's name may go on with, so their order is that of the texts
 		if g.everywhere {
-			names = append(names, name)
-			continue
+			names = append(names, g.name)
 		}
-		for l := range g.limits {
-			names = append(names, Scope{name, l.kind, l.name}.String())
+		for _, l := range g.limits {
+			names = append(names, Scope{g.name, l.kind, l.name}.String())
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 
@@ -96,8 +117,8 @@ func (s Set) Empty() bool { return len(s.grants) == 0 }
 
 // Equal tells whether both sets are made of the same scopes.
 func (s Set) Equal(other Set) bool {
-	return maps.EqualFunc(s.grants, other.grants, func(a, b grant) bool {
-		return a.everywhere == b.everywhere && maps.Equal(a.limits, b.limits)
+	return slices.EqualFunc(s.grants, other.grants, func(a, b grant) bool {
+		return a.name == b.name && a.everywhere == b.everywhere && slices.Equal(a.limits, b.limits)
 	})
 }
 
@@ -105,13 +126,8 @@ func (s Set) Equal(other Set) bool {
 func Union(sets ...Set) Set {
 	b := builder{}
 	for _, s := range sets {
-		for name, g := range s.grants {
-			if g.everywhere {
-				b.add(name, Unlimited, "")
-			}
-			for l := range g.limits {
-				b.add(name, l.kind, l.name)
-			}
+		for _, g := range s.grants {
+			b.addGrant(g)
 		}
 	}
 	return b.set()
@@ -121,19 +137,45 @@ func Union(sets ...Set) Set {
 type builder map[string]grant
 
 func (b builder) add(name string, kind Kind, value string) {
-	g := b[name]
+	if kind == Unlimited {
+		b.addGrant(grant{name: name, everywhere: true})
+		return
+	}
+	b.addGrant(grant{name: name, limits: []limit{{kind, value}}})
+}
+
+func (b builder) addGrant(more grant) {
+	g, ok := b[more.name]
 	switch {
 	case g.everywhere:
 		return
-	case kind == Unlimited:
-		g = grant{everywhere: true}
+	case more.everywhere || !ok:
+		g = more
 	default:
-		if g.limits == nil {
-			g.limits = make(map[limit]struct{})
-		}
-		g.limits[limit{kind, value}] = struct{}{}
+		g.limits = append(slices.Clip(g.limits), more.limits...)
 	}
-	b[name] = g
+	b[more.name] = g
 }
 
-func (b builder) set() Set { return Set{grants: b} }
+func (b builder) set() Set {
+	if len(b) == 0 {
+		return Set{}
+	}
+	grants := make([]grant, 0, len(b))
+	for _, g := range b {
+		g.limits = sorted(g.limits)
+		grants = append(grants, g)
+	}
+	slices.SortFunc(grants, func(a, b grant) int { return strings.Compare(a.name, b.name) })
+	return Set{grants}
+}
+
+// sorted returns the limits in order, each once. It leaves the list as it is: other sets may share it.
+func sorted(limits []limit) []limit {
+	if len(limits) < 2 {
+		return limits
+	}
+	limits = slices.Clone(limits)
+	slices.SortFunc(limits, limit.compare)
+	return slices.Compact(limits)
+}

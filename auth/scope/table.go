@@ -72,42 +72,65 @@ var definitions = map[string]definition{
 	"read:metrics": {text: "Read the hub's metrics."},
 }
 
-// included holds, for every scope, itself and all that it includes at any depth, sorted. Nothing changes this map.
-var included = func() map[string][]string {
-	all := make(map[string][]string, len(definitions))
-	for name := range definitions {
-		reached := make(map[string]bool)
-		reach(name, reached)
-		all[name] = slices.Sorted(maps.Keys(reached))
-	}
-	return all
-}()
+// vocabulary is which scopes there are. It never changes.
+type vocabulary struct {
+	definitions map[string]definition
+	// included holds, for every scope, itself and all that it includes at any depth, sorted.
+	included map[string][]string
+}
 
-func reach(name string, reached map[string]bool) {
+// builtIn are the scopes that every hub has. Nothing changes it.
+var builtIn = newVocabulary(definitions)
+
+func newVocabulary(all map[string]definition) *vocabulary {
+	v := &vocabulary{definitions: all, included: make(map[string][]string, len(all))}
+	for name := range all {
+		reached := make(map[string]bool)
+		v.reach(name, reached)
+		v.included[name] = slices.Sorted(maps.Keys(reached))
+	}
+	return v
+}
+
+func (v *vocabulary) reach(name string, reached map[string]bool) {
 	if reached[name] {
 		return
 	}
 	reached[name] = true
-	for _, sub := range definitions[name].includes {
-		reach(sub, reached)
+	for _, sub := range v.definitions[name].includes {
+		v.reach(sub, reached)
 	}
 }
 
-func known(name string) bool {
-	_, ok := definitions[name]
+func (v *vocabulary) known(name string) bool {
+	_, ok := v.definitions[name]
 	return ok
 }
 
-// All returns every scope with a sentence for people who are asked to grant it, by name.
-func All() iter.Seq2[string, string] {
+func (v *vocabulary) all() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for _, name := range slices.Sorted(maps.Keys(definitions)) {
-			if !yield(name, definitions[name].text) {
+		for _, name := range slices.Sorted(maps.Keys(v.definitions)) {
+			if !yield(name, v.definitions[name].text) {
 				return
 			}
 		}
 	}
 }
 
-// Describe returns the sentence for one scope, "" for one that does not exist. Limits are left to the caller.
+// including returns the scopes that include one, itself among them, sorted.
+func (v *vocabulary) including(name string) []string {
+	var all []string
+	for other, included := range v.included {
+		if _, ok := slices.BinarySearch(included, name); ok {
+			all = append(all, other)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// All returns every scope that all hubs have with a sentence for people who are asked to grant it, by name. See [Policy.All].
+func All() iter.Seq2[string, string] { return builtIn.all() }
+
+// Describe returns the sentence for one such scope, "" for one that does not exist. Limits are left to the caller.
 func Describe(name string) string { return definitions[name].text }

@@ -31,23 +31,22 @@ func Access(o Owner) []string {
 
 // Effective returns what a token with these raw scopes may do now. held is what its owner may do now, by roles and shares: a
 // token never allows more.
-func Effective(raw []string, o Owner, held Set, groups GroupsOf) Set {
+func (p *Policy) Effective(raw []string, o Owner, held Set, groups GroupsOf) Set {
 	if slices.Contains(raw, Inherit) {
 		return held
 	}
-	return Intersect(Expand(slices.Concat(raw, Identify(o), Access(o)), o), held, groups)
+	return Intersect(p.words.compile(slices.Concat(raw, Identify(o), Access(o))).of(o), held, groups)
 }
 
-// Narrow returns which of the requested raw scopes may be granted to somebody who holds have, and which not, or not wholly. What
-// is held letter by letter is granted as it is, "inherit" included; what is held in part is granted narrowed to that part.
-func Narrow(requested, have []string, o Owner, groups GroupsOf) (granted, refused []string) {
-	held := Expand(have, o)
+// Narrow returns which of the requested raw scopes somebody can grant who holds that much at this moment, and which not, or not wholly. What is held in part is
+// granted narrowed to that part. "inherit" can always be granted: it is what they hold, now and later.
+func (p *Policy) Narrow(requested []string, held Set, o Owner, groups GroupsOf) (granted, refused []string) {
 	for _, raw := range requested {
-		if slices.Contains(have, raw) {
+		if raw == Inherit {
 			granted = append(granted, raw)
 			continue
 		}
-		wanted := Expand([]string{raw}, o)
+		wanted := p.Expand([]string{raw}, o)
 		part := Intersect(wanted, held, groups)
 		switch {
 		case part.Empty():
@@ -59,6 +58,28 @@ func Narrow(requested, have []string, o Owner, groups GroupsOf) (granted, refuse
 			refused = append(refused, raw)
 		}
 	}
-	slices.Sort(granted)
-	return slices.Compact(granted), refused
+	return distinct(granted), refused
+}
+
+// AdminScopes is what the role "admin" holds: everything.
+func AdminScopes() Set { return admin }
+
+var admin = Expand(DefaultRoles()[1].Scopes, Owner{})
+
+// ServerToken returns the raw scopes of the token that a server itself holds: those of the role "server". The server is named in them, because such a
+// token belongs to no OAuth client that could tell it later. That it may report activity is no matter of configuration.
+func (p *Policy) ServerToken(user, server string) []string {
+	const activity = "users:activity!user"
+	raw := []string{activity}
+	for _, r := range p.roles[RoleServer].Scopes {
+		s, err := p.Parse(r)
+		if err != nil || r == activity {
+			continue
+		}
+		if s.Kind == ByServer && s.Value == "" {
+			s.Value = FullName(user, server)
+		}
+		raw = append(raw, s.String())
+	}
+	return raw
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/hub"
 )
 
@@ -42,7 +43,7 @@ func runToken(ctx context.Context, args []string, std streams) error {
 	if *scopes != "" {
 		want.Scopes = strings.FieldsFunc(*scopes, func(r rune) bool { return r == ',' || r == ' ' })
 	}
-	secret, _, err := hub.IssueToken(ctx, db, owner, want)
+	secret, _, err := hub.IssueToken(ctx, db, scope.Standard(), owner, want)
 	if refused, ok := errors.AsType[*hub.Error](err); ok {
 		return errors.New(refused.Message) // the sentence alone; the cause is in it
 	}
