@@ -26,11 +26,11 @@ var drawing = map[string][]string{
 	"hub":      {"scheduler", "routing", "auth", "auth/scope", "profile", "hub/cull", "hub/budget"},
 	"hub/cull": {}, "hub/budget": {},
 	"profile":   {"scheduler"},
-	"scheduler": {}, "scheduler/local": {"scheduler"}, "scheduler/nomad": {"scheduler"}, "scheduler/mux": {"scheduler"},
-	"routing": {}, "routing/consul": {"routing"}, "routing/static": {"routing"},
+	"scheduler": {}, "scheduler/local": {"scheduler"}, "scheduler/nomad": {"scheduler", "internal/pull"}, "scheduler/mux": {"scheduler"},
+	"routing": {"internal/pull"}, "routing/consul": {"routing", "internal/pull"}, "routing/static": {"routing"},
 	"auth": {}, "auth/scope": {}, "auth/": {"auth", "auth/internal/", "secret"},
 	"secret": {}, "secret/": {"secret"},
-	"config": {}, "leader": {}, "jobspecs": {},
+	"config": {}, "leader": {}, "jobspecs": {}, "internal/pull": {},
 }
 
 // free are not part of the program: tests, tools and what they need.

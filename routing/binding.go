@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/nomadhub/nomadhub/internal/pull"
 )
 
 // ErrForged means that a binding was not made by the hub, or was changed since.
@@ -46,18 +48,55 @@ func (b Binding) Seal(s Signer) ([]byte, error) {
 
 // OpenBinding checks and decodes what Seal made. It fails with ErrForged when the code does not match.
 func OpenBinding(s Signer, sealed []byte) (Binding, error) {
-	var sb signedBinding
-	if err := json.Unmarshal(sealed, &sb); err != nil {
+	raw, code, err := takeSealed(sealed)
+	if err != nil {
 		return Binding{}, fmt.Errorf("%w: %w", ErrForged, err)
 	}
-	if !s.Verify(bindingPurpose, sb.Binding, sb.Code) {
+	if !s.Verify(bindingPurpose, raw, code) {
 		return Binding{}, ErrForged
 	}
-	var b Binding
-	if err := json.Unmarshal(sb.Binding, &b); err != nil {
+	b, err := takeBinding(raw)
+	if err != nil {
 		return Binding{}, fmt.Errorf("%w: %w", ErrForged, err)
 	}
 	return b, nil
+}
+
+// takeSealed reads a signedBinding. A hub opens thousands at its start, so it is not done by reflection.
+func takeSealed(text []byte) (raw []byte, code string, err error) {
+	c := pull.New(text)
+	err = c.Fields(func(name []byte) (err error) {
+		switch string(name) {
+		case "binding":
+			raw, err = c.Value()
+		case "code":
+			err = c.Text(&code)
+		}
+		return err
+	})
+	return raw, code, err
+}
+
+func takeBinding(text []byte) (b Binding, err error) {
+	c := pull.New(text)
+	err = c.Fields(func(name []byte) error {
+		switch string(name) {
+		case "server":
+			return c.Text(&b.Server)
+		case "prefix":
+			return c.Text(&b.Prefix)
+		case "generation":
+			return c.Int64(&b.Generation)
+		case "instance":
+			return c.Text(&b.Instance)
+		case "address":
+			return c.Text(&b.Address)
+		case "placement":
+			return c.Uint64(&b.Placement)
+		}
+		return nil
+	})
+	return b, err
 }
 
 // Route returns the route that the binding speaks for.

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,6 +37,7 @@ var ErrSealed = errors.New("secret: text cannot be opened with this key ring")
 type KeyRing struct {
 	current string
 	keys    map[string][]byte
+	signing sync.Map // of "ID/purpose" to the key derived for it; the purposes of signatures are constants, so it stays small
 }
 
 // NewKeyRing reads a ring from a secret: every value is a key under its ID, at least 32 bytes as hexadecimal digits, as base64 or
@@ -160,9 +162,20 @@ func (r *KeyRing) split(code string) (id string, content []byte, ok bool) {
 }
 
 func (r *KeyRing) mac(id, purpose string, message []byte) []byte {
-	h := hmac.New(sha256.New, r.derive(id, "sign", purpose))
+	h := hmac.New(sha256.New, r.signingKey(id, purpose))
 	h.Write(message)
 	return h.Sum(nil)
+}
+
+// signingKey remembers what it derives: thousands of signatures are looked at when a hub starts.
+func (r *KeyRing) signingKey(id, purpose string) []byte {
+	name := id + "/" + purpose
+	if key, ok := r.signing.Load(name); ok {
+		return key.([]byte) //nolint:forcetypeassert // nothing else is kept there
+	}
+	key := r.derive(id, "sign", purpose)
+	r.signing.Store(name, key)
+	return key
 }
 
 func (r *KeyRing) aead(id, purpose string) (cipher.AEAD, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/nomadhub/nomadhub/internal/pull"
 	"github.com/nomadhub/nomadhub/routing"
 )
 
@@ -39,6 +40,34 @@ type instance struct {
 	ServicePort    int
 	ServiceMeta    map[string]string
 	Address        string // of the node
+}
+
+// instances is a listing, of which most is passed over unread.
+type instances []instance
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *instances) UnmarshalJSON(text []byte) error {
+	c := pull.New(text)
+	return c.Elements(func() error {
+		var one instance
+		err := c.Fields(func(name []byte) error {
+			switch string(name) {
+			case "ServiceID":
+				return c.Text(&one.ServiceID)
+			case "ServiceAddress":
+				return c.Text(&one.ServiceAddress)
+			case "ServicePort":
+				return c.Int(&one.ServicePort)
+			case "ServiceMeta":
+				return c.Texts(&one.ServiceMeta)
+			case "Address":
+				return c.Text(&one.Address)
+			}
+			return nil
+		})
+		*l = append(*l, one)
+		return err
+	})
 }
 
 func readRegistration(s instance) (registration, error) {

@@ -128,7 +128,7 @@ func (w *watch) glance(ctx context.Context, q *api.QueryOptions) (*api.QueryMeta
 		return w.query(q)
 	}
 	q.Filter = none
-	var entries []instance
+	var entries instances
 	meta, err := w.client.Raw().Query(w.path(), &entries, q)
 	if err != nil || meta.LastIndex == w.index && w.gap == w.gaps.Load() {
 		return meta, err
@@ -152,7 +152,7 @@ func (w *watch) long(_ context.Context, q *api.QueryOptions) (*api.QueryMeta, er
 
 // query asks the catalog and not for the health of the service: whether checks pass is nothing that is asked here, and they are most of that answer.
 func (w *watch) query(q *api.QueryOptions) (*api.QueryMeta, error) {
-	var entries []instance
+	var entries instances
 	meta, err := w.client.Raw().Query(w.path(), &entries, q)
 	if err != nil {
 		return nil, err

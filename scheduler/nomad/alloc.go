@@ -4,11 +4,13 @@ import (
 	"bytes"
 
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/internal/pull"
 )
 
 // takeAllocField sets what this package reads of an allocation, whether it comes in an event or in a list.
 func takeAllocField(c *cursor, name string, a *api.Allocation) error {
-	if c.null() {
+	if c.Null() {
 		return nil
 	}
 	switch name {
@@ -17,11 +19,11 @@ func takeAllocField(c *cursor, name string, a *api.Allocation) error {
 	case "NodeName":
 		return c.word(&a.NodeName)
 	case "CreateIndex":
-		return c.index(&a.CreateIndex)
+		return c.Uint64(&a.CreateIndex)
 	case "ModifyIndex":
-		return c.index(&a.ModifyIndex)
+		return c.Uint64(&a.ModifyIndex)
 	case "ModifyTime":
-		return c.number(&a.ModifyTime)
+		return c.Int64(&a.ModifyTime)
 	case "ClientStatus":
 		return c.word(&a.ClientStatus)
 	case "ClientDescription":
@@ -31,15 +33,15 @@ func takeAllocField(c *cursor, name string, a *api.Allocation) error {
 	case "DesiredDescription":
 		return c.word(&a.DesiredDescription)
 	case "PreemptedByAllocation":
-		return c.string(&a.PreemptedByAllocation)
+		return c.Text(&a.PreemptedByAllocation)
 	case "NextAllocation":
-		return c.string(&a.NextAllocation)
+		return c.Text(&a.NextAllocation)
 	case "DesiredTransition":
-		text, err := c.value()
+		text, err := c.Value()
 		if err != nil || !bytes.Contains(text, []byte("true")) { // most often all of it is null
 			return err
 		}
-		return decode(text, &a.DesiredTransition)
+		return pull.Decode(text, &a.DesiredTransition)
 	case "AllocatedResources":
 		return takeResources(c, &a.AllocatedResources)
 	case "TaskStates":
@@ -52,10 +54,10 @@ func takeAllocField(c *cursor, name string, a *api.Allocation) error {
 func takeResources(c *cursor, into **api.AllocatedResources) error {
 	r := &api.AllocatedResources{}
 	*into = r
-	return c.fields(func(name []byte) error {
+	return c.Fields(func(name []byte) error {
 		switch string(name) {
 		case "Tasks":
-			return c.entries(func(task string) error {
+			return c.Entries(func(task string) error {
 				taken := &api.AllocatedTaskResources{}
 				if r.Tasks == nil {
 					r.Tasks = make(map[string]*api.AllocatedTaskResources, 1)
@@ -71,16 +73,16 @@ func takeResources(c *cursor, into **api.AllocatedResources) error {
 }
 
 func takeMemory(c *cursor, into *api.AllocatedMemoryResources) error {
-	return c.fields(func(name []byte) error {
-		if string(name) != "Memory" || c.null() {
+	return c.Fields(func(name []byte) error {
+		if string(name) != "Memory" || c.Null() {
 			return nil
 		}
-		return c.fields(func(name []byte) error {
+		return c.Fields(func(name []byte) error {
 			switch string(name) {
 			case "MemoryMB":
-				return c.number(&into.MemoryMB)
+				return c.Int64(&into.MemoryMB)
 			case "MemoryMaxMB":
-				return c.number(&into.MemoryMaxMB)
+				return c.Int64(&into.MemoryMaxMB)
 			}
 			return nil
 		})
@@ -88,23 +90,23 @@ func takeMemory(c *cursor, into *api.AllocatedMemoryResources) error {
 }
 
 func takePorts(c *cursor, into *[]api.PortMapping) error {
-	if c.null() {
+	if c.Null() {
 		return nil
 	}
-	return c.fields(func(name []byte) error {
+	return c.Fields(func(name []byte) error {
 		if string(name) != "Ports" {
 			return nil
 		}
-		return c.elements(func() error {
+		return c.Elements(func() error {
 			var port api.PortMapping
-			err := c.fields(func(name []byte) error {
+			err := c.Fields(func(name []byte) error {
 				switch string(name) {
 				case "Label":
 					return c.word(&port.Label)
 				case "Value":
-					return c.int(&port.Value)
+					return c.Int(&port.Value)
 				case "HostIP":
-					return c.string(&port.HostIP)
+					return c.Text(&port.HostIP)
 				}
 				return nil
 			})
@@ -116,25 +118,25 @@ func takePorts(c *cursor, into *[]api.PortMapping) error {
 
 func takeTaskStates(c *cursor, into *map[string]*api.TaskState) error {
 	*into = make(map[string]*api.TaskState, 1)
-	return c.entries(func(task string) error {
+	return c.Entries(func(task string) error {
 		state := &api.TaskState{}
 		(*into)[task] = state
-		return c.fields(func(name []byte) error {
-			if c.null() {
+		return c.Fields(func(name []byte) error {
+			if c.Null() {
 				return nil
 			}
 			switch string(name) {
 			case "State":
 				return c.word(&state.State)
 			case "Failed":
-				return c.flag(&state.Failed)
+				return c.Bool(&state.Failed)
 			case "StartedAt":
-				return c.moment(&state.StartedAt)
+				return c.Time(&state.StartedAt)
 			case "FinishedAt":
-				return c.moment(&state.FinishedAt)
+				return c.Time(&state.FinishedAt)
 			case "Events":
-				return c.elements(func() error {
-					if c.null() {
+				return c.Elements(func() error {
+					if c.Null() {
 						state.Events = append(state.Events, nil)
 						return nil
 					}
@@ -150,37 +152,37 @@ func takeTaskStates(c *cursor, into *map[string]*api.TaskState) error {
 
 // takeTaskEvent sets what reason.go reads. Nomad writes all fields, most of them empty.
 func takeTaskEvent(c *cursor, e *api.TaskEvent) error {
-	return c.fields(func(name []byte) error {
-		if c.null() {
+	return c.Fields(func(name []byte) error {
+		if c.Null() {
 			return nil
 		}
 		switch string(name) {
 		case "Type":
 			return c.word(&e.Type)
 		case "Time":
-			return c.number(&e.Time)
+			return c.Int64(&e.Time)
 		case "DisplayMessage":
-			return c.string(&e.DisplayMessage)
+			return c.Text(&e.DisplayMessage)
 		case "Message":
-			return c.string(&e.Message)
+			return c.Text(&e.Message)
 		case "Details":
-			return c.texts(&e.Details)
+			return c.Texts(&e.Details)
 		case "FailsTask":
-			return c.flag(&e.FailsTask)
+			return c.Bool(&e.FailsTask)
 		case "ExitCode":
-			return c.int(&e.ExitCode)
+			return c.Int(&e.ExitCode)
 		case "Signal":
-			return c.int(&e.Signal)
+			return c.Int(&e.Signal)
 		case "DriverError":
-			return c.string(&e.DriverError)
+			return c.Text(&e.DriverError)
 		case "SetupError":
-			return c.string(&e.SetupError)
+			return c.Text(&e.SetupError)
 		case "ValidationError":
-			return c.string(&e.ValidationError)
+			return c.Text(&e.ValidationError)
 		case "DownloadError":
-			return c.string(&e.DownloadError)
+			return c.Text(&e.DownloadError)
 		case "KillReason":
-			return c.string(&e.KillReason)
+			return c.Text(&e.KillReason)
 		}
 		return nil
 	})

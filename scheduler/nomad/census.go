@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/internal/pull"
 )
 
 // censusAge is for how long a list stands at most, though Nomad says that nothing changed.
@@ -101,17 +103,17 @@ func parseStub(stub []byte, prefix string) (jobView, error) {
 	var stopped bool
 	var index uint64
 	meta := make(map[string]string, 4)
-	c := cursor{text: stub}
-	err := c.fields(func(name []byte) (err error) {
+	c := newCursor(stub)
+	err := c.Fields(func(name []byte) (err error) {
 		switch string(name) {
 		case "ID":
-			id, err = c.value()
+			id, err = c.Value()
 		case "Stop":
-			err = c.flag(&stopped)
+			err = c.Bool(&stopped)
 		case "JobModifyIndex":
-			err = c.index(&index)
+			err = c.Uint64(&index)
 		case "Meta":
-			err = takeOwnMeta(&c, meta)
+			err = takeOwnMeta(c, meta)
 		}
 		return err
 	})
@@ -126,14 +128,14 @@ func parseStub(stub []byte, prefix string) (jobView, error) {
 
 // takeOwnMeta reads what this package wrote there.
 func takeOwnMeta(c *cursor, into map[string]string) error {
-	if c.null() {
+	if c.Null() {
 		return nil
 	}
-	return c.fields(func(name []byte) error {
+	return c.Fields(func(name []byte) error {
 		for _, own := range [...]string{metaServer, metaGeneration, metaEnding, metaRegistered} {
 			if string(name) == own {
 				var text string
-				err := c.string(&text)
+				err := c.Text(&text)
 				into[own] = text
 				return err
 			}
@@ -189,17 +191,17 @@ func (s *Scheduler) listAllocs(ctx context.Context, jobs []jobView) (*allocList,
 func (l *allocList) view(stub []byte, prefix string, jobs []jobView) (*allocView, error) {
 	var id, job, clientStatus []byte
 	var index uint64
-	c := cursor{text: stub}
-	err := c.fields(func(name []byte) (err error) {
+	c := newCursor(stub)
+	err := c.Fields(func(name []byte) (err error) {
 		switch string(name) {
 		case "ID":
-			id, err = c.value()
+			id, err = c.Value()
 		case "JobID":
-			job, err = c.value()
+			job, err = c.Value()
 		case "ClientStatus":
-			clientStatus, err = c.value()
+			clientStatus, err = c.Value()
 		case "ModifyIndex":
-			err = c.index(&index)
+			err = c.Uint64(&index)
 		}
 		return err
 	})
@@ -213,7 +215,7 @@ func (l *allocList) view(stub []byte, prefix string, jobs []jobView) (*allocView
 	if _, owned := slices.BinarySearchFunc(jobs, job[1+len(prefix):len(job)-1], func(v jobView, id []byte) int { return compareText(v.id, id) }); !owned && hasEnded(clientStatus) {
 		return nil, nil
 	}
-	alloc, err := parseAlloc(&cursor{text: stub}, prefix)
+	alloc, err := parseAlloc(newCursor(stub), prefix)
 	if err != nil || alloc == nil {
 		return nil, err
 	}
@@ -284,7 +286,7 @@ func eachElement(from io.Reader, visit func(element []byte) error) error {
 	case next == 'n': // null
 		return nil
 	case next != '[':
-		return errJSON
+		return pull.ErrJSON
 	}
 	for l.at++; ; {
 		switch next, err := l.next(); {
@@ -296,7 +298,7 @@ func eachElement(from io.Reader, visit func(element []byte) error) error {
 			l.at++
 			continue
 		case next != '{':
-			return errJSON
+			return pull.ErrJSON
 		}
 		element, err := l.object()
 		if err != nil {
@@ -318,7 +320,7 @@ type lister struct {
 // next returns the next character that is no white space, without passing it.
 func (l *lister) next() (byte, error) {
 	for {
-		if l.at = space(l.buffer, l.at); l.at < len(l.buffer) {
+		if l.at = pull.Space(l.buffer, l.at); l.at < len(l.buffer) {
 			return l.buffer[l.at], nil
 		}
 		if err := l.fill(); err != nil {
@@ -330,7 +332,7 @@ func (l *lister) next() (byte, error) {
 // object passes the object that begins here.
 func (l *lister) object() ([]byte, error) {
 	for {
-		end, err := pastBrackets(l.buffer, l.at)
+		end, err := pull.PastBrackets(l.buffer, l.at)
 		if err == nil {
 			element := l.buffer[l.at:end]
 			l.at = end

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/nomadhub/nomadhub/internal/pull"
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
@@ -127,7 +128,7 @@ func TestEachElement(t *testing.T) {
 			}
 		}
 	}
-	for text, want := range map[string]error{"": io.ErrUnexpectedEOF, "[": io.ErrUnexpectedEOF, "[{}": io.ErrUnexpectedEOF, `[{"a":"`: io.ErrUnexpectedEOF, "{}": errJSON, "[1]": errJSON, "<html>": errJSON} {
+	for text, want := range map[string]error{"": io.ErrUnexpectedEOF, "[": io.ErrUnexpectedEOF, "[{}": io.ErrUnexpectedEOF, `[{"a":"`: io.ErrUnexpectedEOF, "{}": pull.ErrJSON, "[1]": pull.ErrJSON, "<html>": pull.ErrJSON} {
 		if err := eachElement(strings.NewReader(text), func([]byte) error { return nil }); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", text, err, want)
 		}

@@ -95,14 +95,14 @@ func (f *frames) read() error {
 
 func parseFrame(line []byte, prefix string) (frame, error) {
 	var next frame
-	c := cursor{text: line}
-	err := c.fields(func(name []byte) error {
+	c := newCursor(line)
+	err := c.Fields(func(name []byte) error {
 		switch string(name) {
 		case "Index":
-			return c.index(&next.Index)
+			return c.Uint64(&next.Index)
 		case "Events":
-			return c.elements(func() error {
-				event, wanted, err := parseEvent(&c, prefix)
+			return c.Elements(func() error {
+				event, wanted, err := parseEvent(c, prefix)
 				if wanted {
 					next.Events = append(next.Events, event)
 				}
@@ -117,16 +117,16 @@ func parseFrame(line []byte, prefix string) (frame, error) {
 // parseEvent reads one event. It is not wanted if it is about a job that is not named like ours.
 func parseEvent(c *cursor, prefix string) (event streamEvent, wanted bool, err error) {
 	var topic string
-	err = c.fields(func(name []byte) error {
+	err = c.Fields(func(name []byte) error {
 		switch string(name) {
 		case "Topic":
 			return c.word(&topic)
 		case "Type":
 			return c.word(&event.Type)
 		case "Index":
-			return c.index(&event.Index)
+			return c.Uint64(&event.Index)
 		case "Payload":
-			if c.null() {
+			if c.Null() {
 				return nil
 			}
 			return event.takePayload(c, prefix)
@@ -139,8 +139,8 @@ func parseEvent(c *cursor, prefix string) (event streamEvent, wanted bool, err e
 }
 
 func (e *streamEvent) takePayload(c *cursor, prefix string) error {
-	return c.fields(func(name []byte) (err error) {
-		if c.null() {
+	return c.Fields(func(name []byte) (err error) {
+		if c.Null() {
 			return nil
 		}
 		switch p := &e.Payload; string(name) {
@@ -151,7 +151,7 @@ func (e *streamEvent) takePayload(c *cursor, prefix string) error {
 		case "Evaluation":
 			p.Evaluation, err = parseEval(c, prefix)
 		case "Node":
-			err = c.decode(&p.Node)
+			err = c.Decode(&p.Node)
 		}
 		return err
 	})
@@ -169,30 +169,30 @@ func parseJob(c *cursor, prefix string) (*api.Job, error) {
 
 // takeJob sets what this package reads of a job.
 func takeJob(text []byte, job *api.Job) error {
-	return takeJobFields(&cursor{text: text}, job, "")
+	return takeJobFields(newCursor(text), job, "")
 }
 
 // takeJobFields reads no more of a job after its name if that does not begin with the prefix.
 func takeJobFields(c *cursor, job *api.Job, prefix string) error {
-	return c.fields(func(name []byte) error {
-		if job.ID != nil && !strings.HasPrefix(*job.ID, prefix) || c.null() {
+	return c.Fields(func(name []byte) error {
+		if job.ID != nil && !strings.HasPrefix(*job.ID, prefix) || c.Null() {
 			return nil
 		}
 		switch string(name) {
 		case "ID":
 			job.ID = new(string)
-			return c.string(job.ID)
+			return c.Text(job.ID)
 		case "Meta":
-			return c.texts(&job.Meta)
+			return c.Texts(&job.Meta)
 		case "Stop":
 			job.Stop = new(bool)
-			return c.flag(job.Stop)
+			return c.Bool(job.Stop)
 		case "JobModifyIndex":
 			job.JobModifyIndex = new(uint64)
-			return c.index(job.JobModifyIndex)
+			return c.Uint64(job.JobModifyIndex)
 		case "CreateIndex":
 			job.CreateIndex = new(uint64)
-			return c.index(job.CreateIndex)
+			return c.Uint64(job.CreateIndex)
 		}
 		return nil
 	})
@@ -201,15 +201,15 @@ func takeJobFields(c *cursor, job *api.Job, prefix string) error {
 // parseAlloc returns nil for an allocation of somebody else's job.
 func parseAlloc(c *cursor, prefix string) (*api.Allocation, error) {
 	a, foreign := &api.Allocation{}, false
-	err := c.fields(func(name []byte) error {
+	err := c.Fields(func(name []byte) error {
 		if foreign {
 			return nil
 		}
 		switch string(name) {
 		case "ID":
-			return c.string(&a.ID)
+			return c.Text(&a.ID)
 		case "JobID":
-			err := c.string(&a.JobID)
+			err := c.Text(&a.JobID)
 			foreign = !strings.HasPrefix(a.JobID, prefix)
 			return err
 		}
@@ -224,21 +224,21 @@ func parseAlloc(c *cursor, prefix string) (*api.Allocation, error) {
 // parseEval returns nil for an evaluation that goes on, and for one of somebody else's job.
 func parseEval(c *cursor, prefix string) (*api.Evaluation, error) {
 	e := &api.Evaluation{}
-	err := c.fields(func(name []byte) error {
+	err := c.Fields(func(name []byte) error {
 		switch string(name) {
 		case "JobID":
-			return c.string(&e.JobID)
+			return c.Text(&e.JobID)
 		case "Status":
 			return c.word(&e.Status)
 		case "JobModifyIndex":
-			return c.index(&e.JobModifyIndex)
+			return c.Uint64(&e.JobModifyIndex)
 		case "ModifyTime":
-			return c.number(&e.ModifyTime)
+			return c.Int64(&e.ModifyTime)
 		case "FailedTGAllocs":
-			if c.null() {
+			if c.Null() {
 				return nil
 			}
-			return c.decode(&e.FailedTGAllocs)
+			return c.Decode(&e.FailedTGAllocs)
 		}
 		return nil
 	})

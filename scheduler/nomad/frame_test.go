@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/nomadhub/nomadhub/internal/pull"
 )
 
 // TestFrameHoldsWhatIsRead compares what is taken from a line with what encoding/json makes of all of it.
@@ -72,13 +74,13 @@ func TestFramesThatAreNone(t *testing.T) {
 		"":                                     io.EOF,
 		"\n\n":                                 io.EOF,
 		`{"Index":5`:                           io.ErrUnexpectedEOF, // the connection was cut
-		`{"Index":5` + "\n":                    errJSON,
-		`{"Index":5,}` + "\n":                  errJSON,
-		`{"Index" 5}` + "\n":                   errJSON,
-		`{"Events":[{"Payload":{}}` + "\n":     errJSON,
-		`{"Events":[1,]}` + "\n":               errJSON,
-		`{"Events":["a\"]}` + "\n":             errJSON,
-		`<html>` + "\n":                        errJSON,
+		`{"Index":5` + "\n":                    pull.ErrJSON,
+		`{"Index":5,}` + "\n":                  pull.ErrJSON,
+		`{"Index" 5}` + "\n":                   pull.ErrJSON,
+		`{"Events":[{"Payload":{}}` + "\n":     pull.ErrJSON,
+		`{"Events":[1,]}` + "\n":               pull.ErrJSON,
+		`{"Events":["a\"]}` + "\n":             pull.ErrJSON,
+		`<html>` + "\n":                        pull.ErrJSON,
 		strings.Repeat("x", maxFrame+1) + "\n": errFrameTooLong,
 	} {
 		if _, err := newFrames(strings.NewReader(text), "notebook-").next(); !errors.Is(err, want) {
@@ -103,7 +105,7 @@ func FuzzFields(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		got := make(map[string]string)
-		err := eachField([]byte(text), func(name, value []byte) error {
+		err := pull.EachField([]byte(text), func(name, value []byte) error {
 			var key string
 			if err := json.Unmarshal([]byte(`"`+string(name)+`"`), &key); err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/nomadhub/nomadhub/internal/pull"
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
@@ -35,7 +36,7 @@ func (s *Scheduler) readJob(ctx context.Context, id string) (*storedJob, error) 
 	}
 	job := &storedJob{text: text}
 	if err := takeJob(text, &job.Job); err != nil || job.JobModifyIndex == nil {
-		err = cmp.Or(err, errJSON)
+		err = cmp.Or(err, pull.ErrJSON)
 		return nil, fmt.Errorf("nomad: reading the job: %w: %w", scheduler.ErrUnavailable, err)
 	}
 	if job.ID = new(s.jobID(id)); job.Meta[metaServer] != id {
@@ -102,7 +103,7 @@ func stoppedWith(job *storedJob, meta map[string]string) ([]byte, error) {
 	request = append(request, `{"EnforceIndex":true,"JobModifyIndex":`...)
 	request = strconv.AppendUint(request, *job.JobModifyIndex, 10)
 	request = append(append(request, `,"Job":{"Stop":true,"Meta":`...), encoded...)
-	err = eachField(job.text, func(name, value []byte) error {
+	err = pull.EachField(job.text, func(name, value []byte) error {
 		if string(name) == "Stop" || string(name) == "Meta" {
 			return nil
 		}

@@ -1,21 +1,22 @@
-package nomad
+// Package pull reads JSON text from the left to the right, once, and takes from it only what is asked for. Answers of the cluster hold whole jobs, allocations and
+// nodes, of which the hub needs some fields, and they may hold those of everybody else: to build values of them only to drop them is most of what they cost.
+//
+// The text comes from a server that is trusted to write JSON, and no more of it is checked than is needed to find the way. What is taken is checked.
+package pull
 
 import (
 	"bytes"
 	"errors"
 )
 
-// A line of the event stream holds whole jobs and allocations, of which this package needs some fields, and it may hold those of everybody else. The
-// functions here find values in JSON text without decoding what lies around them. They take text from Nomad and check no more of it than
-// they must to find their way: the values that are found are decoded, and so checked, by encoding/json.
+// ErrJSON means that the text is not the JSON that was expected.
+var ErrJSON = errors.New("not the JSON that was expected")
 
-var errJSON = errors.New("not the JSON that was expected")
-
-// eachField calls visit with each field of the object: its name, without quotes and with any escapes as they are, and its value.
-func eachField(object []byte, visit func(name, value []byte) error) error {
-	c := cursor{text: object}
-	return c.fields(func(name []byte) error {
-		value, err := c.value()
+// EachField calls visit with each field of the object: its name, without quotes and with any escapes as they are, and its value.
+func EachField(object []byte, visit func(name, value []byte) error) error {
+	c := New(object)
+	return c.Fields(func(name []byte) error {
+		value, err := c.Value()
 		if err != nil {
 			return err
 		}
@@ -25,20 +26,20 @@ func eachField(object []byte, visit func(name, value []byte) error) error {
 
 // pastComma returns where the next element begins, or where the closing bracket is.
 func pastComma(text []byte, at int, closing byte) (int, error) {
-	at = space(text, at)
+	at = Space(text, at)
 	switch {
 	case at < len(text) && text[at] == closing:
 		return at, nil
 	case at < len(text) && text[at] == ',':
-		if at = space(text, at+1); at < len(text) && text[at] != closing {
+		if at = Space(text, at+1); at < len(text) && text[at] != closing {
 			return at, nil
 		}
 	}
-	return 0, errJSON
+	return 0, ErrJSON
 }
 
-// space returns the first position from there on that holds no white space.
-func space(text []byte, at int) int {
+// Space returns the first position from there on that holds no white space.
+func Space(text []byte, at int) int {
 	for at < len(text) && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t') {
 		at++
 	}
@@ -48,12 +49,12 @@ func space(text []byte, at int) int {
 // pastString returns the position after the string that begins there.
 func pastString(text []byte, at int) (int, error) {
 	if at >= len(text) || text[at] != '"' {
-		return 0, errJSON
+		return 0, ErrJSON
 	}
 	for at++; ; at++ {
 		quote := bytes.IndexByte(text[at:], '"')
 		if quote < 0 {
-			return 0, errJSON
+			return 0, ErrJSON
 		}
 		begin := at
 		at += quote
@@ -70,20 +71,20 @@ func pastString(text []byte, at int) (int, error) {
 // pastValue returns the position after the value that begins there.
 func pastValue(text []byte, at int) (int, error) {
 	if at >= len(text) {
-		return 0, errJSON
+		return 0, ErrJSON
 	}
 	switch text[at] {
 	case '"':
 		return pastString(text, at)
 	case '{', '[':
-		return pastBrackets(text, at)
+		return PastBrackets(text, at)
 	}
 	begin := at
 	for at < len(text) && !endsValue(text[at]) {
 		at++
 	}
 	if at == begin {
-		return 0, errJSON
+		return 0, ErrJSON
 	}
 	return at, nil
 }
@@ -97,7 +98,8 @@ func endsValue(c byte) bool {
 	return false
 }
 
-func pastBrackets(text []byte, at int) (int, error) {
+// PastBrackets returns the position after the object or array that begins there.
+func PastBrackets(text []byte, at int) (int, error) {
 	for depth := 0; at < len(text); {
 		switch text[at] {
 		case '{', '[':
@@ -116,5 +118,5 @@ func pastBrackets(text []byte, at int) (int, error) {
 		}
 		at++
 	}
-	return 0, errJSON
+	return 0, ErrJSON
 }
