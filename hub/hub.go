@@ -50,6 +50,8 @@ type Options struct {
 	Culling *cull.Rules
 	// Usage says how the ledger of usage is kept, and what it limits. See [Hub.SetUsage].
 	Usage budget.Rules
+	// AuditKeep is for how long entries of the audit log are kept; 0: for ever. See [Hub.SetAuditKeep].
+	AuditKeep time.Duration
 
 	// ServiceName tells under which name discovery shall find a server; nil: it is not registered.
 	ServiceName func(serverID string) string
@@ -109,6 +111,8 @@ type Hub struct {
 	culls     cullMetrics
 	watch     activityWatch
 	ledger    ledger
+	auditor   *auditor
+	auditKeep atomic.Int64
 	budgets   atomic.Pointer[budget.Rules]
 }
 
@@ -150,6 +154,8 @@ func New(o Options) (*Hub, error) {
 	h.journals.init(h.rows.awaited)
 	h.activity.init()
 	h.watch.replica, h.culls = newID(), newCullMetrics(o.Registerer)
+	h.auditor = newAuditor(o.Store, o.Logger, o.Registerer)
+	h.SetAuditKeep(o.AuditKeep)
 	h.culling.Store(o.Culling)
 	h.cullNow = make(chan struct{}, 1)
 	h.SetUsage(o.Usage)
@@ -168,8 +174,9 @@ func New(o Options) (*Hub, error) {
 // URLs returns the addresses of hub and servers.
 func (h *Hub) URLs() URLs { return h.urls }
 
-// Run looks after servers, activity and expiry until ctx ends. It returns when all that it started has ended.
+// Run looks after servers, activity and expiry until ctx ends. It returns when all that it started has ended, and what they did is written down.
 func (h *Hub) Run(ctx context.Context) error {
+	defer h.auditing(ctx)()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.control.run(gctx) })
 	g.Go(func() error { return h.queue.run(gctx) })
