@@ -86,7 +86,7 @@ func (v viewer) servers(u hub.User, servers []hub.Server) map[string]any {
 // server shows a server of the user.
 func (v viewer) server(u hub.User, s hub.Server) map[string]any {
 	m := map[string]any{
-		"name": s.Name, "full_name": u.Name + "/" + s.Name,
+		"name": s.Name, "display_name": s.Title(), "full_name": u.Name + "/" + s.Name,
 		"last_activity": timestamp(s.LastActivity), "started": nil,
 		"pending": orNull(s.Pending()), "ready": s.State == hub.Ready, "stopped": s.State == hub.Stopped,
 		"url": v.urls.Server(u.Name, s.Name), "progress_url": v.urls.Progress(u.Name, s.Name),

@@ -62,7 +62,7 @@ func (h *Hub) goOn(ctx context.Context, s Server) error {
 	if err != nil {
 		return err
 	}
-	i, err := h.nextRun(u, s, s.Restart.Options)
+	i, err := h.nextRun(u, s, StartRequest{Options: s.Restart.Options})
 	if bad, ok := errors.AsType[*Error](err); ok && bad.Kind == Invalid {
 		return h.giveUpRestart(ctx, s, bad)
 	}

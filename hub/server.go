@@ -188,7 +188,10 @@ type ActivityUpdate struct {
 
 // ServerStore keeps servers.
 type ServerStore interface {
-	// CreateServer stores a new server. ErrExists if the user has one of this name.
+	RenameStore
+
+	// CreateServer stores a new server. ErrExists if the user has one of this name. Where s.UserName is set, it is ErrStale if its owner is no longer called so:
+	// what a start prepared for one name is not for another.
 	CreateServer(ctx context.Context, s Server) error
 	ServerByID(ctx context.Context, id string) (Server, error)
 	ServerByName(ctx context.Context, userID, name string) (Server, error)

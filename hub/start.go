@@ -15,6 +15,8 @@ type StartRequest struct {
 	User, Server string // names; Server "" is the default one
 	// Options are the user_options, a JSON object; nil: those of the last start.
 	Options json.RawMessage
+	// DisplayName is what the server is called from now on; nil: as before.
+	DisplayName *string
 	// Queue has the start wait where the hub's limits hold it back, as a person would who looks at a page. Otherwise it is refused with TooMany.
 	Queue bool
 	// Seen is what the caller has just read, and is not read again; nil: nothing.
@@ -41,7 +43,7 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 		return Server{}, err
 	}
 	if r.Server != "" && !h.Limits().AllowNamed {
-		return Server{}, Errorf(Invalid, "Named servers are not switched on at this hub.")
+		return Server{}, errNamedOff
 	}
 	u, s, err := h.ownerAndServer(ctx, r)
 	if err != nil {
@@ -56,14 +58,14 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 	if err := h.checkBudget(ctx, u); err != nil {
 		return s, err
 	}
-	wanted, err := h.nextRun(u, s, r.Options)
+	wanted, err := h.nextRun(u, s, r)
 	if err != nil {
 		return Server{}, err
 	}
 	failpoint("start.before-row")
 	next, err := h.intend(ctx, wanted, r.Queue)
 	if errors.Is(err, ErrStale) || errors.Is(err, ErrExists) { // somebody else asked at the same instant; what they asked for counts
-		return h.joinStart(ctx, u, r.Server)
+		return h.joinStart(ctx, u, r, wanted.server.Generation)
 	}
 	if err != nil {
 		return Server{}, err
@@ -97,10 +99,15 @@ func checkOptions(options json.RawMessage) error {
 	return nil
 }
 
-func (h *Hub) joinStart(ctx context.Context, u User, name string) (Server, error) {
-	s, err := h.store.ServerByName(ctx, u.ID, name)
+// joinStart finds out what became of the row instead, which was to have that generation.
+func (h *Hub) joinStart(ctx context.Context, u User, r StartRequest, generation int64) (Server, error) {
+	s, err := h.store.ServerByName(ctx, u.ID, r.Server)
 	if err != nil {
 		return Server{}, err
+	}
+	if s.State == Stopped && s.Generation < generation { // nobody started it: something else of it was changed
+		r.Seen = &Seen{User: u, Server: s}
+		return h.Start(ctx, r)
 	}
 	if s.State != Starting {
 		return s, startRefused(s)
@@ -132,7 +139,7 @@ type intent struct {
 }
 
 // nextRun prepares the server's next run.
-func (h *Hub) nextRun(u User, s Server, options json.RawMessage) (intent, error) {
+func (h *Hub) nextRun(u User, s Server, r StartRequest) (intent, error) {
 	i := intent{user: u, isNew: s.ID == ""}
 	if i.isNew {
 		if s.Name != "" {
@@ -143,7 +150,12 @@ func (h *Hub) nextRun(u User, s Server, options json.RawMessage) (intent, error)
 		s.ID, s.Created = newID(), h.now()
 	}
 	var err error
-	if i.choice, err = h.choose(u, s, options); err != nil {
+	if r.DisplayName != nil {
+		if s.DisplayName, err = NormalizeDisplayName(*r.DisplayName); err != nil {
+			return i, err
+		}
+	}
+	if i.choice, err = h.choose(u, s, r.Options); err != nil {
 		return i, err
 	}
 	s.Options, s.Profile, s.Held = i.choice.options, i.choice.Profile, i.choice.held()

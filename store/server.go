@@ -15,7 +15,7 @@ import (
 const (
 	serverColumns = `s.id, s.user_id, s.name, s.state, s.generation, s.revision, s.created, s.started, s.last_activity,
 		s.options, s.instance, s.address, s.placement, s.failure, s.remove,
-		s.profile, s.queued, s.admitted, s.wait, s.held, s.notice, s.keep_until, s.restart, s.last_used, s.last_output, s.idle_after, s.max_age`
+		s.profile, s.queued, s.admitted, s.wait, s.held, s.notice, s.keep_until, s.restart, s.last_used, s.last_output, s.idle_after, s.max_age, s.display_name`
 	serverRows = "SELECT u.name, " + serverColumns + " FROM servers s JOIN users u ON u.id = s.user_id "
 )
 
@@ -28,20 +28,34 @@ func (s *Store) CreateServer(ctx context.Context, v hub.Server) error {
 	n, err := s.exec(ctx, "create server", `
 		INSERT INTO servers (id, user_id, name, state, generation, revision, created, started, last_activity,
 			options, instance, address, placement, failure, remove, profile, queued, admitted, wait, held, notice, keep_until,
-			restart, blocked, pool, last_used, last_output, idle_after, max_age)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
+			restart, blocked, pool, last_used, last_output, idle_after, max_age, display_name)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30
+		WHERE $31 = '' OR EXISTS (SELECT 1 FROM users WHERE users.id = $2 AND users.name = $31)
 		ON CONFLICT DO NOTHING`,
 		args{
 			v.ID, v.UserID, v.Name, string(v.State), v.Generation, v.Revision, micros(v.Created), micros(v.Started),
 			micros(v.LastActivity), optionsText(v.Options), v.Instance, v.Address, int64(v.Placement), notes.failure, v.Remove,
 			v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait, notes.held, notes.notice, micros(v.KeepUntil),
 			notes.restart, notes.blocked, notes.pool, micros(v.LastUsed), micros(v.LastOutput),
-			v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
+			v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(), v.DisplayName, v.UserName,
 		})
 	if err == nil && n == 0 {
-		err = fmt.Errorf("store: create server: %w", hub.ErrExists)
+		return s.whyNotCreated(ctx, v)
 	}
 	return err
+}
+
+// whyNotCreated tells a server that is there already from an owner who is gone or has another name by now.
+func (s *Store) whyNotCreated(ctx context.Context, v hub.Server) error {
+	if v.UserName != "" {
+		switch u, err := s.UserByID(ctx, v.UserID); {
+		case err != nil:
+			return fmt.Errorf("store: create server: %w", err)
+		case u.Name != v.UserName:
+			return fmt.Errorf("store: create server: its owner: %w", hub.ErrStale)
+		}
+	}
+	return fmt.Errorf("store: create server: %w", hub.ErrExists)
 }
 
 // The two ways to write a server: with its name as it is, which nearly always is so, and with another. SQLite writes the entries of an index anew for every
@@ -52,7 +66,7 @@ const (
 	serverReturned = "RETURNING user_id, (SELECT name FROM users WHERE users.id = user_id), revision, created, last_activity, last_used, last_output"
 	serverSettings = `state = $4, generation = $5, started = $6, options = $7, instance = $8, address = $9, placement = $10, failure = $11, remove = $12,
 		profile = $13, queued = $14, admitted = $15, wait = $16, held = $17, notice = $18, keep_until = $19, restart = $20, blocked = $21, pool = $22,
-		idle_after = $23, max_age = $24, revision = revision + 1`
+		idle_after = $23, max_age = $24, display_name = $25, revision = revision + 1`
 )
 
 // UpdateServer implements [hub.ServerStore]. Only what the caller cannot know comes back from the database.
@@ -65,7 +79,7 @@ func (s *Store) UpdateServer(ctx context.Context, v hub.Server) (hub.Server, err
 		v.ID, v.Revision, v.Name, string(v.State), v.Generation, micros(v.Started), optionsText(v.Options), v.Instance,
 		v.Address, int64(v.Placement), notes.failure, v.Remove, v.Profile, micros(v.Queued), micros(v.Admitted), notes.wait,
 		notes.held, notes.notice, micros(v.KeepUntil), notes.restart, notes.blocked, notes.pool,
-		v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(),
+		v.IdleAfter.Microseconds(), v.MaxAge.Microseconds(), v.DisplayName,
 	}
 	back := []any{&v.UserID, &v.UserName, &v.Revision, timeOf{&v.Created}, timeOf{&v.LastActivity}, timeOf{&v.LastUsed}, timeOf{&v.LastOutput}}
 	err = s.returning(ctx, "update server", updateServer, a, back...)
@@ -199,7 +213,7 @@ func (r *serverRow) fields(v *hub.Server) []any {
 		timeOf{&v.Created}, timeOf{&v.Started}, timeOf{&v.LastActivity},
 		textOf{&r.options}, &v.Instance, &v.Address, &r.placement, textOf{&r.failure}, &v.Remove,
 		&v.Profile, timeOf{&v.Queued}, timeOf{&v.Admitted}, textOf{&r.wait}, textOf{&r.held}, textOf{&r.notice}, timeOf{&v.KeepUntil},
-		textOf{&r.restart}, timeOf{&v.LastUsed}, timeOf{&v.LastOutput}, spanOf{&v.IdleAfter}, spanOf{&v.MaxAge},
+		textOf{&r.restart}, timeOf{&v.LastUsed}, timeOf{&v.LastOutput}, spanOf{&v.IdleAfter}, spanOf{&v.MaxAge}, &v.DisplayName,
 	}
 }
 

@@ -25,11 +25,11 @@ func withNotes(s *hub.Server) {
 }
 
 func servers() []test {
-	return []test{
+	return append(renames(), []test{
 		{"A server comes back as it was stored", func(f fixture) {
 			u := f.user("ada")
 			want := hub.Server{
-				ID: newID(), UserID: u.ID, UserName: "not written", Name: "gpu", State: hub.Starting, Generation: 7, Revision: 3,
+				ID: newID(), UserID: u.ID, UserName: "ada", Name: "gpu", DisplayName: "Großer Rechner", State: hub.Starting, Generation: 7, Revision: 3,
 				Created: noon, Started: noon.Add(time.Second), LastActivity: noon.Add(2 * time.Second),
 				Options:  json.RawMessage(`{"z": 1, "a": "\u0000 ü", "big": 12345678901234567890}`),
 				Instance: "alloc", Address: "[2001:db8::1]:8888", Placement: math.MaxUint64,
@@ -41,7 +41,6 @@ func servers() []test {
 			}
 			withNotes(&want)
 			f.must(f.store.CreateServer(f.ctx, want))
-			want.UserName = "ada"
 			byID, err := f.store.ServerByID(f.ctx, want.ID)
 			f.must(err)
 			f.same("the server by ID", byID, want)
@@ -65,6 +64,14 @@ func servers() []test {
 			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: newID(), UserID: ada.ID, State: hub.Stopped}), hub.ErrExists)
 			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: s.ID, UserID: ada.ID, Name: "x", State: hub.Stopped}), hub.ErrExists)
 			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: newID(), UserID: newID(), State: hub.Stopped}), hub.ErrNotFound)
+			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: newID(), UserID: newID(), UserName: "ada", State: hub.Stopped}), hub.ErrNotFound)
+			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: newID(), UserID: ada.ID, UserName: "ada", State: hub.Stopped}), hub.ErrExists)
+		}},
+		{"A server is not created for an owner by a name that they do not have any more", func(f fixture) {
+			ada := f.user("ada")
+			f.must(f.store.RenameUser(f.ctx, ada.ID, "eda"))
+			f.wants(f.store.CreateServer(f.ctx, hub.Server{ID: newID(), UserID: ada.ID, UserName: "ada", State: hub.Stopped}), hub.ErrStale)
+			f.must(f.store.CreateServer(f.ctx, hub.Server{ID: newID(), UserID: ada.ID, UserName: "eda", State: hub.Stopped}))
 		}},
 		{"An unknown server is not found, and deleting it is no error", func(f fixture) {
 			u := f.user("ada")
@@ -81,7 +88,7 @@ func servers() []test {
 			before := f.server(ada, "", hub.Stopped)
 			f.must(f.store.RecordActivity(f.ctx, []hub.ActivityUpdate{{ServerID: before.ID, Time: noon}}))
 			change := hub.Server{
-				ID: before.ID, UserID: bob.ID, UserName: "bob", Name: "renamed", State: hub.Starting, Generation: 1,
+				ID: before.ID, UserID: bob.ID, UserName: "bob", Name: "renamed", DisplayName: "Renamed", State: hub.Starting, Generation: 1,
 				Created: noon.Add(time.Hour), Started: noon, LastActivity: noon.Add(time.Hour), Options: json.RawMessage(`{"a":1}`),
 				Instance: "i", Address: "h:1", Placement: 5, Failure: &hub.Failure{Message: "m", Time: noon}, Remove: true, Profile: "large",
 			}
@@ -192,7 +199,7 @@ func servers() []test {
 			_, err = f.store.TokenByHash(f.ctx, t.Hash)
 			f.wants(err, hub.ErrNotFound)
 		}},
-	}
+	}...)
 }
 
 // increment adds one to a server's generation, however often others are faster.
