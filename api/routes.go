@@ -60,6 +60,8 @@ func (o about) String() string {
 		return "user"
 	case aboutServer:
 		return "server"
+	case aboutGroup:
+		return "group"
 	}
 	return "something else"
 }
