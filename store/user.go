@@ -13,10 +13,14 @@ import (
 // CreateUser implements [hub.UserStore].
 func (s *Store) CreateUser(ctx context.Context, u hub.User) error {
 	return s.atomic(ctx, func(tx *Store) error {
+		roles, err := words(u.Roles)
+		if err != nil {
+			return err
+		}
 		n, err := tx.exec(ctx, "create user", `
-			INSERT INTO users (id, name, name_folded, admin, created, last_activity)
-			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity)})
+			INSERT INTO users (id, name, name_folded, admin, created, last_activity, roles)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity), roles})
 		if err != nil {
 			return err
 		}
@@ -30,8 +34,12 @@ func (s *Store) CreateUser(ctx context.Context, u hub.User) error {
 // UpdateUser implements [hub.UserStore].
 func (s *Store) UpdateUser(ctx context.Context, u hub.User) error {
 	return s.atomic(ctx, func(tx *Store) error {
-		n, err := tx.exec(ctx, "update user", "UPDATE users SET name = $2, name_folded = $3, admin = $4 WHERE id = $1",
-			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin})
+		roles, err := words(u.Roles)
+		if err != nil {
+			return err
+		}
+		n, err := tx.exec(ctx, "update user", "UPDATE users SET name = $2, name_folded = $3, admin = $4, roles = $5 WHERE id = $1",
+			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, roles})
 		if err != nil {
 			return err
 		}
@@ -109,13 +117,13 @@ func (s *Store) user(ctx context.Context, selection string, a args) (hub.User, e
 // its own users only, by the index. shared is the column of what is shared with the user u.
 func (s *Store) usersIn(ctx context.Context, w way, what, selection, order, shared string, a args) ([]hub.User, error) {
 	return few(ctx, s, w, what, `
-		SELECT u.id, u.name, u.admin, u.created, u.last_activity, (
+		SELECT u.id, u.name, u.admin, u.created, u.last_activity, u.roles, (
 			SELECT `+s.db.array+`(g.name ORDER BY g.name)
 			FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = u.id
 		), `+shared+`
 		FROM (`+selection+`) u ORDER BY `+order, a,
 		func(scan scanner) (u hub.User, err error) {
-			err = scan(&u.ID, &u.Name, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Groups}, sharedOf{&u.Shared})
+			err = scan(&u.ID, &u.Name, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Roles}, wordsOf{&u.Groups}, sharedOf{&u.Shared})
 			return u, err
 		})
 }

@@ -14,7 +14,7 @@ func users() []test {
 		{"A user comes back as it was stored", func(f fixture) {
 			want := hub.User{
 				ID: newID(), Name: "ada", Admin: true, Groups: []string{"zoology", "algebra", "Ärzte"}, Created: noon,
-				LastActivity: noon.Add(time.Microsecond),
+				LastActivity: noon.Add(time.Microsecond), Roles: []string{"instructor", "auditor"},
 			}
 			f.must(f.store.CreateUser(f.ctx, want))
 			want.Groups = []string{"algebra", "zoology", "Ärzte"} // sorted by bytes
@@ -45,20 +45,24 @@ func users() []test {
 			f.must(err)
 			f.same("the number of users", total, 3)
 		}},
-		{"An update writes name, admin and groups, and nothing else", func(f fixture) {
+		{"An update writes name, admin, roles and groups, and nothing else", func(f fixture) {
 			u := f.user("ada", "one", "two")
-			u.Name, u.Admin, u.Groups = "countess", true, []string{"two", "three", "three"}
-			f.must(f.store.UpdateUser(f.ctx, hub.User{ID: u.ID, Name: u.Name, Admin: true, Groups: u.Groups, LastActivity: noon}))
+			u.Name, u.Admin, u.Groups, u.Roles = "countess", true, []string{"two", "three", "three"}, []string{"instructor"}
+			f.must(f.store.UpdateUser(f.ctx, hub.User{ID: u.ID, Name: u.Name, Admin: true, Roles: u.Roles, Groups: u.Groups, LastActivity: noon}))
 			got, err := f.store.UserByID(f.ctx, u.ID)
 			f.must(err)
 			u.Groups = []string{"three", "two"}
 			f.same("the user", got, u)
 
-			u.Groups = nil
+			listed, _, err := f.store.Users(f.ctx, hub.UserQuery{})
+			f.must(err)
+			f.same("the user in a list", listed, []hub.User{u})
+
+			u.Groups, u.Roles = nil, nil
 			f.must(f.store.UpdateUser(f.ctx, u))
 			got, err = f.store.UserByName(f.ctx, "countess")
 			f.must(err)
-			f.same("the user without groups", got, u)
+			f.same("the user without groups and roles", got, u)
 			_, err = f.store.UserByName(f.ctx, "ada")
 			f.wants(err, hub.ErrNotFound)
 		}},
