@@ -43,14 +43,14 @@ func TestPathsAndMethods(t *testing.T) {
 		"/user":                  "OPTIONS, GET",
 		"/users":                 "OPTIONS, GET, POST",
 		"/users/alice":           "OPTIONS, GET, POST, PATCH, DELETE",
-		"/users/alice/server":    "OPTIONS, GET, POST, DELETE",
-		"/users/alice/servers/":  "OPTIONS, GET, POST, DELETE",
-		"/users/alice/servers/x": "OPTIONS, GET, POST, DELETE",
+		"/users/alice/server":    "OPTIONS, GET, POST, PUT, PATCH, DELETE",
+		"/users/alice/servers/":  "OPTIONS, GET, POST, PUT, PATCH, DELETE",
+		"/users/alice/servers/x": "OPTIONS, GET, POST, PUT, PATCH, DELETE",
 		"/users/alice/tokens":    "OPTIONS, GET, POST",
 		"/users/alice/tokens/a1": "OPTIONS, GET, DELETE",
 		"/users/alice/activity":  "OPTIONS, POST",
 	} {
-		a := b.as("root", http.MethodPut, path, "").want(http.StatusMethodNotAllowed)
+		a := b.as("root", http.MethodTrace, path, "").want(http.StatusMethodNotAllowed)
 		same(t, path, a.header.Get("Allow"), allowed)
 	}
 	if a := b.as("root", http.MethodHead, "/users", ""); a.status != http.StatusMethodNotAllowed {

@@ -86,10 +86,15 @@ func FuzzBodies(f *testing.F) {
 		if err == nil {
 			check(user.check(hub.User{Name: "a"}))
 		}
-		options, err := userOptions(r())
+		server, err := serverBody(r())
 		check(err)
-		if err == nil && options != nil && !json.Valid(options) {
-			t.Errorf("%q becomes the options %q", body, options)
+		if err == nil && server.Options != nil && !json.Valid(server.Options) {
+			t.Errorf("%q becomes the options %q", body, server.Options)
+		}
+		edit, err := editBody(r())
+		check(err)
+		if err == nil && edit.Options != nil && !json.Valid(edit.Options) {
+			t.Errorf("%q becomes the options %q", body, edit.Options)
 		}
 	})
 }

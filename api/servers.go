@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -48,6 +46,8 @@ func (a *API) mountServers(r chi.Router) {
 	for _, path := range serverPaths {
 		r.With(a.need(onServer("delete:servers"))).Delete(path, a.do(a.stopServer))
 		r.With(a.need(onServer("read:servers"))).Get(path, a.do(a.getServer))
+		r.With(a.need(onServer("servers", "start:servers"))).Put(path, a.do(a.makeServer))
+		r.With(a.need(onServer("servers", "start:servers"))).Patch(path, a.do(a.editServer))
 	}
 }
 
@@ -77,11 +77,11 @@ func (a *API) server(ctx context.Context, t target) (hub.Server, error) {
 // startServer answers 201 if the server is up in time, and 202 if it is still coming.
 func (a *API) startServer(w http.ResponseWriter, r *http.Request) error {
 	t := targetOf(r)
-	given, err := userOptions(r)
+	wanted, err := serverBody(r)
 	if err != nil {
 		return err
 	}
-	ask := hub.StartRequest{User: t.user.Name, Server: t.server, Options: given}
+	ask := hub.StartRequest{User: t.user.Name, Server: t.server, Options: wanted.Options, DisplayName: wanted.DisplayName}
 	if t.exists {
 		before, err := a.hub.ServerOf(r.Context(), t.user, t.server)
 		if err != nil {
@@ -110,18 +110,6 @@ func asInvalid(err error) error {
 		return &hub.Error{Kind: hub.Invalid, Message: he.Message, Err: err}
 	}
 	return &hub.Error{Kind: hub.Invalid, Message: "Something else is under way for this server. Try again in a moment.", Err: err}
-}
-
-// userOptions reads what the server shall be started with: the body, an object. Without a body, what it was last started with.
-func userOptions(r *http.Request) (json.RawMessage, error) {
-	body, err := httpd.DecodeLenient[json.RawMessage](r)
-	if err != nil {
-		return nil, err
-	}
-	if body = bytes.TrimSpace(body); len(body) == 0 || string(body) == "null" {
-		return nil, nil
-	}
-	return body, nil
 }
 
 // awaitStart waits for the outcome of a start, within SlowSpawn.

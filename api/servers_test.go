@@ -52,7 +52,6 @@ func TestOptionsOfAStart(t *testing.T) {
 		{``, `{"image":"x","n":[1,{"a":null}]}`}, // as last time
 		{`null`, `{"image":"x","n":[1,{"a":null}]}`},
 		{`{}`, `{}`},
-		{`{"user_options": {"a": 1}}`, `{"user_options":{"a":1}}`},
 	} {
 		b.as("alice", http.MethodPost, "/users/alice/server", c.body).want(http.StatusCreated)
 		got, err := json.Marshal(b.as("alice", http.MethodGet, "/users/alice/server", "").object()["user_options"])

@@ -134,7 +134,7 @@ func TestUserModel(t *testing.T) {
 		delete(s, key)
 	}
 	same(t, "server", s, map[string]any{
-		"name": "r d", "full_name": "alice/r d", "pending": nil, "ready": true, "stopped": false,
+		"name": "r d", "display_name": "r d", "full_name": "alice/r d", "pending": nil, "ready": true, "stopped": false,
 		"url": "/user/alice/r%20d/", "progress_url": "/hub/api/users/alice/servers/r%20d/progress",
 		"full_url":          "https://hub.example.org/user/alice/r%20d/",
 		"full_progress_url": "https://hub.example.org/hub/api/users/alice/servers/r%20d/progress",
