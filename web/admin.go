@@ -26,6 +26,7 @@ func (h *Web) mountAdmin(r chi.Router) {
 		r.Post("/admin/users/{user}/delete", h.do(h.deleteUser))
 		r.Post("/admin/users/{user}/admin", h.do(h.setAdmin))
 		r.Group(h.mountAdminVolumes)
+		r.Group(h.mountAdminGroups)
 	})
 }
 
@@ -57,8 +58,8 @@ type adminView struct {
 	NextPage   string
 	Problem    string // why a user was not added
 	Typed      string
-	CanEdit    bool   // users
-	VolumesURL string // "" for who may not see them
+	CanEdit    bool // users
+	Tabs       []tab
 	AddURL     string
 	SearchURL  string
 	ServersUp  int
@@ -89,9 +90,7 @@ func (h *Web) showAdmin(w http.ResponseWriter, r *http.Request, status int, v ad
 	}
 	v.chrome = h.chrome(w, r, "Administration", "admin")
 	v.SearchURL, v.AddURL, v.CanEdit = h.urls.Hub()+"admin", h.urls.Hub()+"admin/users", p.Can(scopeAdminUsers, everything)
-	if p.Can(scopeAdminServer, everything) {
-		v.VolumesURL = h.volumesURL()
-	}
+	v.Tabs = h.tabs(p, v.SearchURL)
 	v.Query, v.Show = strings.TrimSpace(r.FormValue("q")), r.FormValue("show")
 	v.HasFilters = v.Query != "" || v.Show != ""
 	offset, err := strconv.Atoi(r.FormValue("offset"))

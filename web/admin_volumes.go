@@ -28,7 +28,8 @@ const volumesPerPage = 50
 // volumesView is the list of volumes.
 type volumesView struct {
 	chrome
-	ListURL, UsersURL  string
+	Tabs               []tab
+	ListURL            string
 	Show, Owner        string // which are wanted
 	NoOwner            bool   // there is no user of that name
 	Volumes            []adminVolume
@@ -71,7 +72,7 @@ func volumeStates(show string) []hub.VolumeState {
 
 func (h *Web) adminVolumes(w http.ResponseWriter, r *http.Request) error {
 	v := volumesView{
-		chrome: h.chrome(w, r, "Volumes", "admin"), ListURL: h.volumesURL(), UsersURL: h.urls.Hub() + "admin",
+		chrome: h.chrome(w, r, "Volumes", "admin"), Tabs: h.tabs(httpd.Principal(r), h.volumesURL()), ListURL: h.volumesURL(),
 		Show: r.FormValue("show"), Owner: r.FormValue("owner"),
 	}
 	v.HasFilters = v.Show != "" || v.Owner != ""

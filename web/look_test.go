@@ -208,6 +208,13 @@ func stories() []story {
 		{name: "home-notice", menu: true, as: "rita", path: "/hub/home"},
 		{name: "restart", menu: true, as: "rita", path: "/hub/restart/rita"},
 		{name: "details", menu: true, as: "rita", path: "/hub/server/rita", act: func(p *browser.Page) { p.WaitText("Jupyter Server is running"); p.WaitText("0.75 cores") }},
+		{name: "groups", as: "admin", path: "/hub/admin/groups"},
+		{name: "group", as: "admin", path: "/hub/admin/groups", act: func(p *browser.Page) {
+			p.Fill("#new-name", "Physik/Übungen der Woche & co, mit einem langen Namen")
+			p.Fill("#new-users", "rita, zoe")
+			p.Click("#add-group")
+			p.WaitText("Delete the group")
+		}},
 		{name: "volumes", menu: true, as: "admin", path: "/hub/admin/volumes"},
 		{name: "volume", menu: true, as: "admin", path: "/hub/admin/volumes?show=released", act: func(p *browser.Page) {
 			p.Click("td .button")

@@ -11,14 +11,19 @@ import (
 
 // Scopes that pages ask for, by their JupyterHub names.
 const (
-	scopeAdminUI     = "admin-ui"
-	scopeAdminUsers  = "admin:users"
-	scopeAdminServer = "admin:servers"
-	scopeDeleteUsers = "delete:users"
-	scopeListUsers   = "list:users"
-	scopeServers     = "servers"
-	scopeStop        = "delete:servers"
-	scopeAccess      = "access:servers"
+	scopeAdminUI      = "admin-ui"
+	scopeAdminUsers   = "admin:users"
+	scopeAdminServer  = "admin:servers"
+	scopeDeleteUsers  = "delete:users"
+	scopeListUsers    = "list:users"
+	scopeListGroups   = "list:groups"
+	scopeReadGroups   = "read:groups"
+	scopeGroups       = "groups" // members and properties
+	scopeAdminGroups  = "admin:groups"
+	scopeDeleteGroups = "delete:groups"
+	scopeServers      = "servers"
+	scopeStop         = "delete:servers"
+	scopeAccess       = "access:servers"
 )
 
 // everything is what only an unlimited scope covers.
