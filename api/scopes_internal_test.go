@@ -34,6 +34,9 @@ func concrete(path string) string {
 	})
 }
 
+// Concrete is for the tests outside of this package.
+func Concrete(path string) string { return concrete(path) }
+
 // limits are the ways to narrow a scope that are tried at each route.
 var limits = []string{
 	"", "!user=alice", "!user=bob", "!group=physics", "!group=chemistry", "!server=alice/lab", "!server=alice/", "!server=bob/lab",
