@@ -40,11 +40,8 @@ func (v viewer) group(g hub.Group, roles []string) map[string]any {
 }
 
 func (a *API) viewGroup(r *http.Request, g hub.Group) map[string]any {
-	return a.viewer(r).group(g, rolesOfGroup(g.Name))
+	return a.viewer(r).group(g, a.hub.Roles().RolesOfGroup(g.Name))
 }
-
-// rolesOfGroup are the roles that the configuration gives a group.
-func rolesOfGroup(string) []string { return nil }
 
 func (a *API) listGroups(w http.ResponseWriter, r *http.Request) error {
 	p, err := pageOf(r)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/hub"
 )
 
@@ -218,6 +219,23 @@ func TestListGroupsWithin(t *testing.T) {
 	same(t, "the total of what may be listed", page["total"], any(2.0)) // JupyterHub counts all groups, and tells thereby how many there are
 	b.as("alice", http.MethodGet, "/groups", "").want(http.StatusForbidden)
 	b.as("", http.MethodGet, "/groups", "").want(http.StatusForbidden)
+}
+
+// A role that the configuration gives a group is shown with it, and its members have it from the next request on.
+func TestRolesOfGroups(t *testing.T) {
+	t.Parallel()
+	roles, err := scope.NewPolicy([]scope.Role{{Name: "helpers", Scopes: []string{"list:users"}, Groups: []string{"staff"}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(o *hub.Options) { o.Roles = roles })
+	made := b.as("root", http.MethodPost, "/groups/staff", "").want(http.StatusCreated).object()
+	same(t, "roles", made["roles"], any([]any{"helpers"}))
+	b.as("alice", http.MethodGet, "/users", "").want(http.StatusForbidden)
+	b.as("root", http.MethodPost, "/groups/staff/users", `{"users": ["alice"]}`).want(http.StatusOK)
+	b.as("alice", http.MethodGet, "/users", "").want(http.StatusOK)
+	b.as("root", http.MethodDelete, "/groups/staff/users", `{"users": ["alice"]}`).want(http.StatusOK)
+	b.as("alice", http.MethodGet, "/users", "").want(http.StatusForbidden)
 }
 
 // counting counts what a list of groups asks of the database.
