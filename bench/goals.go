@@ -39,6 +39,7 @@ func goals() []goal {
 		{key: fake("accepted", "ms"), limit: 5000, meaning: "5,000 asked for at once are accepted"},
 		{key: fake("ahead_of_few", "starts"), limit: smallGroup + fairStarts, meaning: "of 400 of one group who asked before 40 of another, so many come before the last of these"},
 	}
+	all = append(all, apiGoals()...)
 	for _, db := range []string{"sqlite", "postgres"} {
 		start := func(name string) key { return key{Operation: "O13", Name: name, Database: db, Unit: "ms"} }
 		burst := func(name string, size int, unit string) key {
@@ -122,4 +123,31 @@ func (r *recorder) verdicts(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.meaning, v.key.Database, number(v.value), number(v.limit), result)
 	}
 	return t.Flush()
+}
+
+// apiGoals are those of O9 to O11: how much less of a core an answer takes than JupyterHub's does.
+func apiGoals() []goal {
+	const users = 10_000
+	of := func(operation, name, unit string) key {
+		return key{Operation: operation, Name: name, Size: users, Database: "sqlite", Unit: unit}
+	}
+	times := func(operation, name string, least float64, meaning string) goal {
+		return goal{key: of(operation, name+"_cpu", "ms"), peer: stock, limit: 1 / least, meaning: meaning}
+	}
+	return []goal{
+		times("O9", "root", 15, "what the API says of itself: a 15th of JupyterHub's processor time"),
+		times("O9", "token_check", 40, "a look at a token: a 40th"),
+		times("O9", "token_check_running", 40, "and with 10,000 servers"),
+		{key: of("O9", "token_check_p99", "ms"), limit: 5, meaning: "99 of 100 looks at a token, 8 at once"},
+		{key: of("O9", "token_check_running_p99", "ms"), limit: 5, meaning: "and with 10,000 servers"},
+		times("O9", "one_user", 30, "one user: a 30th"),
+		times("O10", "page_of_200", 20, "a page of 200 users: a 20th"),
+		times("O10", "page_of_50", 20, "a page of 50 users: a 20th"),
+		{key: of("O10", "far_by_first_cpu", "times"), limit: 1.2, meaning: "a page after 9,000 users takes 1.2 times what the first takes"},
+		{key: of("O10", "far_by_first_running_cpu", "times"), limit: 1.2, meaning: "and with 10,000 servers"},
+		times("O10", "ready_running", 100, "the users whose servers are ready: a 100th"),
+		times("O10", "name_filter", 20, "users by a part of their names: a 20th"),
+		times("O11", "activity", 100, "a report of activity: a 100th"),
+		times("O11", "activity_running", 100, "and with 10,000 servers"),
+	}
 }

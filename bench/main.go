@@ -211,6 +211,7 @@ func (r *run) operations(ctx context.Context) error {
 		{"O12a", r.burstOnNomad},
 		{"O12b", r.burstOnFake},
 		{"O14", r.many},
+		{"api", r.api},
 		{"F30", r.hammer},
 		{"stock", r.besideStock},
 	} {

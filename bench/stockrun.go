@@ -51,12 +51,18 @@ func (r *run) stockOf(ctx context.Context, size int) error {
 	if err := f.users(ctx); err != nil {
 		return err
 	}
+	if err := f.questions(ctx, false); err != nil {
+		return err
+	}
 	if size == f.burstAmong() {
 		if err := f.starts(ctx, r.burst); err != nil {
 			return err
 		}
 	}
-	return f.servers(ctx)
+	if err := f.servers(ctx); err != nil {
+		return err
+	}
+	return f.questions(ctx, true)
 }
 
 // burstAmong is the smallest size that has enough users for a burst.
