@@ -91,6 +91,7 @@ func (a *API) Mount(r chi.Router) {
 		a.mountWatching(r)
 		a.mountKeep(r)
 		a.mountUsage(r)
+		a.mountAudit(r)
 		a.mountTokens(r)
 		a.mountVolumes(r)
 	})

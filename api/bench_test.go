@@ -40,6 +40,7 @@ func newBenchWith(t *testing.T, o api.Options, change ...func(*hub.Options)) *be
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.Acts = api.Acts()
 	b.Serve(a.Mount, nil)
 	b.alice, b.bob, b.root = b.User("alice", false), b.User("bob", false), b.User("root", true)
 	b.tokens = map[string]string{"alice": b.Token(b.alice), "bob": b.Token(b.bob), "root": b.Token(b.root)}

@@ -105,6 +105,7 @@ func (a *API) createGroups(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	httpd.Note(r, "groups", body.Groups)
 	items := []any{}
 	for _, name := range body.Groups {
 		g, err := a.hub.CreateGroup(r.Context(), name, body.Users, body.Properties)
@@ -151,6 +152,7 @@ func (a *API) addMembers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	httpd.Note(r, "users", users)
 	g, err := a.hub.AddMembers(r.Context(), targetOf(r).group.Name, users)
 	if err != nil {
 		return err
@@ -163,6 +165,7 @@ func (a *API) removeMembers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	httpd.Note(r, "users", users)
 	g, err := a.hub.RemoveMembers(r.Context(), targetOf(r).group.Name, users)
 	if err != nil {
 		return err

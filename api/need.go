@@ -92,6 +92,7 @@ func (a *API) need(k rule) func(http.Handler) http.Handler {
 			if err != nil {
 				return err
 			}
+			httpd.Concerns(r, t.user)
 			missing := k.about >= aboutUser && !t.exists && !k.unborn
 			switch allowed := k.allows(p, t); {
 			case !allowed && k.about <= aboutSome, (!allowed || missing) && k.blunt: // the path names nothing that could be hidden

@@ -114,6 +114,7 @@ func asInvalid(err error) error {
 
 // awaitStart waits for the outcome of a start, within SlowSpawn.
 func (a *API) awaitStart(w http.ResponseWriter, r *http.Request, s hub.Server) error {
+	httpd.Done(r)
 	wait, cancel := context.WithTimeout(r.Context(), a.opts.SlowSpawn)
 	defer cancel()
 	last, err := a.hub.AwaitSeen(wait, s, func(now hub.Server) bool {
@@ -161,6 +162,9 @@ func (a *API) stopServer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if body.Remove {
+		httpd.Note(r, "remove", true)
+	}
 	s, err := a.hub.StopSeen(r.Context(), before, body.Remove)
 	if err != nil {
 		return err
@@ -178,6 +182,7 @@ func (a *API) stopServer(w http.ResponseWriter, r *http.Request) error {
 
 // awaitStop waits for a server to be gone, within SlowStop. One that somebody has started anew meanwhile was gone.
 func (a *API) awaitStop(w http.ResponseWriter, r *http.Request, s hub.Server) error {
+	httpd.Done(r)
 	wait, cancel := context.WithTimeout(r.Context(), a.opts.SlowStop)
 	defer cancel()
 	_, err := a.hub.AwaitSeen(wait, s, func(now hub.Server) bool { return isStopped(now) || now.Generation != s.Generation })

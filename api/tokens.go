@@ -188,6 +188,8 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	httpd.Note(r, "token", tokenID(t.ID))
+	httpd.Note(r, "scopes", t.Scopes)
 	m, _, err := a.viewToken(r.Context(), owner, t)
 	if err != nil {
 		return err

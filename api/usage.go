@@ -208,11 +208,11 @@ func (a *API) getLedgerCSV(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if q.runs {
-		return writeCSV(w, []string{
+		return writeCSV(w, "usage.csv", []string{
 			"user", "server", "groups", "profile", "began", "ended", "memory_mb", "cores", "devices", "reason", "server_id", "generation", "instance",
 		}, a.hub.AllUsageRuns(r.Context(), q.UsageQuery), runRow)
 	}
-	return writeCSV(w, []string{"name", "runs", "hours", "memory_gib_hours", "cpu_hours", "device_hours"}, a.hub.AllUsage(r.Context(), q.UsageQuery), sumRow)
+	return writeCSV(w, "usage.csv", []string{"name", "runs", "hours", "memory_gib_hours", "cpu_hours", "device_hours"}, a.hub.AllUsage(r.Context(), q.UsageQuery), sumRow)
 }
 
 func runRow(r hub.UsageRun) []string {
@@ -231,13 +231,13 @@ func sumRow(s hub.UsageSum) []string {
 
 // writeCSV asks for the first row before anything is written, so that an error is an error. One that comes later ends the connection: half a table must not
 // look like a whole one.
-func writeCSV[T any](w http.ResponseWriter, head []string, rows iter.Seq2[T, error], row func(T) []string) error {
+func writeCSV[T any](w http.ResponseWriter, name string, head []string, rows iter.Seq2[T, error], row func(T) []string) error {
 	out := csv.NewWriter(w)
 	begun := false
 	begin := func() error {
 		begun = true
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-		w.Header().Set("Content-Disposition", `attachment; filename="usage.csv"`)
+		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 		return out.Write(head)
 	}
 	for v, err := range rows {

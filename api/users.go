@@ -146,6 +146,8 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	httpd.Note(r, "users", body.Usernames)
+	httpd.Note(r, "admin", body.Admin)
 	v, items := a.viewer(r), []any{}
 	for _, name := range body.Usernames {
 		u, err := a.hub.CreateUser(r.Context(), name, body.Admin)
@@ -205,6 +207,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	admin := body.Admin != nil && *body.Admin
+	httpd.Note(r, "admin", admin)
 	if admin {
 		if err := mayMakeAdmins(r); err != nil {
 			return err

@@ -14,6 +14,9 @@ type principalKey struct{}
 
 // WithPrincipal returns the request with who makes it.
 func WithPrincipal(r *http.Request, p hub.Principal) *http.Request {
+	if rec := recordOf(r); rec != nil {
+		rec.principal = p
+	}
 	return r.WithContext(context.WithValue(r.Context(), principalKey{}, p))
 }
 

@@ -25,6 +25,9 @@ type Parts struct {
 	Registerer prometheus.Registerer
 	// Trusted are networks (CIDR) of proxies before us, whose X-Forwarded-For is believed.
 	Trusted []string
+	// Auditor is told what was changed, as Acts call it; nil: nobody is.
+	Auditor Auditor
+	Acts    Acts
 }
 
 // Routers are the handlers of the two listeners that speak for the hub.
@@ -63,6 +66,7 @@ func (p Parts) around() func(http.Handler) http.Handler {
 			requestID,     // every line of the log and every error names the request
 			p.clientIP(),  // from trusted proxies only, never from what the client claims
 			p.observed(m), // a line each, when done, and a measure by route pattern, so that names never become labels
+			p.audited,     // an entry in the audit log for each that changes something, also if it panics
 			p.recovered,   // a panic is our error, not the end of the program
 			versioned,     // servers compare their version with ours
 			bounded,       // no handler reads without end

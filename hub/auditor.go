@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"log/slog"
 	"maps"
 	"strings"
@@ -137,6 +138,31 @@ func AuditServer(user, server string) string {
 // AuditLog reads the audit log.
 func (h *Hub) AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
 	return h.store.Audit(ctx, q)
+}
+
+// auditPage is how many entries are read at once where all are wanted.
+const auditPage = 1000
+
+// AllAudit yields the entries of a query one after the other, however many there are.
+func (h *Hub) AllAudit(ctx context.Context, q AuditQuery) iter.Seq2[AuditEntry, error] {
+	return func(yield func(AuditEntry, error) bool) {
+		for q.Limit = auditPage; ; {
+			entries, err := h.store.Audit(ctx, q)
+			if err != nil {
+				yield(AuditEntry{}, err)
+				return
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+				q.Before = e.ID
+			}
+			if len(entries) < auditPage {
+				return
+			}
+		}
+	}
 }
 
 func (a *auditor) add(e AuditEntry) {

@@ -41,6 +41,8 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	case grant.Confirm:
 		return p.consent(w, r, p.consentPage(w, r, who, client, grant))
 	}
+	httpd.Did(r, "oauth.grant", "client/"+client.ID)
+	httpd.Note(r, "scopes", grant.Scopes)
 	code, err := p.hub.IssueCode(r.Context(), who, client, grant, req)
 	if err != nil {
 		return err

@@ -34,11 +34,13 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 		reply, err = p.hub.Exchange(r.Context(), req)
 	}
 	if oe, ok := errors.AsType[*hub.OAuthError](err); ok {
+		httpd.Note(r, "error", oe.Code)
 		return refuse(w, oe)
 	}
 	if err != nil {
 		return err
 	}
+	httpd.DidNothing(r) // the grant is in the log
 	return httpd.JSON(w, http.StatusOK, tokenReply{
 		AccessToken: reply.AccessToken, TokenType: "Bearer",
 		ExpiresIn: int64(reply.ExpiresIn / time.Second), Scope: strings.Join(reply.Scopes, " "),

@@ -220,6 +220,8 @@ func (h *Web) addUser(w http.ResponseWriter, r *http.Request) error {
 	if !p.Can(scopeAdminUsers, everything) || admin && !p.User.Admin {
 		return hub.Errorf(hub.Forbidden, "You may not add such a user.")
 	}
+	httpd.Did(r, "user.create", "user/"+hub.NormalizeUserName(name))
+	httpd.Note(r, "admin", admin)
 	u, err := h.hub.CreateUser(r.Context(), name, admin)
 	if message, ok := sentence(err); ok {
 		return h.showAdmin(w, r, http.StatusBadRequest, adminView{Problem: message, Typed: name})
@@ -241,6 +243,7 @@ func (h *Web) subject(r *http.Request, need string) (hub.User, error) {
 		return hub.User{}, err
 	}
 	u, err := h.hub.UserByName(r.Context(), name)
+	httpd.Concerns(r, u)
 	switch {
 	case err != nil:
 		return hub.User{}, err
@@ -261,6 +264,7 @@ func (h *Web) setAdmin(w http.ResponseWriter, r *http.Request) error {
 	if admin && !httpd.Principal(r).User.Admin {
 		return hub.Errorf(hub.Forbidden, "Only administrators can make others administrators.")
 	}
+	httpd.Note(r, "admin", admin)
 	if _, err := h.hub.SetAdmin(r.Context(), u.Name, admin); err != nil {
 		return err
 	}

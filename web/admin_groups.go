@@ -188,6 +188,7 @@ func (h *Web) changeGroup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	noteGroup(r, g.Name, action)
 	to, typed := h.groupURL(g.Name), groupView{}
 	switch action {
 	case "add":

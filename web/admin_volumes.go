@@ -188,6 +188,7 @@ func (h *Web) changeVolume(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	action, owner := chi.URLParam(r, "action"), r.PostFormValue("owner")
+	httpd.Note(r, "action", action)
 	var v hub.VolumeInfo
 	switch action {
 	case "restore":

@@ -166,6 +166,7 @@ func (b *bench) serve(s setup, router *routing.Router, log *slog.Logger) {
 	b.t.Cleanup(proxy.Close)
 	both := httpd.NewRouters(httpd.Parts{
 		URLs: b.urls, Pages: func(r chi.Router) { b.web.Mount(r) }, API: rest.Mount, OAuth: grants.Mount, Proxy: proxy, RenderPage: b.web.RenderError, Log: log,
+		Auditor: b.hub, Acts: acts(),
 	})
 	b.site = httptest.NewServer(both.Public)
 	b.t.Cleanup(b.site.Close)

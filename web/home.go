@@ -88,7 +88,9 @@ func (h *Web) addNamed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	httpd.Concerns(r, p.User)
 	if choosable(forms) {
+		httpd.DidNothing(r)
 		redirect(w, h.urls.Spawn(p.User.Name, name), http.StatusSeeOther)
 		return nil
 	}

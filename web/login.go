@@ -139,6 +139,7 @@ func (h *Web) postLogin(w http.ResponseWriter, r *http.Request) error {
 		case mode != "" && mode != "navigate":
 			return err
 		case before.Session != nil: // logged in meanwhile in another window
+			httpd.DidNothing(r)
 			return h.goOn(w, r, before.User)
 		}
 		return h.showLogin(w, r, http.StatusForbidden, "This page was open for too long, or your browser keeps no cookies. Please try again.", "")
@@ -183,12 +184,15 @@ func (h *Web) admit(w http.ResponseWriter, r *http.Request, id auth.Identity, o 
 		}
 	}
 	h.sessions.Begin(w, r, session)
+	httpd.DidAs(r, user, "login", "user/"+user.Name)
+	httpd.Note(r, "provider", id.Provider)
 	return user, nil
 }
 
 // loginFailed shows the login page again with a sentence; faults of ours become an error page.
 func (h *Web) loginFailed(w http.ResponseWriter, r *http.Request, label, name string, err error) error {
 	h.log.InfoContext(r.Context(), "login failed", "authenticator", label, "client", h.sessions.Client(r).Address, "err", err)
+	h.noteFailedLogin(r, label, name)
 	switch {
 	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return h.showLogin(w, r, http.StatusServiceUnavailable, label+" cannot be reached at this moment. Please try again soon.", name)
@@ -211,6 +215,7 @@ func (h *Web) logout(w http.ResponseWriter, r *http.Request) error {
 		if err := h.hub.Logout(r.Context(), *p.Session); err != nil {
 			return err
 		}
+		httpd.DidAs(r, p.User, "logout", "user/"+p.User.Name)
 		h.log.InfoContext(r.Context(), "logged out", "user", p.User.Name)
 	case hub.KindOf(err) != hub.Unauthenticated:
 		return err

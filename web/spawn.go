@@ -47,6 +47,7 @@ func (h *Web) target(r *http.Request, need string) (user hub.User, server string
 		name = p.User.Name
 	}
 	user, err = h.hub.UserByName(r.Context(), name)
+	httpd.Concerns(r, user)
 	if hub.KindOf(err) == hub.NotFound || err == nil && !p.Can(need, serverObject(user, server)) {
 		return hub.User{}, "", errHidden
 	}
@@ -192,12 +193,14 @@ func parseForm(r *http.Request) error {
 
 // start starts a server and waits a moment, so that a failure that is there at once is shown at once.
 func (h *Web) start(w http.ResponseWriter, r *http.Request, user, name string, options json.RawMessage) error {
+	httpd.Did(r, "server.start", hub.AuditServer(user, name))
 	decided := h.hub.Asking()
 	s, err := h.hub.Start(r.Context(), hub.StartRequest{User: user, Server: name, Options: options, Queue: true})
 	decided()
 	if err != nil {
 		return err
 	}
+	httpd.Done(r)
 	ctx, cancel := context.WithTimeout(r.Context(), firstLook)
 	defer cancel()
 	now, err := h.hub.AwaitSeen(ctx, s, func(s hub.Server) bool { return s.State == hub.Ready || s.State == hub.Stopped })

@@ -165,7 +165,9 @@ func (h *Web) createToken(w http.ResponseWriter, r *http.Request) error {
 		return hub.Errorf(hub.Invalid, "Choose from the list how long the token shall live.")
 	}
 	wanted.ExpiresIn = time.Duration(seconds) * time.Second
-	secret, _, err := h.hub.IssueToken(r.Context(), p.User, wanted)
+	secret, made, err := h.hub.IssueToken(r.Context(), p.User, wanted)
+	httpd.Note(r, "scopes", made.Scopes)
+	httpd.Note(r, "token", made.ID)
 	if he, ok := sentence(err); ok {
 		return h.showTokens(w, r, http.StatusBadRequest, tokensView{Problem: he, Note: note, Scopes: strings.Join(wanted.Scopes, " ")})
 	}

@@ -45,6 +45,8 @@ type Bench struct {
 	Servers *httptest.Server // for users' servers
 
 	t        *testing.T
+	Acts httpd.Acts // what the audit log calls requests
+
 	registry *static.Registry
 	stop     func()
 }
@@ -158,7 +160,7 @@ func (b *Bench) Up(id, address string) {
 func (b *Bench) Serve(api, oauth func(chi.Router)) {
 	b.t.Helper()
 	none := func(chi.Router) {}
-	p := httpd.Parts{URLs: b.Hub.URLs(), Pages: b.pages, API: none, OAuth: none, Proxy: b.Proxy, RenderPage: httpd.RenderJSON, Log: b.Log}
+	p := httpd.Parts{URLs: b.Hub.URLs(), Pages: b.pages, API: none, OAuth: none, Proxy: b.Proxy, RenderPage: httpd.RenderJSON, Log: b.Log, Auditor: b.Hub, Acts: b.Acts}
 	if api != nil {
 		p.API = api
 	}
