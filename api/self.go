@@ -22,7 +22,7 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 	p := httpd.Principal(r)
 	owner := scope.Owner{User: p.User.Name}
 	readable := scope.Union(p.Scopes, scope.Expand(scope.Identify(owner), owner))
-	v := viewer{scopes: readable, urls: a.urls}
+	v := viewer{scopes: readable, roles: a.hub.Roles(), urls: a.urls}
 	m, err := a.viewUser(r, v, p.User)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 // viewer makes JSON of what one caller may see. A field that may not be read is absent, not null: JupyterHub's clients look for the key.
 type viewer struct {
 	scopes  scope.Set
+	roles   *scope.Policy
 	urls    hub.URLs
 	stopped bool // show servers that are not active, too
 }
@@ -33,8 +34,11 @@ func (v viewer) user(u hub.User, servers []hub.Server) map[string]any {
 	if all || roles || named {
 		m["admin"] = u.Admin
 	}
+	if all || named {
+		m["user_info"] = nil // the hub keeps none
+	}
 	if all || roles {
-		m["roles"] = rolesOf(u)
+		m["roles"] = v.roles.RolesOfUser(hub.HolderOf(u))
 	}
 	if all || v.can("read:users:groups", u) {
 		m["groups"] = append([]string{}, u.Groups...)
@@ -114,14 +118,6 @@ func options(raw json.RawMessage) any {
 		return map[string]any{}
 	}
 	return raw
-}
-
-// rolesOf are the roles that a user has by what they are. There are no others yet.
-func rolesOf(u hub.User) []string {
-	if u.Admin {
-		return []string{"admin", "user"}
-	}
-	return []string{"user"}
 }
 
 func orNull(text string) any {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nomadhub/nomadhub/auth/scope"
@@ -61,6 +62,19 @@ func (r Rename) Traces() []string {
 		return []string{"!server=" + r.from}
 	}
 	return []string{"!user=" + r.from, "!server=" + r.from + "/"}
+}
+
+// NameGivesMore tells whether the operator's rules give somebody of that name what they do not give the user under their present one: a role, the rights of an
+// administrator at the next login, or to enter at all. A rename to it makes more of the user, and is for those who may do that.
+func (h *Hub) NameGivesMore(u User, name string) bool {
+	name = NormalizeUserName(name)
+	admission := h.admission.Load()
+	if admission.blocks(u.Name) && !admission.blocks(name) || !u.Admin && slices.Contains(admission.AdminUsers, name) {
+		return true
+	}
+	before := h.Roles().RolesOfUser(HolderOf(u))
+	u.Name = name
+	return slices.ContainsFunc(h.Roles().RolesOfUser(HolderOf(u)), func(role string) bool { return !slices.Contains(before, role) })
 }
 
 // RenameUser gives a user another name, and returns the user as they are now. What belongs to them stays theirs: logins, tokens, groups, shares, volumes and the ledger

@@ -89,6 +89,7 @@ type waitView struct {
 type serverView struct {
 	Owner, Name  string
 	Label        string // what people call it
+	Called       string // the same if its owner has chosen that; else ""
 	State        string // "stopped", "starting", "ready", "stopping"; also chooses a colour
 	StateText    string
 	Ready        bool
@@ -108,7 +109,7 @@ type serverView struct {
 
 func (h *Web) viewServer(s hub.Server, now time.Time) serverView {
 	v := serverView{
-		Owner: s.UserName, Name: s.Name, Label: s.Name, State: string(s.State),
+		Owner: s.UserName, Name: s.Name, Label: s.Title(), Called: s.DisplayName, State: string(s.State),
 		Ready: s.State == hub.Ready, Starting: s.State == hub.Starting, Stopping: s.State == hub.Stopping, Stopped: s.State == hub.Stopped,
 		Started: when(s.Started, now), LastActivity: when(s.LastActivity, now),
 		OpenURL: h.urls.Server(s.UserName, s.Name), StartURL: h.urls.Spawn(s.UserName, s.Name),
@@ -116,7 +117,7 @@ func (h *Web) viewServer(s hub.Server, now time.Time) serverView {
 		RestartURL: h.action("restart", s), DetailsURL: h.action("server", s), Profile: s.Profile, Chosen: s.Options != nil,
 		Notice: h.viewNotice(s, now), Wait: viewWait(s),
 	}
-	if s.Name == "" {
+	if v.Label == "" {
 		v.Label = "default server"
 	}
 	v.StateText = map[hub.ServerState]string{
