@@ -146,8 +146,6 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	httpd.Note(r, "users", body.Usernames)
-	httpd.Note(r, "admin", body.Admin)
 	v, items := a.viewer(r), []any{}
 	for _, name := range body.Usernames {
 		u, err := a.hub.CreateUser(r.Context(), name, body.Admin)
@@ -175,8 +173,10 @@ type userBody struct {
 }
 
 // check refuses what cannot be set, rather than answer as if it were.
-func (b userBody) check() error {
+func (b userBody) check(u hub.User) error {
 	switch {
+	case b.Name != nil && hub.NormalizeUserName(*b.Name) != u.Name:
+		return hub.Errorf(hub.Invalid, "Users cannot be renamed at this hub.")
 	case b.Groups != nil:
 		return hub.Errorf(hub.Invalid, "Groups cannot be set here. They come from the way in which the user logs in.")
 	case b.Roles != nil:
@@ -201,14 +201,10 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := body.check(); err != nil {
+	if err := body.check(t.user); err != nil {
 		return err
 	}
-	if body.Name != nil && hub.NormalizeUserName(*body.Name) != t.user.Name {
-		return hub.Errorf(hub.Invalid, "The body names another user than the address.")
-	}
 	admin := body.Admin != nil && *body.Admin
-	httpd.Note(r, "admin", admin)
 	if admin {
 		if err := mayMakeAdmins(r); err != nil {
 			return err
@@ -227,16 +223,11 @@ func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := body.check(); err != nil {
+	if err := body.check(u); err != nil {
 		return err
 	}
-	if u.Admin || body.Admin != nil && *body.Admin || body.Name != nil && a.hub.NameGivesMore(u, *body.Name) {
+	if u.Admin || body.Admin != nil && *body.Admin {
 		if err := mayMakeAdmins(r); err != nil {
-			return err
-		}
-	}
-	if body.Name != nil {
-		if u, err = a.hub.RenameUser(r.Context(), u, *body.Name); err != nil {
 			return err
 		}
 	}
@@ -249,7 +240,6 @@ func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	m["auth_state"] = nil // here whoever may change a user may read it; the hub keeps none
 	return httpd.JSON(w, http.StatusOK, m)
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -23,6 +24,8 @@ func Differences(a, b Config) []string {
 	if !slices.EqualFunc(a.Profiles, b.Profiles, func(x, y Profile) bool { return x.Name == y.Name }) {
 		found["profile"] = true // their order
 	}
+	blocks("role.", sayings(a.Roles, func(r Role) string { return r.Name }), sayings(b.Roles, func(r Role) string { return r.Name }))
+	blocks("scope.", sayings(a.Scopes, func(s Scope) string { return s.Name }), sayings(b.Scopes, func(s Scope) string { return s.Name }))
 	if !slices.EqualFunc(a.ProfileDefaults, b.ProfileDefaults, func(x, y ProfileDefaults) bool { return x.Text == y.Text }) {
 		found["profile_defaults"] = true
 	}
@@ -40,7 +43,7 @@ func compare(prefix string, a, b reflect.Value, found map[string]bool) {
 			}
 		case kind == "block" && x.Kind() == reflect.Pointer:
 			compare(prefix+name+".", x.Elem(), y.Elem(), found)
-		case (kind == "optional" || labelled(x.Type())) && !reflect.DeepEqual(x.Interface(), y.Interface()):
+		case (kind == "optional" || labelled(x.Type()) && !placed(x.Type())) && !reflect.DeepEqual(x.Interface(), y.Interface()):
 			found[prefix+name] = true
 		}
 	}
@@ -50,6 +53,16 @@ func texts(all []Authenticator) map[string]string {
 	m := map[string]string{}
 	for _, a := range all {
 		m[a.ID] = a.Text
+	}
+	return m
+}
+
+// sayings are blocks by their names, as texts that tell what they say.
+func sayings[T any](all []T, name func(T) string) map[string]string {
+	m := map[string]string{}
+	for _, one := range all {
+		b := describe("", "", reflect.ValueOf(one))
+		m[name(one)] = fmt.Sprint(b.Options)
 	}
 	return m
 }

@@ -31,6 +31,9 @@ type Config struct {
 	Usage    *Usage    `hcl:"usage,block" doc:"The ledger of usage, and what it limits."`
 	Login    *Login    `hcl:"login,block" doc:"Who may enter. Rules that allow add up; blocked_users wins over all."`
 
+	Roles  []Role  `hcl:"role,block" doc:"Scopes for some users, members of groups and services, beside what everybody may do. There may be several blocks; a later file replaces one by using its name again."`
+	Scopes []Scope `hcl:"scope,block" doc:"A scope of one's own, named custom: and something, for services that ask for it. There may be several blocks."`
+
 	Authenticators []Authenticator `hcl:"authenticator,block"`
 
 	Profiles []Profile `hcl:"profile,block"`

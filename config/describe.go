@@ -52,10 +52,17 @@ func DescribeAll(c Config) Block {
 		usage.Limits = []UsageLimit{{Name: "students"}}
 	}
 	full.Culling, full.Usage = &culling, &usage
+	if len(c.Roles) == 0 {
+		full.Roles = []Role{{Name: "instructor", Scopes: []string{"admin-ui", "list:users!group=class", "read:servers!group=class"}, Groups: []string{"class-staff"}}}
+	}
+	if len(c.Scopes) == 0 {
+		full.Scopes = []Scope{{Name: "custom:grader:read", Description: "Read the grades."}}
+	}
 	full.fill()
 	all := Describe(full)
 	turnOff(all.Blocks, map[string]bool{"nomad": c.Nomad == nil, "consul": c.Consul == nil, "vault": c.Secrets.Vault == nil, "group": len(c.Limits.Groups) == 0,
 		"rule": len(c.Culling.Rules) == 0, "limit": len(c.Usage.Limits) == 0,
+		"role": len(c.Roles) == 0, "scope": len(c.Scopes) == 0,
 	})
 	return all
 }
@@ -111,7 +118,12 @@ func describe(name, env string, v reflect.Value) Block {
 
 // labelled tells whether a field is a list of blocks with a name each, whose options are known here.
 func labelled(t reflect.Type) bool {
-	return t == reflect.TypeFor[[]GroupLimits]() || t == reflect.TypeFor[[]CullRule]() || t == reflect.TypeFor[[]UsageLimit]()
+	return placed(t) || t == reflect.TypeFor[[]GroupLimits]() || t == reflect.TypeFor[[]CullRule]() || t == reflect.TypeFor[[]UsageLimit]()
+}
+
+// placed tells whether these blocks know where they stand, which is no difference between two configurations.
+func placed(t reflect.Type) bool {
+	return t == reflect.TypeFor[[]Role]() || t == reflect.TypeFor[[]Scope]()
 }
 
 // literal writes a value as it would stand in a file, unless it is secret.

@@ -94,10 +94,11 @@ func (c *Config) decode(parser *hclparse.Parser, name string, env map[string]str
 	before, profiles, defaults := c.Authenticators, c.Profiles, c.ProfileDefaults
 	c.Authenticators, c.Profiles, c.ProfileDefaults = nil, nil, nil
 	groups, blocks := c.takeGroups(), c.takeNamed()
+	roles, scopes := c.takeRoles()
 	if diags := gohcl.DecodeBody(file.Body, Context(env), c); diags.HasErrors() {
 		return sentence(diags)
 	}
-	if err := errors.Join(c.mergeGroups(name, groups), c.mergeNamed(name, blocks)); err != nil {
+	if err := errors.Join(c.mergeGroups(name, groups), c.mergeNamed(name, blocks), c.mergeRoles(name, roles, scopes)); err != nil {
 		return err
 	}
 	if err := distinct(name, c.Authenticators); err != nil {

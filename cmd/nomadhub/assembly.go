@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -77,6 +76,9 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	if options.Usage, err = usageRules(*a.config.Usage); err != nil {
 		return err
 	}
+	if options.Roles, err = rolePolicy(a.config); err != nil {
+		return err
+	}
 	if a.hub, err = hub.New(options); err != nil {
 		return err
 	}
@@ -130,17 +132,8 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	a.routers = httpd.NewRouters(httpd.Parts{
 		URLs: urls, Pages: func(r chi.Router) { site.Mount(r) }, API: rest.Mount, OAuth: provider.Mount, Proxy: a.proxy,
 		RenderPage: site.RenderError, Log: a.log, Registerer: a.registry, Trusted: a.config.Listen.TrustedProxies,
-		Auditor: a.hub, Acts: acts(),
 	})
 	return nil
-}
-
-// acts are the names that the audit log has for what requests do.
-func acts() httpd.Acts {
-	all := api.Acts()
-	maps.Copy(all, web.Acts())
-	maps.Copy(all, oauth.Acts())
-	return all
 }
 
 func hubURLs(cfg config.Config, bound []httpd.Bound) (hub.URLs, error) {

@@ -120,7 +120,7 @@ const tablesProfiles = `
 Blocks ` + "`profile \"NAME\" { … }` and `profile_defaults { … }`" + ` say what users may choose from; [profiles](profiles.md) has all that may stand in them. A later file
 replaces a profile by using its name again. Without any profile, every server is started as ` + "`nomad`, `local` and `notebook`" + ` say.
 
-While the hub runs, it reads its files again when one of them changes, and on SIGHUP. Profiles, ` + "`limits`, `culling`, `usage`, `log.level` and who may enter (`login`)" + `
+While the hub runs, it reads its files again when one of them changes, and on SIGHUP. Profiles, ` + "`role`, `scope`, `limits`, `culling`, `usage`, `log.level` and who may enter (`login`)" + `
 are live at once; the log names what waits for a restart. A configuration that is not good is refused with its line in the log, and the one before stays in force.
 `
 
@@ -231,7 +231,7 @@ func loadConfig(base config.Config, files []string, environ []string) (config.Co
 	if err != nil {
 		return cfg, err
 	}
-	return cfg, errors.Join(cfg.Validate(), checkAdmission(cfg, environ), checkProfiles(cfg, environ), checkRules(cfg))
+	return cfg, errors.Join(cfg.Validate(), checkAdmission(cfg, environ), checkProfiles(cfg, environ), checkRules(cfg), checkRoles(cfg))
 }
 
 func checkProfiles(cfg config.Config, environ []string) error {

@@ -12,6 +12,8 @@ import (
 type databaseFlags struct {
 	files paths
 	dsn   string
+	// config is the whole configuration, once the database is open.
+	config config.Config
 }
 
 func addDatabaseFlags(fs *flag.FlagSet) *databaseFlags {
@@ -30,6 +32,7 @@ func (d *databaseFlags) open(ctx context.Context, std streams) (db *store.Store,
 	if d.dsn != "" {
 		cfg.Database.DSN = d.dsn
 	}
+	d.config = cfg
 	db, err = store.Open(ctx, store.Options{DSN: cfg.Database.DSN, Logger: newLogger(std.err, *cfg.Log)})
 	if err != nil {
 		return nil, nil, err

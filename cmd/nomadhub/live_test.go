@@ -15,7 +15,7 @@ import (
 type client struct {
 	t             *testing.T
 	base, token   string
-	configuration string // the file of profiles
+	configuration string // the file that is changed
 }
 
 // ask returns the status and the body of an answer of the API.
@@ -45,7 +45,8 @@ func (c client) start(options string) (int, string) {
 	return c.ask(http.MethodPost, "/hub/api/users/ada/server", options)
 }
 
-func newClient(t *testing.T, profiles string) client {
+// newClient is ada at a hub that runs; others are users beside her.
+func newClient(t *testing.T, configuration string, others ...hub.User) client {
 	t.Helper()
 	dir := t.TempDir()
 	dsn := "sqlite://" + filepath.Join(dir, "hub.db")
@@ -53,13 +54,15 @@ func newClient(t *testing.T, profiles string) client {
 		t.Fatal(got.err)
 	}
 	db := open(t, dsn)
-	if err := db.CreateUser(t.Context(), hub.User{ID: "u1", Name: "ada"}); err != nil {
-		t.Fatal(err)
+	for _, u := range append(others, hub.User{ID: "u1", Name: "ada"}) {
+		if err := db.CreateUser(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := client{t: t, configuration: write(t, "profiles.hcl", profiles)}
+	c := client{t: t, configuration: write(t, "live.hcl", configuration)}
 	c.token = strings.TrimSpace(call(t, nil, "token", "-dsn", dsn, "-user", "ada").out)
 	c.base = "http://" + dev(t, dir, c.configuration)
 	return c

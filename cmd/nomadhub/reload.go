@@ -280,6 +280,13 @@ func (a *assembly) liveParts() []livePart {
 			a.throttle.Set(l.Limits.RequestsPerSecond, l.Limits.RequestBurst)
 			return nil
 		}},
+		{"roles", covering("role", "scope"), func(_ context.Context, l loaded) error {
+			policy, err := rolePolicy(l.Config)
+			if err == nil {
+				a.hub.SetRoles(policy)
+			}
+			return err
+		}},
 		{"culling", covering("culling"), func(_ context.Context, l loaded) error {
 			rules, err := cullRules(*l.Culling)
 			if err == nil {

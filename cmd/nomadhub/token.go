@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/hub"
 )
 
@@ -32,6 +31,10 @@ func runToken(ctx context.Context, args []string, std streams) error {
 	if len(pending) > 0 {
 		return errors.New("the database has not the schema of this version; run nomadhub migrate first, or start the hub once")
 	}
+	roles, err := rolePolicy(database.config)
+	if err != nil {
+		return err
+	}
 	owner, err := db.UserByName(ctx, hub.NormalizeUserName(*user))
 	if errors.Is(err, hub.ErrNotFound) {
 		return fmt.Errorf("there is no user named %q; they have to log in once, or be added by an administrator", *user)
@@ -43,7 +46,7 @@ func runToken(ctx context.Context, args []string, std streams) error {
 	if *scopes != "" {
 		want.Scopes = strings.FieldsFunc(*scopes, func(r rune) bool { return r == ',' || r == ' ' })
 	}
-	secret, _, err := hub.IssueToken(ctx, db, scope.Standard(), owner, want)
+	secret, _, err := hub.IssueToken(ctx, db, roles, owner, want)
 	if refused, ok := errors.AsType[*hub.Error](err); ok {
 		return errors.New(refused.Message) // the sentence alone; the cause is in it
 	}
