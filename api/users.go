@@ -146,6 +146,8 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	httpd.Note(r, "users", body.Usernames)
+	httpd.Note(r, "admin", body.Admin)
 	v, items := a.viewer(r), []any{}
 	for _, name := range body.Usernames {
 		u, err := a.hub.CreateUser(r.Context(), name, body.Admin)
@@ -173,12 +175,10 @@ type userBody struct {
 }
 
 // check refuses what cannot be set, rather than answer as if it were.
-func (b userBody) check(u hub.User) error {
+func (b userBody) check() error {
 	switch {
-	case b.Name != nil && hub.NormalizeUserName(*b.Name) != u.Name:
-		return hub.Errorf(hub.Invalid, "Users cannot be renamed at this hub.")
 	case b.Groups != nil:
-		return hub.Errorf(hub.Invalid, "Groups cannot be set here. They come from the way in which the user logs in.")
+		return hub.Errorf(hub.Invalid, "Groups cannot be set here. Add the user to a group at /groups/NAME/users, or leave it to the way in which they log in.")
 	case b.Roles != nil:
 		return hub.Errorf(hub.Invalid, "Roles cannot be set here.")
 	case b.AuthState != nil:
@@ -201,10 +201,14 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := body.check(t.user); err != nil {
+	if err := body.check(); err != nil {
 		return err
 	}
+	if body.Name != nil && hub.NormalizeUserName(*body.Name) != t.user.Name {
+		return hub.Errorf(hub.Invalid, "The body names another user than the address.")
+	}
 	admin := body.Admin != nil && *body.Admin
+	httpd.Note(r, "admin", admin)
 	if admin {
 		if err := mayMakeAdmins(r); err != nil {
 			return err
@@ -223,11 +227,16 @@ func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := body.check(u); err != nil {
+	if err := body.check(); err != nil {
 		return err
 	}
-	if u.Admin || body.Admin != nil && *body.Admin {
+	if u.Admin || body.Admin != nil && *body.Admin || body.Name != nil && a.hub.NameGivesMore(u, *body.Name) {
 		if err := mayMakeAdmins(r); err != nil {
+			return err
+		}
+	}
+	if body.Name != nil {
+		if u, err = a.hub.RenameUser(r.Context(), u, *body.Name); err != nil {
 			return err
 		}
 	}
@@ -240,6 +249,7 @@ func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	m["auth_state"] = nil // here whoever may change a user may read it; the hub keeps none
 	return httpd.JSON(w, http.StatusOK, m)
 }
 

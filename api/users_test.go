@@ -14,7 +14,7 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-const userKeys = "admin created groups kind last_activity name pending roles server servers"
+const userKeys = "admin created groups kind last_activity name pending roles server servers user_info"
 
 func TestWhoami(t *testing.T) {
 	t.Parallel()
@@ -22,7 +22,7 @@ func TestWhoami(t *testing.T) {
 	server := b.Start("alice", "")
 	t.Run("all that a user may", func(t *testing.T) {
 		m := b.as("alice", http.MethodGet, "/user", "").want(http.StatusOK).object()
-		same(t, "keys", keys(m), userKeys[:len(userKeys)-len("server servers")]+"scopes server servers session_id token_id")
+		same(t, "keys", keys(m), "admin created groups kind last_activity name pending roles scopes server servers session_id token_id user_info")
 		same(t, "kind", m["kind"], any("user"))
 		same(t, "server", m["server"], any("/user/alice/"))
 		scopes := fmt.Sprint(m["scopes"])
@@ -40,7 +40,7 @@ func TestWhoami(t *testing.T) {
 	})
 	t.Run("a server's own token", func(t *testing.T) {
 		m := b.as(b.ServerToken(server), http.MethodGet, "/user", "").want(http.StatusOK).object()
-		same(t, "keys", keys(m), "admin groups kind last_activity name scopes session_id token_id")
+		same(t, "keys", keys(m), "admin groups kind last_activity name scopes session_id token_id user_info")
 		same(t, "scopes", m["scopes"], any([]any{
 			"access:servers!server=alice/", "read:users:activity!user=alice", "read:users:groups!user=alice", "read:users:name!user=alice",
 			"users:activity!user=alice",
@@ -49,7 +49,7 @@ func TestWhoami(t *testing.T) {
 	t.Run("a token without any scope", func(t *testing.T) {
 		token := b.as("alice", http.MethodPost, "/users/alice/tokens", `{"scopes": []}`).want(http.StatusCreated).object()["token"].(string)
 		m := b.as(token, http.MethodGet, "/user", "").want(http.StatusOK).object()
-		same(t, "keys", keys(m), "admin groups kind name scopes session_id token_id")
+		same(t, "keys", keys(m), "admin groups kind name scopes session_id token_id user_info")
 		same(t, "groups", m["groups"], any([]any{}))
 		same(t, "session", m["session_id"], nil)
 	})
@@ -74,18 +74,18 @@ func TestFieldsFollowScopes(t *testing.T) {
 	b.Start("alice", "")
 	// Every token may also read its owner's name, so the tokens are a stranger's.
 	for scope, want := range map[string]string{
-		"read:users":                     "admin created groups kind last_activity name pending roles server",
-		"read:users!user=alice":          "admin created groups kind last_activity name pending roles server",
-		"read:users:name":                "admin kind name",
+		"read:users":                     "admin created groups kind last_activity name pending roles server user_info",
+		"read:users!user=alice":          "admin created groups kind last_activity name pending roles server user_info",
+		"read:users:name":                "admin kind name user_info",
 		"read:users:groups":              "groups kind name",
 		"read:users:activity":            "kind last_activity name",
 		"read:roles:users":               "admin kind name roles",
-		"read:servers":                   "admin kind name servers",
+		"read:servers":                   "admin kind name servers user_info",
 		"read:servers!server=alice/":     "",
-		"admin:users":                    "admin auth_state created groups kind last_activity name pending roles server",
-		"admin:servers":                  "admin kind name servers",
-		"servers!user=alice":             "admin kind name servers",
-		"read:users!group=physics":       "admin created groups kind last_activity name pending roles server",
+		"admin:users":                    "admin auth_state created groups kind last_activity name pending roles server user_info",
+		"admin:servers":                  "admin kind name servers user_info",
+		"servers!user=alice":             "admin kind name servers user_info",
+		"read:users!group=physics":       "admin created groups kind last_activity name pending roles server user_info",
 		"read:users:activity!user=alice": "kind last_activity name",
 	} {
 		m := b.as(b.Token(b.root, scope), http.MethodGet, "/users/alice", "")
@@ -214,7 +214,7 @@ func TestListUsersWithin(t *testing.T) {
 	m := b.as(token, http.MethodGet, "/users?limit=1&offset=1&sort=name", "", page...).object()
 	same(t, "pages of what may be seen", m["_pagination"].(map[string]any)["total"], any(2.0))
 	b.as(b.Token(b.root, "list:users!server=alice/"), http.MethodGet, "/users", "").want(http.StatusForbidden)
-	same(t, "fields", keys(b.as(b.Token(b.root, "list:users"), http.MethodGet, "/users", "").list()[0]), "admin kind name")
+	same(t, "fields", keys(b.as(b.Token(b.root, "list:users"), http.MethodGet, "/users", "").list()[0]), "admin kind name user_info")
 }
 
 func TestPagesOfUsers(t *testing.T) {
@@ -279,7 +279,7 @@ func TestCreateUsers(t *testing.T) {
 	b.as("alice", http.MethodPost, "/users", `{"usernames": ["carol"]}`).want(http.StatusForbidden)
 	list := b.as("root", http.MethodPost, "/users", `{"usernames": ["Carol", "alice", "dora"]}`).want(http.StatusCreated).list()
 	same(t, "created", names(list), []string{"carol", "dora"})
-	same(t, "model", keys(list[0]), "admin auth_state created groups kind last_activity name pending roles server servers")
+	same(t, "model", keys(list[0]), "admin auth_state created groups kind last_activity name pending roles server servers user_info")
 	b.as("root", http.MethodPost, "/users", `{"usernames": ["carol", "dora"]}`).want(http.StatusConflict)
 
 	b.as("root", http.MethodPost, "/users/emil", "").want(http.StatusCreated)

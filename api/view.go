@@ -34,6 +34,9 @@ func (v viewer) user(u hub.User, servers []hub.Server) map[string]any {
 	if all || roles || named {
 		m["admin"] = u.Admin
 	}
+	if all || named {
+		m["user_info"] = nil // the hub keeps none
+	}
 	if all || roles {
 		m["roles"] = v.roles.RolesOfUser(hub.HolderOf(u))
 	}

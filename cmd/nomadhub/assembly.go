@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -132,8 +133,17 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	a.routers = httpd.NewRouters(httpd.Parts{
 		URLs: urls, Pages: func(r chi.Router) { site.Mount(r) }, API: rest.Mount, OAuth: provider.Mount, Proxy: a.proxy,
 		RenderPage: site.RenderError, Log: a.log, Registerer: a.registry, Trusted: a.config.Listen.TrustedProxies,
+		Auditor: a.hub, Acts: acts(),
 	})
 	return nil
+}
+
+// acts are the names that the audit log has for what requests do.
+func acts() httpd.Acts {
+	all := api.Acts()
+	maps.Copy(all, web.Acts())
+	maps.Copy(all, oauth.Acts())
+	return all
 }
 
 func hubURLs(cfg config.Config, bound []httpd.Bound) (hub.URLs, error) {
