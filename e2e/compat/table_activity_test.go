@@ -1,0 +1,41 @@
+package compat
+
+func activityPairs() []pair {
+	return join(
+		[]pair{{as: "carol", do: "POST users/carol/server", note: "for activity"}},
+		each([]string{"bob", "wrong", ""}, "POST users/carol/activity", "POST users/nobody/activity"),
+		[]pair{
+			{as: "carol", do: "POST users/carol/activity", json: `{"last_activity": "2026-01-01T00:00:00Z"}`},
+			{as: "admin", do: "POST users/carol/activity", json: `{"last_activity": "2026-01-01T00:00:00.5Z"}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"last_activity": "2026-01-01T00:00:00+02:00"}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"last_activity": "2026-01-01 00:00"}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"last_activity": "2999-01-01T00:00:00Z"}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"last_activity": "yesterday"}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"last_activity": 5}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"last_activity": null}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"servers": {"": {"last_activity": "2026-01-01T00:00:00Z"}}}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"servers": {"none": {"last_activity": "2026-01-01T00:00:00Z"}}}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"servers": {"": {}}}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"servers": {"": 5}}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"servers": {}}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{"servers": []}`},
+			{as: "carol", do: "POST users/carol/activity", json: `{}`},
+			{as: "carol", do: "POST users/carol/activity", json: `[]`},
+			{as: "carol", do: "POST users/carol/activity", json: `{`},
+			{as: "carol", do: "POST users/carol/activity", note: "no body"},
+			{as: "admin", do: "POST users/nobody/activity", json: `{"last_activity": "2026-01-01T00:00:00Z"}`},
+			{as: "carol", do: "GET users/carol/activity"},
+			{as: "", do: "GET /user/carol/seen", note: "by the proxy", keep: map[string]string{"token.server": "token", "client.carol": "client"}},
+			{as: "server", do: "GET user"},
+			{as: "server", do: "GET users/carol"},
+			{as: "server", do: "GET users"},
+			{as: "server", do: "POST users/carol/activity", json: `{"servers": {"": {"last_activity": "2026-01-01T00:00:00Z"}}, "last_activity": "2026-01-01T00:00:00Z"}`},
+			{as: "server", do: "POST users/bob/activity", json: `{"last_activity": "2026-01-01T00:00:00Z"}`},
+			{as: "server", do: "POST users/carol/tokens"},
+			{as: "server", do: "DELETE users/carol/server"},
+			{as: "carol", do: "GET users/carol/tokens", note: "with the server's"},
+			{as: "carol", do: "DELETE users/carol/server", note: "after activity"},
+			{as: "server", do: "GET user", note: "after the stop"},
+		},
+	)
+}
