@@ -85,6 +85,7 @@ func (a *API) Mount(r chi.Router) {
 		a.mountSelf(r)
 		a.mountUsers(r)
 		a.mountGroups(r)
+		a.mountShares(r)
 		a.mountActivity(r)
 		a.mountServers(r)
 		a.mountProgress(r)

@@ -17,11 +17,12 @@ func (h *Hub) purgeExpired(ctx context.Context) error {
 		sessions, err1 := h.store.DeleteSessionsBefore(ctx, now)
 		tokens, err2 := h.store.DeleteTokensBefore(ctx, now)
 		codes, err3 := h.store.DeleteCodesBefore(ctx, now)
-		err4 := h.forgetAudit(ctx, now)
-		if err := errors.Join(err1, err2, err3, err4); err != nil && ctx.Err() == nil {
+		shares, err4 := h.store.DeleteShareCodesBefore(ctx, now)
+		err5 := h.forgetAudit(ctx, now)
+		if err := errors.Join(err1, err2, err3, err4, err5); err != nil && ctx.Err() == nil {
 			h.log.WarnContext(ctx, "expired rows not removed, will be in an hour", "err", err)
-		} else if sessions+tokens+codes > 0 {
-			h.log.InfoContext(ctx, "expired rows removed", "sessions", sessions, "tokens", tokens, "codes", codes)
+		} else if sessions+tokens+codes+shares > 0 {
+			h.log.InfoContext(ctx, "expired rows removed", "sessions", sessions, "tokens", tokens, "codes", codes, "share_codes", shares)
 		}
 		select {
 		case <-ctx.Done():

@@ -11,6 +11,7 @@ type Share struct {
 	ServerID   string
 	UserName   string // of the server's owner; read with the row
 	ServerName string // read with the row; "" is the default server
+	Ready      bool   // the server is; read with the row
 	User       string // name of who may use it; "" if it is a group
 	Group      string // name of the group whose members may; "" if it is a user
 	// Scopes are names without limits, such as "access:servers", sorted. They hold for the server alone, by whatever name it and its owner go.
@@ -23,6 +24,7 @@ type ShareCode struct {
 	ID                   int64 // "sc_7" in the API is 7
 	ServerID             string
 	UserName, ServerName string   // as in [Share]
+	Ready                bool     // as in [Share]
 	Hash                 []byte   // SHA-256 of the code
 	Scopes               []string // as in [Share]
 	Created, Expires     time.Time

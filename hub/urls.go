@@ -34,6 +34,11 @@ func (u URLs) Login() string { return u.Hub() + "login" }
 // Home is the path of the user's control panel.
 func (u URLs) Home() string { return u.Hub() + "home" }
 
+// AcceptShare is the path and query of the page that joins a server by a share code.
+func (u URLs) AcceptShare(code string) string {
+	return u.Hub() + "accept-share?" + url.Values{"code": {code}}.Encode()
+}
+
 // API is the path of the REST API, without trailing slash: "/hub/api".
 func (u URLs) API() string { return u.Hub() + "api" }
 

@@ -94,10 +94,10 @@ func (s *Store) Shares(ctx context.Context, q hub.ShareQuery) ([]hub.Share, int,
 	where, a := s.shareFilter(q)
 	limit, offset := page(q.Limit, q.Offset)
 	shares, err := all(ctx, s, "list shares", fmt.Sprintf(`
-		SELECT sh.id, sh.server_id, o.name, v.name, u.name, g.name, sh.scopes, sh.created
+		SELECT sh.id, sh.server_id, o.name, v.name, v.state = 'ready', u.name, g.name, sh.scopes, sh.created
 		FROM %s WHERE %s ORDER BY sh.id LIMIT $%d OFFSET $%d`, sharesFrom, where, len(a)+1, len(a)+2), append(a[:len(a):len(a)], limit, offset),
 		func(scan scanner) (sh hub.Share, err error) {
-			err = scan(&sh.ID, &sh.ServerID, &sh.UserName, &sh.ServerName, textOf{&sh.User}, textOf{&sh.Group}, wordsOf{&sh.Scopes}, timeOf{&sh.Created})
+			err = scan(&sh.ID, &sh.ServerID, &sh.UserName, &sh.ServerName, &sh.Ready, textOf{&sh.User}, textOf{&sh.Group}, wordsOf{&sh.Scopes}, timeOf{&sh.Created})
 			return sh, err
 		})
 	if err != nil {
@@ -174,12 +174,12 @@ func (s *Store) CreateShareCode(ctx context.Context, c hub.ShareCode) (hub.Share
 
 const (
 	codesFrom  = "share_codes c JOIN servers v ON v.id = c.server_id JOIN users o ON o.id = v.user_id"
-	codesShown = "SELECT c.id, c.server_id, o.name, v.name, c.hash, c.scopes, c.created, c.expires, c.exchange_count, c.last_exchanged FROM " + codesFrom
+	codesShown = "SELECT c.id, c.server_id, o.name, v.name, v.state = 'ready', c.hash, c.scopes, c.created, c.expires, c.exchange_count, c.last_exchanged FROM " + codesFrom
 )
 
 func shareCodeFields(c *hub.ShareCode) []any {
 	return []any{
-		&c.ID, &c.ServerID, &c.UserName, &c.ServerName, &c.Hash, wordsOf{&c.Scopes}, timeOf{&c.Created}, timeOf{&c.Expires},
+		&c.ID, &c.ServerID, &c.UserName, &c.ServerName, &c.Ready, &c.Hash, wordsOf{&c.Scopes}, timeOf{&c.Created}, timeOf{&c.Expires},
 		&c.Exchanges, timeOf{&c.LastExchanged},
 	}
 }

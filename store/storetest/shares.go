@@ -44,14 +44,14 @@ func shares() []test {
 	return []test{
 		{"A share comes back as it was put, with its names, and is replaced by the next of the same kind", func(f fixture) {
 			ada, bob := f.user("ada"), f.user("bob", "lab")
-			s := f.server(ada, "two", hub.Stopped)
+			s := f.server(ada, "two", hub.Ready)
 			one := f.share(s, bob.ID, "")
 			f.same("the share", one, hub.Share{
-				ID: one.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", User: "bob", Scopes: access, Created: noon,
+				ID: one.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Ready: true, User: "bob", Scopes: access, Created: noon,
 			})
 			two := f.share(s, "", "lab", "access:servers", "read:servers")
 			f.same("the share with a group", two, hub.Share{
-				ID: two.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Group: "lab", Scopes: []string{"access:servers", "read:servers"}, Created: noon,
+				ID: two.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Ready: true, Group: "lab", Scopes: []string{"access:servers", "read:servers"}, Created: noon,
 			})
 			again, err := f.store.PutShare(f.ctx, s.ID, bob.ID, "", []string{"shares"}, noon.Add(time.Hour))
 			f.must(err)
@@ -175,10 +175,10 @@ func (f fixture) findsCodes(what string, q hub.ShareCodeQuery, want ...hub.Share
 func shareCodes() []test {
 	return []test{
 		{"A code comes back as it was made, also when it has expired, and counts its exchanges", func(f fixture) {
-			s := f.server(f.user("ada"), "two", hub.Stopped)
+			s := f.server(f.user("ada"), "two", hub.Ready)
 			made := f.shareCode(s, noon)
 			f.same("the code", made, hub.ShareCode{
-				ID: made.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Hash: made.Hash, Scopes: access, Created: noon, Expires: noon,
+				ID: made.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Ready: true, Hash: made.Hash, Scopes: access, Created: noon, Expires: noon,
 			})
 			f.must(f.store.CountExchange(f.ctx, made.ID, noon.Add(time.Minute)))
 			f.must(f.store.CountExchange(f.ctx, made.ID, noon.Add(time.Hour)))
