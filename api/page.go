@@ -45,11 +45,11 @@ func pageOf(r *http.Request) (p page, err error) {
 
 // number reads an integer of the query; JupyterHub takes negative ones for positive.
 func number(r *http.Request, name string, otherwise int) (int, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
+	q := r.URL.Query()
+	if !q.Has(name) {
 		return otherwise, nil
 	}
-	n, err := strconv.Atoi(text)
+	n, err := strconv.Atoi(q.Get(name))
 	if err != nil || n > maxOffset || n < -maxOffset {
 		return 0, hub.Errorf(hub.Invalid, "The parameter %s must be a whole number.", name)
 	}
@@ -70,7 +70,7 @@ type nextPage struct {
 }
 
 // write answers with the items of a page.
-func (p page) write(w http.ResponseWriter, r *http.Request, urls hub.URLs, items []any, total int) error {
+func (p page) write(w http.ResponseWriter, r *http.Request, urls hub.URLs, items any, total int) error {
 	if !p.told {
 		return httpd.JSON(w, http.StatusOK, items)
 	}

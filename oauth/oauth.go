@@ -79,9 +79,7 @@ func (p *Provider) Mount(r chi.Router) {
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		httpd.RenderJSON(w, r, httpd.Problem{Status: http.StatusNotFound, Message: "There is nothing at this address of the API."})
 	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		httpd.RenderJSON(w, r, httpd.Problem{Status: http.StatusMethodNotAllowed, Message: "The method " + r.Method + " is not offered at this address."})
-	})
+	r.MethodNotAllowed(httpd.WrongMethod(r))
 	r.Post("/token", p.wire.Do(p.token))
 	r.Options("/token", preflight)
 	r.Group(func(r chi.Router) {

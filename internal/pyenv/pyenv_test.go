@@ -32,8 +32,11 @@ func TestRequirementsArePinned(t *testing.T) {
 			}
 		}
 		needed := []string{"jupyterhub==", "jupyterlab==", "ipykernel=="}
-		if name == "culler" {
+		switch name {
+		case "culler":
 			needed = []string{"jupyterhub-idle-culler=="}
+		case "schemathesis":
+			needed = []string{"schemathesis=="}
 		}
 		for _, needed := range needed {
 			if !strings.Contains(text, "\n"+needed) {
