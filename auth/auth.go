@@ -20,6 +20,7 @@ type Identity struct {
 	Subject  string   // immutable at the provider: a numeric ID, an OIDC "sub"
 	Name     string   // proposed user name, before normalising
 	Groups   []string // nil: the provider says nothing of groups; empty: it says there are none
+	Roles    []string // names of the hub's roles; nil: the provider says nothing of them; empty: it says there are none
 	Admin    *bool    // nil: the provider says nothing
 }
 

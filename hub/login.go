@@ -21,6 +21,7 @@ const (
 	maxUserAgent  = 256
 	seenPrecision = 5 * time.Minute // how coarse LastSeen and token activity are
 	browserIDSize = 32
+	maxIgnored    = 10 // names of roles in one line of the log
 )
 
 // LoginOptions say how far an identity is to be trusted.
@@ -32,9 +33,10 @@ type LoginOptions struct {
 	LinkByName bool
 }
 
-// Login admits an identity or refuses it with a Forbidden [Error]. It creates the user at the first login, brings groups and the admin flag up
+// Login admits an identity or refuses it with a Forbidden [Error]. It creates the user at the first login, brings groups, roles and the admin flag up
 // to date where the provider speaks of them, and begins a session.
 func (h *Hub) Login(ctx context.Context, id auth.Identity, b Browser, o LoginOptions) (Session, User, error) {
+	id.Roles = h.grantableRoles(ctx, id)
 	var user User
 	var sess Session
 	err := h.store.InTx(ctx, func(tx Store) error {
@@ -56,6 +58,29 @@ func (h *Hub) Login(ctx context.Context, id auth.Identity, b Browser, o LoginOpt
 	h.metrics.login(true)
 	h.log.InfoContext(ctx, "logged in", "user", user.Name, "provider", id.Provider, "client", b.Address)
 	return sess, user, nil
+}
+
+// grantableRoles are those of a provider's roles that there are, sorted; nil if it says nothing of roles. What is no role here, or none that a login can give, is ignored.
+func (h *Hub) grantableRoles(ctx context.Context, id auth.Identity) []string {
+	if id.Roles == nil {
+		return nil
+	}
+	given, ignored := []string{}, []string{}
+	roles := h.Roles()
+	for _, name := range id.Roles {
+		switch {
+		case roles.Grantable(name):
+			given = append(given, name)
+		case len(ignored) < maxIgnored:
+			ignored = append(ignored, clip(name))
+		}
+	}
+	if len(ignored) > 0 {
+		h.log.WarnContext(ctx, "roles of a login ignored; they do not exist here, or a login cannot give them",
+			"user", clip(id.Name), "provider", id.Provider, "roles", ignored)
+	}
+	slices.Sort(given)
+	return slices.Compact(given)
 }
 
 // clip bounds what strangers can have written to the log.
@@ -108,7 +133,10 @@ func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOpt
 	if id.Groups != nil {
 		user.Groups = slices.Compact(slices.Sorted(slices.Values(id.Groups)))
 	}
-	if user.Admin == before.Admin && slices.Equal(user.Groups, before.Groups) {
+	if id.Roles != nil {
+		user.Roles = id.Roles
+	}
+	if user.Admin == before.Admin && slices.Equal(user.Groups, before.Groups) && slices.Equal(user.Roles, before.Roles) {
 		return user, nil
 	}
 	return user, tx.UpdateUser(ctx, user)

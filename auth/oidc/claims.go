@@ -30,17 +30,35 @@ func (a *Authenticator) identity(subject string, c claims) (auth.Identity, error
 		return auth.Identity{}, fmt.Errorf("%w: %w", auth.ErrDenied, err)
 	}
 	id := auth.Identity{Provider: a.id, Subject: subject, Name: name}
-	if a.cfg.GroupsClaim == "" {
-		return id, nil
+	if a.cfg.GroupsClaim != "" {
+		if id.Groups, err = c.list(a.cfg.GroupsClaim); err != nil {
+			return auth.Identity{}, fmt.Errorf("%w: %w", auth.ErrDenied, err)
+		}
 	}
-	if id.Groups, err = c.groups(a.cfg.GroupsClaim); err != nil {
-		return auth.Identity{}, fmt.Errorf("%w: %w", auth.ErrDenied, err)
+	if a.cfg.RolesClaim != "" {
+		if id.Roles, err = c.list(a.cfg.RolesClaim); err != nil {
+			return auth.Identity{}, fmt.Errorf("%w: %w", auth.ErrDenied, err)
+		}
 	}
-	if len(a.cfg.AdminGroups) > 0 {
-		id.Admin = new(slices.ContainsFunc(id.Groups, func(g string) bool { return slices.Contains(a.cfg.AdminGroups, g) }))
-	}
+	a.decideAdmin(&id)
 	return id, nil
 }
+
+// decideAdmin says whether the person is an administrator, if that is left to the provider.
+func (a *Authenticator) decideAdmin(id *auth.Identity) {
+	if len(a.cfg.AdminGroups) == 0 && !a.cfg.AdminRole {
+		return
+	}
+	id.Admin = new(slices.ContainsFunc(id.Groups, func(g string) bool { return slices.Contains(a.cfg.AdminGroups, g) }))
+	if a.cfg.AdminRole {
+		if slices.Contains(id.Roles, adminRole) {
+			id.Admin = new(true)
+		}
+		id.Roles = slices.DeleteFunc(id.Roles, func(r string) bool { return r == adminRole })
+	}
+}
+
+const adminRole = "admin" // the hub's
 
 // name reads the user name. There is no second choice: if a missing name could be replaced by, say, an address, then whoever can
 // leave theirs out could take the name of somebody else.
@@ -62,8 +80,8 @@ func (c claims) name(claim string) (string, error) {
 	return name, nil
 }
 
-// groups reads the groups, sorted. No claim is no group, since providers leave empty lists out; a claim of another form is an error.
-func (c claims) groups(path string) ([]string, error) {
+// list reads groups or roles, sorted. No claim is an empty list, since providers leave empty lists out; a claim of another form is an error.
+func (c claims) list(path string) ([]string, error) {
 	raw, ok := c.find(path)
 	if !ok || string(raw) == "null" {
 		return []string{}, nil

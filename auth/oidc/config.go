@@ -28,6 +28,8 @@ type Config struct {
 	UsernameClaim string   `hcl:"username_claim,optional" doc:"The claim that becomes the user name; default: preferred_username. With email, only addresses that the provider has verified."`
 	GroupsClaim   string   `hcl:"groups_claim,optional" doc:"The claim that lists the groups, with dots into nested claims: realm_access.roles. Default: the provider says nothing of groups."`
 	AdminGroups   []string `hcl:"admin_groups,optional" doc:"Members of any of these groups are administrators, and others are not. Default: the provider does not decide that."`
+	RolesClaim    string   `hcl:"roles_claim,optional" doc:"The claim that lists roles of the hub, with dots like groups_claim. Users have exactly those of their last login beside the configured ones; names of roles that the hub has not are ignored. Default: the provider says nothing of roles."`
+	AdminRole     bool     `hcl:"admin_from_roles,optional" doc:"Whether the role admin in roles_claim makes administrators, and its absence makes them none. Otherwise it is ignored there."`
 	UserInfo      bool     `hcl:"userinfo,optional" doc:"Whether to ask the provider's userinfo endpoint too, for claims that are not in its ID token."`
 
 	AuthParams map[string]string `hcl:"auth_params,optional" doc:"Added to the URL of the provider's login page: {prompt = \"login\"}."`
@@ -108,6 +110,8 @@ func (c Config) validate(d Deps) error {
 		return errors.New("it has no client secret; set public_client if the provider gave none")
 	case len(c.AdminGroups) > 0 && c.GroupsClaim == "":
 		return errors.New("admin_groups needs groups_claim: without it nobody would ever be in a group")
+	case c.AdminRole && c.RolesClaim == "":
+		return errors.New("admin_from_roles needs roles_claim: without it nobody would ever have the role")
 	case !slices.Contains([]string{"", "basic", "post"}, c.TokenAuth):
 		return fmt.Errorf("token_auth is %q, and must be basic or post", c.TokenAuth)
 	}

@@ -152,6 +152,51 @@ func TestAdminGroups(t *testing.T) {
 	}
 }
 
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	p := authtest.NewOpenID(t)
+	yes, no := new(true), new(false)
+	for _, tt := range []struct {
+		claim  string
+		sent   any
+		change func(*oidc.Config)
+		roles  []string
+		admin  *bool
+	}{
+		{"hub.roles", map[string]any{"roles": []string{"staff", "admin", "staff"}}, nil, []string{"admin", "staff"}, nil}, // the hub ignores the former
+		{"hub.roles", map[string]any{"roles": []string{"staff", "admin"}}, func(c *oidc.Config) { c.AdminRole = true }, []string{"staff"}, yes},
+		{"hub.roles", map[string]any{"roles": []string{"staff"}}, func(c *oidc.Config) { c.AdminRole = true }, []string{"staff"}, no},
+		{
+			"hub.roles", map[string]any{"roles": []string{}},
+			func(c *oidc.Config) { c.AdminRole, c.AdminGroups = true, []string{"physics:staff"} }, []string{}, yes,
+		},
+		{"hub.roles", nil, nil, []string{}, nil},
+		{"", map[string]any{"roles": []string{"staff"}}, nil, nil, nil},
+	} {
+		a := open(t, p, func(c *oidc.Config) {
+			c.RolesClaim = tt.claim
+			if tt.change != nil {
+				tt.change(c)
+			}
+		})
+		p.Sit(with(map[string]any{"hub": tt.sent}))
+		id, err := login(t, p, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.roles, id.Roles); diff != "" {
+			t.Errorf("%v: %s", tt.sent, diff)
+		}
+		if diff := cmp.Diff(tt.admin, id.Admin); diff != "" {
+			t.Errorf("%v: administrator: %s", tt.sent, diff)
+		}
+	}
+	p.Sit(with(map[string]any{"hub": map[string]any{"roles": 7}}))
+	if _, err := login(t, p, open(t, p, func(c *oidc.Config) { c.RolesClaim = "hub.roles" })); !errors.Is(err, auth.ErrDenied) {
+		t.Errorf("a number of roles: %v", err)
+	}
+}
+
 // The userinfo endpoint adds what the ID token lacks, and never lends its "verified" to an address of somewhere else.
 func TestUserInfo(t *testing.T) {
 	t.Parallel()
@@ -302,6 +347,7 @@ func TestConfig(t *testing.T) {
 		"absolute URL":               func(c *oidc.Config, _ *oidc.Deps) { c.Issuer = "" },
 		"without a user":             func(c *oidc.Config, _ *oidc.Deps) { c.Issuer = "https://me@login.example.org" },
 		"admin_groups needs":         func(c *oidc.Config, _ *oidc.Deps) { c.AdminGroups = []string{"a"} },
+		"admin_from_roles needs":     func(c *oidc.Config, _ *oidc.Deps) { c.AdminRole = true },
 		"token_auth":                 func(c *oidc.Config, _ *oidc.Deps) { c.TokenAuth = "jwt" },
 		`auth_params sets "nonce"`:   func(c *oidc.Config, _ *oidc.Deps) { c.AuthParams = map[string]string{"nonce": "x"} },
 		`timeout "-1s"`:              func(c *oidc.Config, _ *oidc.Deps) { c.Timeout = "-1s" },
