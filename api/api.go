@@ -85,6 +85,7 @@ func (a *API) Mount(r chi.Router) {
 		a.mountSelf(r)
 		a.mountUsers(r)
 		a.mountGroups(r)
+		a.mountServices(r)
 		a.mountShares(r)
 		a.mountActivity(r)
 		a.mountServers(r)

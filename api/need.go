@@ -27,11 +27,12 @@ type rule struct {
 type about int
 
 const (
-	aboutAll    about = iota // nothing: the scope must not be narrowed
-	aboutSome                // a list: what the scope is narrowed to is what the list holds
-	aboutUser                // {name}
-	aboutServer              // {name} and {server}, or the default server
-	aboutGroup               // {group}
+	aboutAll     about = iota // nothing: the scope must not be narrowed
+	aboutSome                 // a list: what the scope is narrowed to is what the list holds
+	aboutUser                 // {name}
+	aboutServer               // {name} and {server}, or the default server
+	aboutGroup                // {group}
+	aboutService              // {service}
 )
 
 func anywhere(scopes ...string) rule { return rule{scopes: scopes, about: aboutAll} }
@@ -59,6 +60,8 @@ type target struct {
 	exists bool
 	server string
 	group  hub.Group
+	// service is that of the path; if it does not exist, only its name.
+	service hub.Service
 }
 
 type targetKey struct{}
@@ -117,6 +120,8 @@ func (a *API) find(r *http.Request, k rule) (t target, err error) {
 		return t, nil
 	case k.about == aboutGroup:
 		return a.findGroup(r)
+	case k.about == aboutService:
+		return a.findService(r)
 	}
 	name, err := httpd.Param(r, "name")
 	if err != nil {
@@ -168,6 +173,8 @@ func (k rule) allows(p hub.Principal, t target) bool {
 			return p.Can(name, serverObject(t.user, t.server))
 		case aboutGroup:
 			return p.Can(name, scope.Group(t.group.Name))
+		case aboutService:
+			return p.Can(name, scope.Service(t.service.Name))
 		}
 		return false
 	})

@@ -62,6 +62,8 @@ func (o about) String() string {
 		return "server"
 	case aboutGroup:
 		return "group"
+	case aboutService:
+		return "service"
 	}
 	return "something else"
 }

@@ -69,6 +69,8 @@ func covers(k rule, path, limit string) bool {
 		return limit == "user=alice" || limit == "group=physics" || limit == server
 	case aboutGroup:
 		return limit == "group=physics"
+	case aboutService:
+		return limit == "service=grader"
 	}
 	return false
 }
@@ -137,6 +139,9 @@ func newGuarded(t *testing.T) (*API, hub.User) {
 		if name == "alice" {
 			alice = u
 		}
+	}
+	if err := b.Hub.SetServices(t.Context(), []hub.ConfiguredService{{Service: hub.Service{Name: "grader"}}}); err != nil {
+		t.Fatal(err)
 	}
 	a, err := New(Options{Hub: b.Hub, Sessions: b.Sessions, Logger: b.Log})
 	if err != nil {

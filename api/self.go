@@ -20,6 +20,9 @@ func (a *API) mountSelf(r chi.Router) {
 // resolved. That every token may read its owner's name and groups here does not make it a scope of the token.
 func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 	p := httpd.Principal(r)
+	if p.Service != nil {
+		return a.whoamiService(w, p)
+	}
 	owner := scope.Owner{User: p.User.Name}
 	readable := scope.Union(p.Scopes, scope.Expand(scope.Identify(owner), owner))
 	v := viewer{scopes: readable, roles: a.hub.Roles(), urls: a.urls}

@@ -168,7 +168,10 @@ func (n newToken) wish(p hub.Principal, owner hub.User, roles *scope.Policy) (hu
 }
 
 func defaultNote(p hub.Principal, owner hub.User) string {
-	if p.User.ID == owner.ID {
+	switch {
+	case p.Service != nil:
+		return "Requested via api by service " + p.Service.Name
+	case p.User.ID == owner.ID:
 		return "Requested via api"
 	}
 	return "Requested via api by user " + p.User.Name

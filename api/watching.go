@@ -51,6 +51,9 @@ func (w *watchers) enter(p hub.Principal) (leave func(), err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	id := p.User.ID
+	if p.Service != nil {
+		id = "service " + p.Service.Name
+	}
 	if w.of[id] >= maxWatching || w.all >= maxWatchingAll {
 		return nil, tooManyWatch()
 	}

@@ -53,6 +53,11 @@ type Options struct {
 	// AuditKeep is for how long entries of the audit log are kept; 0: for ever. See [Hub.SetAuditKeep].
 	AuditKeep time.Duration
 
+	// ServiceRoutes takes the routes to all services whenever they are read; nil: they are not routed.
+	ServiceRoutes func([]routing.Route)
+	// ServiceRunner runs the commands of services; nil: none is run.
+	ServiceRunner ServiceRunner
+
 	// ServiceName tells under which name discovery shall find a server; nil: it is not registered.
 	ServiceName func(serverID string) string
 	// Elect chooses one of several replicas for what only one need do; nil: this is the only one.
@@ -109,6 +114,7 @@ type Hub struct {
 	culling   atomic.Pointer[cull.Rules]
 	cullNow   chan struct{} // other rules are in force; capacity 1
 	culls     cullMetrics
+	services  services
 	watch     activityWatch
 	ledger    ledger
 	auditor   *auditor
@@ -159,6 +165,7 @@ func New(o Options) (*Hub, error) {
 	h.culling.Store(o.Culling)
 	h.cullNow = make(chan struct{}, 1)
 	h.SetUsage(o.Usage)
+	h.services.init(o.Registerer)
 	h.admission.Store(&o.Admission)
 	h.SetRoles(o.Roles)
 	h.limits.Store(&o.Limits)
@@ -182,6 +189,10 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.queue.run(gctx) })
 	g.Go(func() error { return h.rows.run(gctx) })
 	g.Go(func() error { return h.flushActivity(gctx) })
+	g.Go(func() error { return h.watchServices(gctx) })
+	if h.opts.ServiceRunner != nil {
+		g.Go(func() error { return h.opts.Elect(gctx, "services", h.runServices) })
+	}
 	g.Go(func() error { return h.opts.Elect(gctx, "purge", h.purgeExpired) })
 	g.Go(func() error { return h.opts.Elect(gctx, "volumes", h.keepVolumes) })
 	g.Go(func() error { return h.opts.Elect(gctx, "cull", h.leadCulling) })

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/nomadhub/nomadhub/auth/scope"
 )
 
 const codeLifetime = 5 * time.Minute // JupyterHub's
@@ -24,7 +22,7 @@ type OAuthError struct {
 
 func (e *OAuthError) Error() string { return e.Code + ": " + e.Description }
 
-// AuthorizeRequest is what a server asks when it sends a browser to find out who its visitor is.
+// AuthorizeRequest is what a server or service asks when it sends a browser to find out who its visitor is.
 type AuthorizeRequest struct {
 	ClientID      string
 	ResponseType  string
@@ -40,75 +38,15 @@ type AuthorizeRequest struct {
 func (h *Hub) OAuthClient(ctx context.Context, r AuthorizeRequest) (OAuthClient, error) {
 	c, err := h.store.Client(ctx, r.ClientID)
 	if errors.Is(err, ErrNotFound) {
-		return OAuthClient{}, Errorf(Invalid, "The server that sent you here is not known, or has stopped. Start it from your home page.")
+		return OAuthClient{}, Errorf(Invalid, "Who sent you here is not known, or has stopped. If it was a server of yours, start it from your home page.")
 	}
 	if err != nil {
 		return OAuthClient{}, err
 	}
 	if r.RedirectURI != "" && r.RedirectURI != c.RedirectURI {
-		return OAuthClient{}, Errorf(Invalid, "The server that sent you here wants you back at an address which is not its own.")
+		return OAuthClient{}, Errorf(Invalid, "Who sent you here wants you back at an address which is not its own.")
 	}
 	return c, nil
-}
-
-// Grant is what a visitor would grant to a client.
-type Grant struct {
-	Scopes []string // raw
-	// Confirm is set when the visitor has to be asked first.
-	Confirm bool
-	// Owner is the user whose server it is.
-	Owner string
-}
-
-// Grant decides what the client may have of the visitor. An *OAuthError goes back to the client, a Forbidden [Error] is shown to the visitor.
-func (h *Hub) Grant(ctx context.Context, p Principal, c OAuthClient, r AuthorizeRequest) (Grant, error) {
-	if r.ResponseType != "code" {
-		return Grant{}, &OAuthError{"unsupported_response_type", "Only the authorization code flow is offered."}
-	}
-	if err := checkChallenge(r); err != nil {
-		return Grant{}, err
-	}
-	s, err := h.store.ServerByID(ctx, c.ServerID)
-	if err != nil {
-		return Grant{}, fmt.Errorf("server of client %s: %w", c.ID, err)
-	}
-	if !p.Can("access:servers", scope.Server(s.UserName, s.Name)) {
-		return Grant{}, Errorf(Forbidden, "You may not use this server of %s. Ask %s to share it with you.", s.UserName, s.UserName)
-	}
-	granted := append(scope.Identify(scope.Owner{User: p.User.Name}), scope.Access(serverOwner(s))...)
-	for _, asked := range r.Scopes {
-		switch {
-		case asked == "identify" || slices.Contains(granted, asked):
-		case slices.Contains(c.AllowedScopes, asked):
-			granted = append(granted, asked)
-		default:
-			return Grant{}, &OAuthError{"invalid_scope", "The client may not ask for the scope " + asked + "."}
-		}
-	}
-	confirm := s.UserID != p.User.ID
-	if confirm {
-		if confirm, err = h.needsConfirm(ctx, p.User.ID, c.ID, granted); err != nil {
-			return Grant{}, err
-		}
-	}
-	return Grant{Scopes: granted, Confirm: confirm, Owner: s.UserName}, nil
-}
-
-// needsConfirm tells whether the user has not yet granted all of this to the client.
-func (h *Hub) needsConfirm(ctx context.Context, userID, clientID string, granted []string) (bool, error) {
-	tokens, err := h.store.Tokens(ctx, userID)
-	if err != nil {
-		return false, err
-	}
-	given := map[string]bool{}
-	for _, t := range tokens {
-		if t.ClientID == clientID && !h.expired(t) {
-			for _, s := range t.Scopes {
-				given[s] = true
-			}
-		}
-	}
-	return slices.ContainsFunc(granted, func(s string) bool { return !given[s] }), nil
 }
 
 func checkChallenge(r AuthorizeRequest) error {
@@ -204,7 +142,7 @@ func (h *Hub) loggedIn(ctx context.Context, tx Store, code OAuthCode) (bool, err
 	return slices.ContainsFunc(sessions, func(s Session) bool { return s.BrowserID == code.BrowserID && s.Expires.After(h.now()) }), err
 }
 
-// authenticateClient checks the client's secret. A server's secret is any token that it was started with.
+// authenticateClient checks the client's secret. A server's secret is any token that it was started with, a service's any that it speaks with.
 func (h *Hub) authenticateClient(ctx context.Context, id, secret string) (OAuthClient, error) {
 	invalid := &OAuthError{"invalid_client", "The client is not known, or its secret is wrong."}
 	if id == "" || secret == "" {
@@ -218,7 +156,7 @@ func (h *Hub) authenticateClient(ctx context.Context, id, secret string) (OAuthC
 		return OAuthClient{}, err
 	}
 	t, err := h.store.TokenByHash(ctx, hashSecret(secret))
-	if errors.Is(err, ErrNotFound) || err == nil && (t.ServerID == "" || t.ServerID != c.ServerID) {
+	if errors.Is(err, ErrNotFound) || err == nil && (h.expired(t) || !t.isSecretOf(c)) {
 		return OAuthClient{}, invalid
 	}
 	return c, err

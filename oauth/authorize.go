@@ -12,7 +12,7 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// authorize decides about a visitor whom a server has sent here. GET is the server's question; POST is the visitor's answer on the consent page, which goes to the
+// authorize decides about a visitor whom a server or service has sent here. GET is its question; POST is the visitor's answer on the consent page, which goes to the
 // same address, so everything is judged again.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	who := httpd.Principal(r)
@@ -46,6 +46,10 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	code, err := p.hub.IssueCode(r.Context(), who, client, grant, req)
 	if err != nil {
 		return err
+	}
+	if r.Method == http.MethodPost && !strings.HasPrefix(client.RedirectURI, "/") {
+		// Browsers hold redirects after a form to the places to which the form's page may send forms, which is here. A page that goes on by itself is no redirect.
+		return show(w, http.StatusOK, onwardsTemplate, withParameters(client.RedirectURI, "code", code, "state", req.State))
 	}
 	sendBack(w, client.RedirectURI, "code", code, "state", req.State)
 	return nil
@@ -89,9 +93,14 @@ func required(raw string) bool {
 	return false
 }
 
-// sendBack redirects to the client's own URI with parameters, of which empty ones are left out. The URI is used as it was registered, letter by letter: servers
-// compare it so, and mostly it is a path without a host, which http.Redirect would rewrite.
+// sendBack redirects to the client's own URI with parameters. Mostly it is a path without a host, which http.Redirect would rewrite.
 func sendBack(w http.ResponseWriter, uri string, pairs ...string) {
+	w.Header().Set("Location", withParameters(uri, pairs...))
+	w.WriteHeader(http.StatusFound)
+}
+
+// withParameters adds parameters to a URI, of which empty ones are left out. The URI is used as it was registered, letter by letter: servers compare it so.
+func withParameters(uri string, pairs ...string) string {
 	var b strings.Builder
 	b.WriteString(uri)
 	sep := byte('?')
@@ -108,6 +117,5 @@ func sendBack(w http.ResponseWriter, uri string, pairs ...string) {
 		b.WriteString(strings.ReplaceAll(url.QueryEscape(pair[1]), "+", "%20"))
 		sep = '&'
 	}
-	w.Header().Set("Location", b.String())
-	w.WriteHeader(http.StatusFound)
+	return b.String()
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// ConsentPage is what a visitor is asked before a stranger's server learns who they are. Its form is sent by POST to Action with the field "_xsrf" and one field
+// ConsentPage is what a visitor is asked before a stranger's server, or a service, learns who they are. Its form is sent by POST to Action with the field "_xsrf" and one field
 // "scopes" for each scope that is ticked.
 type ConsentPage struct {
 	User        string // the visitor
-	Owner       string // whose server it is
+	Owner       string // whose server it is; "" if it is a service
+	Service     string // the name of the service; "" if it is a server
 	Description string // "Server at /user/alice/"
 	Action      string // where the form goes: this very address with its query
 	XSRF        string // the page token
@@ -31,7 +32,7 @@ type ConsentScope struct {
 
 func (p *Provider) consentPage(w http.ResponseWriter, r *http.Request, who hub.Principal, c hub.OAuthClient, g hub.Grant) ConsentPage {
 	page := ConsentPage{
-		User: who.User.Name, Owner: g.Owner, Description: c.Description, Home: p.sessions.URLs.Home(),
+		User: who.User.Name, Owner: g.Owner, Service: g.Service, Description: c.Description, Home: p.sessions.URLs.Home(),
 		Action: r.URL.RequestURI(), XSRF: p.sessions.PageToken(w, r, who.Session),
 	}
 	for _, raw := range g.Scopes {
@@ -59,16 +60,20 @@ func label(raw string) string {
 
 var consentTemplate = template.Must(template.New("consent").Parse(`<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Go on to the server of {{.Owner}}?</title></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Go on to {{template "whom" .}}?</title></head>
 <body>
 <main>
-<h1>Go on to the server of {{.Owner}}?</h1>
+<h1>Go on to {{template "whom" .}}?</h1>
+{{if .Service -}}
+<p>You are <strong>{{.User}}</strong>. The service <strong>{{.Service}}</strong> asks for the following, which it can then do in your name.</p>
+{{- else -}}
 <p>You are <strong>{{.User}}</strong>. <code>{{.Description}}</code> belongs to <strong>{{.Owner}}</strong>, not to you. What you do there runs as {{.Owner}}, and
 the server can do the following in your name. Go on only if you trust {{.Owner}}.</p>
+{{- end}}
 <form method="post" action="{{.Action}}">
 <input type="hidden" name="_xsrf" value="{{.XSRF}}">
 <fieldset>
-<legend>The server may</legend>
+<legend>The {{if .Service}}service{{else}}server{{end}} may</legend>
 <ul>{{range .Scopes}}
 <li><label><input type="checkbox" name="scopes" value="{{.Raw}}" checked{{if .Required}} disabled{{end}}> {{.Label}}</label></li>{{end}}
 </ul>
@@ -77,6 +82,14 @@ the server can do the following in your name. Go on only if you trust {{.Owner}}
 </form>
 </main>
 </body>
+</html>
+{{define "whom"}}{{if .Service}}the service {{.Service}}{{else}}the server of {{.Owner}}{{end}}{{end}}
+`))
+
+var onwardsTemplate = template.Must(template.New("onwards").Parse(`<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="0;url={{.}}"><title>Going on</title></head>
+<body><main><p><a href="{{.}}">Go on</a></p></main></body>
 </html>
 `))
 

@@ -14,7 +14,7 @@ import (
 func consent(site *web.Web) func(http.ResponseWriter, *http.Request, oauth.ConsentPage) error {
 	return func(w http.ResponseWriter, r *http.Request, p oauth.ConsentPage) error {
 		c := web.Consent{
-			User: p.User, Owner: p.Owner, Description: p.Description, Action: p.Action, XSRF: p.XSRF, Home: p.Home,
+			User: p.User, Owner: p.Owner, Service: p.Service, Description: p.Description, Action: p.Action, XSRF: p.XSRF, Home: p.Home,
 		}
 		for _, s := range p.Scopes {
 			c.Scopes = append(c.Scopes, web.ConsentScope(s))

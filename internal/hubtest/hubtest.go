@@ -48,6 +48,7 @@ type Bench struct {
 	Acts httpd.Acts // what the audit log calls requests
 
 	registry *static.Registry
+	services *static.List
 	stop     func()
 }
 
@@ -84,7 +85,8 @@ func (b *Bench) open(change []func(*hub.Options)) {
 	b.t.Helper()
 	b.Public, b.Servers = httptest.NewUnstartedServer(nil), httptest.NewUnstartedServer(nil)
 	var err error
-	sources := []routing.NamedSource{{Name: "static", Source: b.registry}}
+	b.services = static.NewList()
+	sources := []routing.NamedSource{{Name: "static", Source: b.registry}, {Name: "services", Source: b.services}}
 	if b.Router, err = routing.NewRouter(routing.RouterOptions{Sources: sources, Logger: b.Log}); err != nil {
 		b.t.Fatal(err)
 	}
@@ -95,6 +97,7 @@ func (b *Bench) open(change []func(*hub.Options)) {
 		Store: b.Store, Scheduler: b.Fake, Publisher: b.registry, Routes: routes{b.Router, b.Proxy}, Logger: b.Log,
 		URLs:      hub.NewURLs("/", nil, "http://"+b.Servers.Listener.Addr().String()),
 		Admission: hub.Admission{AllowAll: true, BlockedUsers: []string{"blocked"}}, Limits: hub.Limits{AllowNamed: true},
+		ServiceRoutes: b.services.Set,
 	}
 	for _, c := range change {
 		c(&o)
