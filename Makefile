@@ -36,6 +36,13 @@ tools: ## Prepare what tests and the cluster need: servers, Python environments,
 test: tools build ## Run every test, the browser and the real stack included
 	@{ NOMADHUB_TEST_REQUIRE=1 go test -json -race -p 2 -timeout 40m ./... ; cd bench && go test -mod=mod -json -timeout 10m ./... ; } | go run ./internal/cmd/testsum
 
+FUZZ ?= 5m
+.PHONY: fuzz
+fuzz: tools ## Try made-up input for long: FUZZ=5m for each fuzz test, and as much for the API
+	@NOMADHUB_TEST_REQUIRE=1 NOMADHUB_TEST_SCHEMATHESIS=$(FUZZ) go test -count=1 -timeout 24h -run '^TestSchemathesis$$' ./api
+	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' --exclude-dir=bench . | while IFS=: read -r file fuzz; do \
+		go test -run '^$$' -fuzz "^$${fuzz#func }$$" -fuzztime $(FUZZ) "$$(dirname "$$file")"; done
+
 .PHONY: bench
 bench: build ## Measure the hub beside its peers, as root on two cores; ARGS='-only O13' measures a part
 	@go run ./internal/cmd/deps compiler postgres
