@@ -14,6 +14,8 @@ type deviation struct {
 	// where is "status", "header NAME", or a path into the body: "body.items[].name".
 	where       string
 	stock, ours string
+	// said is what the two said with different statuses, for who reads the report.
+	said string
 }
 
 // absent is what a hub says that does not say a thing.
@@ -22,7 +24,10 @@ const absent = "absent"
 // compare lists what differs. If the status does, nothing else is looked at.
 func compare(p pair, stock, ours *hub, a, b answer) []deviation {
 	if a.status != b.status {
-		return []deviation{{p.String(), "status", strconv.Itoa(a.status), strconv.Itoa(b.status)}}
+		return []deviation{{
+			pair: p.String(), where: "status", stock: strconv.Itoa(a.status), ours: strconv.Itoa(b.status),
+			said: clip(string(a.body)) + " | " + clip(string(b.body)),
+		}}
 	}
 	d := differ{pair: p.String()}
 	x, y := stock.headers(a), ours.headers(b)
@@ -50,7 +55,7 @@ func (d *differ) text(where, stock, ours string) {
 		ours = absent
 	}
 	if stock != ours {
-		d.found = append(d.found, deviation{d.pair, where, stock, ours})
+		d.found = append(d.found, deviation{pair: d.pair, where: where, stock: stock, ours: ours})
 	}
 }
 

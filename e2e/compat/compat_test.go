@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestMain(m *testing.M) {
@@ -61,17 +62,10 @@ type both struct {
 func (b both) compare(t *testing.T, pairs []pair) {
 	var unmeant []deviation
 	for _, p := range pairs {
-		var a, c answer
-		var errA, errC error
-		var asking sync.WaitGroup
-		asking.Go(func() { a, errA = b.stock.ask(t.Context(), p) })
-		asking.Go(func() { c, errC = b.ours.ask(t.Context(), p) })
-		asking.Wait()
-		if errA != nil || errC != nil {
-			t.Fatalf("%s: JupyterHub: %v, NomadHub: %v", p, errA, errC)
-		}
-		if b.stock.ended() && a.status == http.StatusBadGateway {
-			t.Fatalf("JupyterHub ended before %s:\n%s", p, b.stock.proc.tail())
+		a, c := b.ask(t, p)
+		for deadline := time.Now().Add(patience); p.until != 0 && (a.status != p.until || c.status != p.until) && time.Now().Before(deadline); {
+			<-time.After(between)
+			a, c = b.ask(t, p)
 		}
 		b.ledger.pairs++
 		for _, d := range compare(p, b.stock, b.ours, a, c) {
@@ -81,4 +75,24 @@ func (b both) compare(t *testing.T, pairs []pair) {
 		}
 	}
 	report(t, unmeant)
+}
+
+// between is the pause between two requests that wait for something.
+const between = 200 * time.Millisecond
+
+// ask sends one request to both.
+func (b both) ask(t *testing.T, p pair) (stock, ours answer) {
+	t.Helper()
+	var errStock, errOurs error
+	var asking sync.WaitGroup
+	asking.Go(func() { stock, errStock = b.stock.ask(t.Context(), p) })
+	asking.Go(func() { ours, errOurs = b.ours.ask(t.Context(), p) })
+	asking.Wait()
+	if errStock != nil || errOurs != nil {
+		t.Fatalf("%s: JupyterHub: %v, NomadHub: %v", p, errStock, errOurs)
+	}
+	if b.stock.ended() && stock.status == http.StatusBadGateway {
+		t.Fatalf("JupyterHub ended before %s:\n%s", p, b.stock.proc.tail())
+	}
+	return stock, ours
 }

@@ -28,6 +28,8 @@ func inBodies() []difference {
 	return []difference{
 		{where: "body*scopes[]", stock: absent, ours: "start:servers*", why: "the scope start:servers of JupyterHub 6.0"},
 		{where: "body*.display_name", stock: absent, why: "the names for people of JupyterHub 6.0"},
+		{on: []string{"GET users/fay/server/progress as *"}, where: "body[].cause", stock: absent, why: "ours: a word for why a start failed, for programs"},
+		{on: []string{"GET /user/carol/fresh/lab as *"}, where: "body.client", why: "the client ID of a named server is its own, and not that of another user's default server; see decision 0009"},
 		{where: "body*.user_info", stock: absent, ours: "null", why: "what JupyterHub 6.0 knows of a person"},
 		{where: "body*.healthy", stock: absent, why: "ours: whether a service answers"},
 		{
@@ -46,7 +48,9 @@ func inStatuses() []difference {
 			on: []string{"GET users/carol/server as *", "GET users/carol/servers/ as *", "GET users/carol/servers/lab as *"}, where: "status", stock: "405",
 			why: "JupyterHub 6.0 shows a server here",
 		},
-		{on: []string{"GET users/*/server/progress as *"}, where: "status", stock: "404", ours: "400", why: "JupyterHub does not find a server that it has not started since it runs itself"},
+		{on: []string{"GET users/*/server/progress*"}, where: "status", stock: "404", ours: "400", why: "JupyterHub does not find a server that it has not started since it runs itself"},
+		{on: []string{"POST users/%20a *", "GET users/%20a *", "GET users/a%20 *", "POST users/a%20 *"}, where: "status", why: "spaces around a name are dropped, as at the login"},
+		{on: []string{"* users/%00 as admin", "* users/a%0Ab as admin"}, where: "status", ours: "4*", why: "names have no control characters"},
 		{on: []string{"GET users/ALICE as admin"}, where: "status", stock: "404", ours: "200", why: "names are normalized in paths as they are in bodies"},
 		{on: []string{"OPTIONS nothing *"}, where: "status", stock: "404", ours: "200", why: "OPTIONS tells nothing about a path"},
 		{
@@ -61,6 +65,12 @@ func onPages() []difference {
 	return []difference{
 		{where: "header Location", stock: "/hub/spawn*", ours: "/hub/home*", why: "after login people come to their home page, where they choose what to start"},
 		{on: []string{"GET /hub/ as browser.alice"}, where: "header Location", stock: "/user/alice/", ours: "/hub/home", why: "the same"},
+		{
+			on: []string{"GET /hub/spawn as browser.alice (from who knows where)"}, where: "status", stock: "302", ours: "200",
+			why: "another site's link starts nothing: the page asks, unless the browser says that the link is the hub's own",
+		},
+		{on: []string{"GET user as browser.carol (deleted meanwhile)"}, where: "cookie jupyterhub-hub-login", ours: absent, why: "the API sets no cookies; the next login replaces what is left"},
+		{on: []string{"POST /hub/login as browser.carol *"}, where: "cookie jupyterhub-session-id", stock: absent, why: "a login begins a new session, whatever a browser brings"},
 		{on: []string{"HEAD /hub/login *", "HEAD /hub/home *"}, where: "status", stock: "405", why: "a HEAD is answered as its GET"},
 		{
 			on:    []string{"PUT /hub/user/alice/ *", "POST /hub/home *", "POST /hub/logo *", "PUT /hub/login *", "POST /hub/logout *", "PUT oauth2/authorize*"},
@@ -131,6 +141,7 @@ func pending() []difference {
 	return []difference{
 		landing("", "", "", "*shared*", "*share-codes/*", "*accept-share*", "* shares/*"),
 		landing("body*scopes[]", "access:servers!server=erin/", absent, "GET user as bob (with shares)"),
+		landing("status", "302", "200", "POST oauth2/authorize?client_id=service-far*"),
 		landing("status", "", "404", "* services*", "* proxy*", "* shutdown*", "* authorizations/*", "*metrics *"),
 		landing("body*", "", "", "GET users/alice/tokens as only-*"), // with that of a service
 		landing("status", "", "", "* users/u4 as admin*", "* users/u8 as admin"),

@@ -93,7 +93,11 @@ func report(t *testing.T, all []deviation) {
 		if pairs[k] == nil {
 			order = append(order, k)
 		}
-		pairs[k] = append(pairs[k], d.pair)
+		name := d.pair
+		if d.said != "" {
+			name += ": " + d.said
+		}
+		pairs[k] = append(pairs[k], name)
 	}
 	for _, k := range order {
 		names := pairs[k]

@@ -21,6 +21,8 @@ type pair struct {
 	header     map[string]string
 	// keep says what of the answer later requests need: "id" is a field of the JSON, "?code" a parameter of the Location, "=_xsrf" a cookie.
 	keep map[string]string
+	// until repeats the request until both hubs answer with this status.
+	until int
 	// note tells pairs apart that otherwise have the same name.
 	note string
 }
@@ -131,6 +133,14 @@ func (h *hub) keep(p pair, a answer) {
 		if param, ok := strings.CutPrefix(from, "?"); ok {
 			if to, err := url.Parse(a.header.Get("Location")); err == nil && to.Query().Has(param) {
 				h.vars[name] = to.Query().Get(param)
+			}
+			continue
+		}
+		if cookie, ok := strings.CutPrefix(from, "="); ok {
+			for _, c := range (&http.Response{Header: a.header}).Cookies() {
+				if c.Name == cookie {
+					h.vars[name] = url.PathEscape(c.Value)
+				}
 			}
 			continue
 		}

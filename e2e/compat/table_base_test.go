@@ -13,7 +13,12 @@ func basePairs() []pair {
 	for _, name := range []string{"alice", "bob", "carol", "erin"} {
 		all = append(all, token(name, name, `{"note": "compat"}`))
 	}
-	return all
+	return append(all,
+		token("expired", "alice", `{"expires_in": 1}`),
+		pair{as: "expired", do: "GET user", until: 403},
+		token("read-only", "alice", `{"scopes": ["read:users!user"]}`),
+		token("no-scopes", "alice", `{"scopes": []}`),
+	)
 }
 
 // login is what a browser does to log in.
@@ -21,7 +26,10 @@ func login(name string) []pair {
 	browser := "browser." + name
 	return []pair{
 		{as: browser, do: "GET /hub/login"},
-		{as: browser, do: "POST /hub/login", form: "username=" + name + "&password=" + password + "&_xsrf={xsrf}"},
+		{
+			as: browser, do: "POST /hub/login", form: "username=" + name + "&password=" + password + "&_xsrf={xsrf}",
+			keep: map[string]string{"cookie." + name: "=jupyterhub-hub-login"},
+		},
 	}
 }
 

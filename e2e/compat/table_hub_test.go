@@ -61,6 +61,7 @@ func proxyPairs() []pair {
 func authorizationPairs() []pair {
 	return join(
 		each(anybody, "GET authorizations/token/{token.alice}", "GET authorizations/token/nothing", "GET authorizations/cookie/jupyterhub-hub-login/nothing",
+			"GET authorizations/cookie/jupyterhub-hub-login/{cookie.admin}", "GET authorizations/token/{token.expired}", "GET authorizations/token/{token.no-scopes}",
 			"POST authorizations/token", "POST authorizations/token/{token.alice}", "GET authorizations/token", "GET authorizations/cookie/jupyterhub-hub-login"),
 	)
 }

@@ -20,7 +20,7 @@ func pagePairs() []pair {
 			{as: "browser.alice", do: "GET /hub/user/alice/lab", header: map[string]string{"Accept": "application/json"}, note: "JSON"},
 			{as: "browser.alice", do: "GET /hub/user/alice/lab", header: map[string]string{"Accept": "text/html, application/json"}, note: "rather HTML"},
 		},
-		nextPairs(), loginPairs(), visitPairs(), xsrfPairs(),
+		nextPairs(), loginPairs(), visitPairs(), login("carol"), xsrfPairs(),
 	)
 }
 
@@ -90,5 +90,27 @@ func visitPairs() []pair {
 		{as: "admin", do: "DELETE users/alice/server", note: "after visits"},
 		{as: "browser.alice", do: "GET /hub/spawn-pending/alice", note: "stopped"},
 		{as: "browser.alice", do: "POST /hub/spawn", form: "x=1", note: "no XSRF"},
+		{as: "browser.alice", do: "GET /hub/spawn", note: "from who knows where"},
+		{as: "admin", do: "DELETE users/alice/server", note: "from who knows where"},
+		{as: "browser.alice", do: "GET /hub/spawn?next=%2Fuser%2Falice%2Flab", header: ownPage(), note: "starts"},
+		{as: "admin", do: "POST users/alice/server", until: 400, note: "runs by now"},
+		{as: "browser.alice", do: "GET /hub/spawn-pending/alice?next=%2Fuser%2Falice%2Flab", note: "runs by now"},
+		{as: "admin", do: "DELETE users/alice/server", note: "after the page"},
+		{as: "browser.carol", do: "GET /hub/spawn/carol/fresh", header: ownPage()},
+		{as: "admin", do: "POST users/carol/servers/fresh", until: 400, note: "runs by now"},
+		{as: "browser.carol", do: "GET /user/carol/fresh/lab"},
+		{as: "browser.carol", do: "GET /hub/user/carol/fresh/lab"},
+		{as: "admin", do: "DELETE users/carol/servers/fresh", json: `{"remove": true}`, note: "after the page"},
+		{as: "browser.admin", do: "POST /hub/spawn/carol", form: "_xsrf={xsrf}"},
+		{as: "admin", do: "POST users/carol/server", until: 400, note: "runs by now"},
+		{as: "admin", do: "DELETE users/carol", note: "with a server"},
+		{as: "admin", do: "POST users/carol", note: "back again"},
+		token("carol", "carol", `{"note": "compat"}`),
+		{as: "browser.carol", do: "GET user", note: "deleted meanwhile"},
 	}
+}
+
+// ownPage is what a browser says of a link in one of the hub's own pages.
+func ownPage() map[string]string {
+	return map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 }

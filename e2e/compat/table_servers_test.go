@@ -44,6 +44,30 @@ func serverPairs() []pair {
 			{as: "admin", do: "DELETE users/carol/servers/none"},
 			{as: "admin", do: "POST users/fay/server", note: "cannot start"},
 			{as: "admin", do: "GET users/fay"},
+			{as: "admin", do: "GET users/fay/server/progress", note: "failed"},
+			{as: "browser.admin", do: "GET /hub/spawn-pending/fay", note: "failed"},
+			{as: "browser.admin", do: "GET /hub/user/fay/", note: "failed"},
+			{as: "admin", do: "DELETE users/fay/server", note: "failed"},
 		},
+		pendingPairs(),
 	)
+}
+
+// pendingPairs are about a server that never answers, so that its start stays under way.
+func pendingPairs() []pair {
+	return []pair{
+		{as: "admin", do: "POST users/sloan/server", json: `{"a": 1}`, note: "never answers"},
+		{as: "admin", do: "POST users/sloan/server", note: "starting"},
+		{as: "admin", do: "GET users/sloan", note: "starting"},
+		{as: "admin", do: "GET users?state=active", note: "starting"},
+		{as: "admin", do: "GET users?state=ready", note: "starting"},
+		{as: "admin", do: "GET users?state=inactive&name_filter=sloan", note: "starting"},
+		{as: "browser.admin", do: "GET /hub/spawn-pending/sloan", note: "starting"},
+		{as: "browser.admin", do: "GET /hub/spawn/sloan", note: "starting"},
+		{as: "browser.admin", do: "GET /hub/user/sloan/lab", note: "starting"},
+		{as: "browser.admin", do: "GET /hub/user/sloan/api/contents", note: "starting"},
+		{as: "browser.admin", do: "POST /hub/spawn/sloan", form: "_xsrf={xsrf}", note: "starting"},
+		{as: "admin", do: "DELETE users/sloan/server", note: "starting"},
+		{as: "admin", do: "GET users/sloan", note: "called off"},
+	}
 }

@@ -1,7 +1,7 @@
 package compat
 
 // anybody are the credentials that most routes are asked with.
-var anybody = []string{"admin", "alice", "bob", "wrong", ""}
+var anybody = []string{"admin", "alice", "bob", "read-only", "no-scopes", "expired", "wrong", ""}
 
 func userPairs() []pair {
 	return join(

@@ -25,6 +25,7 @@ func tables() []table {
 		{"authorizations", authorizationPairs()},
 		{"oauth", oauthPairs()},
 		{"scopes", scopePairs()},
+		{"names", namePairs()},
 		{"quirks", quirkPairs()},
 		{"last", lastPairs()},
 	}
