@@ -29,6 +29,8 @@ type Config struct {
 	Limits   *Limits   `hcl:"limits,block" doc:"What users may have."`
 	Culling  *Culling  `hcl:"culling,block" doc:"Which servers are stopped because nobody uses them, or because of their age. Without idle_after and max_age, here or in a profile, none is."`
 	Usage    *Usage    `hcl:"usage,block" doc:"The ledger of usage, and what it limits."`
+	Audit    *Audit    `hcl:"audit,block" doc:"The log of who did what."`
+	Events   *Events   `hcl:"events,block" doc:"What is told to other programs."`
 	Login    *Login    `hcl:"login,block" doc:"Who may enter. Rules that allow add up; blocked_users wins over all."`
 
 	Roles  []Role  `hcl:"role,block" doc:"Scopes for some users, members of groups and services, beside what everybody may do. There may be several blocks; a later file replaces one by using its name again."`
@@ -201,6 +203,7 @@ func Default(directory string) Config {
 			Warning: "10m", KeepFor: "2h", Interval: "1m", ActivityInterval: "5m", BusyKernels: true, BusyCPU: 0.2, BusyDevices: 5,
 		},
 		Usage: &Usage{Retention: "9600h", CoreMHz: 2000, Timezone: "UTC", Grace: "15m", Interval: "1m"},
+		Audit: &Audit{Keep: "8760h"}, Events: &Events{},
 		Login: &Login{SessionLifetime: "336h"},
 	}
 }

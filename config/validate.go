@@ -53,6 +53,7 @@ func (c *Config) Validate() error {
 	add(c.Limits.validate())
 	add(c.Culling.validate())
 	add(c.Usage.validate())
+	add(c.Audit.validate())
 	add(c.validateLog())
 	return errors.Join(errs...)
 }

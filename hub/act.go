@@ -269,6 +269,7 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 	w.run.secret = ""
 	h.activity.record("", s.ID, h.now())
 	h.metrics.started(h.now().Sub(s.Started))
+	h.tellEvent("start", s)
 	h.log.InfoContext(ctx, "server ready", "user", s.UserName, "server", s.Name, "server_id", s.ID,
 		"generation", s.Generation, "instance", s.Instance, "took", h.now().Sub(s.Started))
 	h.wrote(w, s, 0, "")

@@ -43,7 +43,11 @@ func (h *Hub) remove(ctx context.Context, w *worker, s Server) error {
 		if err := h.closeRuns(ctx, s, h.now()); err != nil {
 			return fmt.Errorf("write down the end of %s: %w", s.ID, err)
 		}
-		return h.goOn(ctx, s)
+		if err := h.goOn(ctx, s); err != nil {
+			return err
+		}
+		h.tellStop(s)
+		return nil
 	}
 	stopped, err := h.writeStopped(ctx, s)
 	if err != nil {
@@ -51,6 +55,9 @@ func (h *Hub) remove(ctx context.Context, w *worker, s Server) error {
 	}
 	failpoint("stop.after-stopped")
 	h.metrics.ended(h.now().Sub(begun))
+	if s.State == Stopping {
+		h.tellStop(s)
+	}
 	h.log.InfoContext(ctx, "server stopped", "user", s.UserName, "server", s.Name, "server_id", s.ID, "generation", s.Generation)
 	if s.Remove {
 		h.volumes.nudge()

@@ -69,7 +69,9 @@ type Options struct {
 	// StopServers ends all servers when Run ends; the default leaves them running, and the next start finds them again.
 	StopServers bool
 	Registerer  prometheus.Registerer
-	Now         func() time.Time
+	// Events is told of starts and stops; nil: nobody is. It must not wait.
+	Events func(ServerEvent)
+	Now    func() time.Time
 }
 
 // Notebook is how servers are started.

@@ -187,6 +187,8 @@ func stories() []story {
 		{name: "proxy-error", path: "/hub/error/503"},
 		{name: "usage", as: "rita", path: "/hub/usage?by=run"},
 		{name: "usage-admin", as: "admin", path: "/hub/usage"},
+		{name: "audit", as: "rita", path: "/hub/audit"},
+		{name: "audit-admin", as: "admin", path: "/hub/audit"},
 		{name: "tokens", as: "rita", path: "/hub/token"},
 		{name: "token-made", as: "rita", path: "/hub/token", act: func(p *browser.Page) {
 			p.Fill("#note", "made just now")

@@ -25,6 +25,7 @@ func (h *Web) tabs(p hub.Principal, here string) []tab {
 	add(p.Can(scopeListUsers, everything), "users-tab", "Users and servers", at)
 	add(p.Holds(scopeListGroups), "groups-tab", "Groups", h.groupsURL())
 	add(p.Can(scopeAdminServer, everything), "volumes-tab", "Volumes", h.volumesURL())
+	add(p.Can(scopeAdminUsers, everything), "audit-tab", "Audit log", h.auditURL())
 	return list
 }
 

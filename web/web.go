@@ -101,6 +101,7 @@ func (h *Web) Mount(r chi.Router) {
 		h.mountRunning(r)
 		h.mountTokens(r)
 		read(r, "/usage", h.do(h.usage))
+		read(r, "/audit", h.do(h.audit))
 		h.mountAdmin(r)
 	})
 	r.Post("/security/csp-report", h.do(h.cspReport))

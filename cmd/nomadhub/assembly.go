@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type assembly struct {
 	routes    *routes
 
 	hub      *hub.Hub
+	events   *eventLog
 	proxy    *routing.Proxy
 	watchers []func(context.Context) error
 	throttle *httpd.Throttle
@@ -80,6 +82,11 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	if options.Roles, err = rolePolicy(a.config); err != nil {
 		return err
 	}
+	a.events = newEventLog(a.log, os.Stdout, a.registry)
+	if err := a.events.open(a.config.Events.File); err != nil {
+		return err
+	}
+	options.Events = a.events.tell
 	if a.hub, err = hub.New(options); err != nil {
 		return err
 	}
@@ -87,7 +94,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	if err != nil {
 		return err
 	}
-	a.watchers = append(watchers, giveBack)
+	a.watchers = append(watchers, giveBack, a.events.run)
 	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
 	if a.adviser = newAdviser(a.scheduler, a.log); a.adviser != nil {
 		a.adviser.tell(a.loaded)
@@ -183,6 +190,7 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 		SessionLifetime: c.Login.SessionLifetime.Value(),
 		StopServers:     c.Nomad == nil && c.Local.StopServers,
 		Registerer:      a.registry,
+		AuditKeep:       c.Audit.Keep.Value(),
 		Elect:           a.elector(),
 	}
 }

@@ -294,6 +294,13 @@ func (a *assembly) liveParts() []livePart {
 			}
 			return err
 		}},
+		{"audit", covering("audit"), func(_ context.Context, l loaded) error {
+			a.hub.SetAuditKeep(l.Audit.Keep.Value())
+			return nil
+		}},
+		{"events", covering("events"), func(_ context.Context, l loaded) error { // also when nothing has changed: the file may have been rotated
+			return a.events.open(l.Events.File)
+		}},
 		{"usage", covering("usage"), func(_ context.Context, l loaded) error {
 			rules, err := usageRules(*l.Usage)
 			if err == nil {
