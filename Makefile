@@ -67,3 +67,4 @@ fmt: ## Format code
 .PHONY: generate
 generate: ## Write the reference of options anew, from the code
 	@go run ./cmd/nomadhub config -format markdown > docs/reference/configuration.md
+	@go run ./cmd/nomadhub help -markdown > docs/reference/commands.md

@@ -30,7 +30,7 @@ var drawing = map[string][]string{
 	"routing": {"internal/pull"}, "routing/consul": {"routing", "internal/pull"}, "routing/static": {"routing"},
 	"auth": {}, "auth/scope": {}, "auth/": {"auth", "auth/internal/", "secret"},
 	"secret": {}, "secret/": {"secret"},
-	"config": {}, "leader": {}, "jobspecs": {}, "internal/pull": {},
+	"config": {}, "leader": {}, "jobspecs": {}, "internal/pull": {}, "internal/restclient": {},
 }
 
 // free are not part of the program: tests, tools and what they need.

@@ -30,7 +30,12 @@ func commands() []command {
 		{"serve", "run the hub", runServe},
 		{"migrate", "bring the database's schema up to date", runMigrate},
 		{"config", "show every option with its default; config check: check a configuration", runConfig},
-		{"token", "make an API token for a user", runToken},
+		{"user", "list, add and change users of a hub that runs", byVerbs("user", userVerbs)},
+		{"group", "list, make and fill groups of a hub that runs", byVerbs("group", groupVerbs)},
+		{"server", "list, start, stop and watch servers of a hub that runs", byVerbs("server", serverVerbs)},
+		{"share", "share servers of a hub that runs with others", byVerbs("share", shareVerbs)},
+		{"service", "list, make and remove services of a hub that runs", byVerbs("service", serviceVerbs)},
+		{"token", "make an API token with the database alone; token list, create, revoke: at a hub that runs", runToken},
 		{"version", "print the version", runVersion},
 	}
 }
@@ -45,7 +50,7 @@ func main() {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "nomadhub: "+err.Error())
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -56,6 +61,9 @@ func dispatch(ctx context.Context, args []string, std streams) error {
 				return c.run(ctx, args[1:], std)
 			}
 		}
+	}
+	if len(args) == 2 && args[0] == "help" && args[1] == "-markdown" {
+		return writeCommands(std.out)
 	}
 	if len(args) > 0 && (args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
 		usage(std.out)

@@ -9,8 +9,11 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// runToken makes a token with the database alone, so that it works while no hub runs: for the first script of an operator.
+// runToken makes a token with the database alone, so that it works while no hub runs: for the first script of an operator. With a verb it speaks to a hub.
 func runToken(ctx context.Context, args []string, std streams) error {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return byVerbs("token", tokenVerbs)(ctx, args, std)
+	}
 	fs := newFlags("token", std)
 	database := addDatabaseFlags(fs)
 	user := fs.String("user", "", "name of the user whose token it is (required)")
