@@ -134,6 +134,50 @@ func Group(name string) Object { return Object{kind: ByGroup, name: name} }
 // Service is the service of that name.
 func Service(name string) Object { return Object{kind: ByService, name: name} }
 
+// ParseObject reads what [Object.String] writes; "" is everything, too. It fails with ErrInvalid.
+func ParseObject(text string) (Object, error) {
+	if text == "" || text == everything {
+		return Object{}, nil
+	}
+	kind, name, named := strings.Cut(text, "=")
+	o := Object{kind: Kind(kind), name: name}
+	switch {
+	case !slices.Contains([]Kind{ByUser, ByGroup, ByServer, ByService}, o.kind) || !named || name == "",
+		o.kind == ByServer && strings.Index(name, "/") < 1:
+		return Object{}, fmt.Errorf("%w: an object is written user=NAME, group=NAME, server=USER/SERVER or service=NAME, and not %q", ErrInvalid, text)
+	}
+	return o, nil
+}
+
+const everything = "everything"
+
+// String writes the object as limits do: "user=alice", "server=alice/".
+func (o Object) String() string {
+	if o.kind == Unlimited {
+		return everything
+	}
+	return string(o.kind) + "=" + o.name
+}
+
+// Owner is the name of the user whom the object is or belongs to; "" for groups, services and everything.
+func (o Object) Owner() string {
+	switch o.kind {
+	case ByUser:
+		return o.name
+	case ByServer:
+		user, _ := SplitFullName(o.name)
+		return user
+	default:
+		return ""
+	}
+}
+
+// In is the object with the groups of its user.
+func (o Object) In(groups []string) Object {
+	o.groups = groups
+	return o
+}
+
 // FullName returns a server's name as scopes write it: "alice/" is the default server of alice.
 func FullName(user, server string) string { return user + "/" + server }
 

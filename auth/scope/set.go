@@ -124,50 +124,49 @@ func (s Set) Equal(other Set) bool {
 
 // Union returns what one of the sets allows.
 func Union(sets ...Set) Set {
-	b := builder{}
+	var all Set
 	for _, s := range sets {
-		for _, g := range s.grants {
-			b.addGrant(g)
+		all = all.with(s)
+	}
+	return all
+}
+
+func (s Set) with(other Set) Set {
+	switch {
+	case len(s.grants) == 0:
+		return other
+	case len(other.grants) == 0:
+		return s
+	}
+	grants := make([]grant, 0, len(s.grants)+len(other.grants))
+	i, j := 0, 0
+	for i < len(s.grants) && j < len(other.grants) {
+		x, y := s.grants[i], other.grants[j]
+		switch strings.Compare(x.name, y.name) {
+		case -1:
+			grants = append(grants, x)
+			i++
+		case 1:
+			grants = append(grants, y)
+			j++
+		default:
+			grants = append(grants, x.with(y))
+			i, j = i+1, j+1
 		}
 	}
-	return b.set()
+	return Set{append(append(grants, s.grants[i:]...), other.grants[j:]...)}
 }
 
-// builder gathers a set. An unlimited scope swallows its limited forms, whichever comes first.
-type builder map[string]grant
-
-func (b builder) add(name string, kind Kind, value string) {
-	if kind == Unlimited {
-		b.addGrant(grant{name: name, everywhere: true})
-		return
-	}
-	b.addGrant(grant{name: name, limits: []limit{{kind, value}}})
-}
-
-func (b builder) addGrant(more grant) {
-	g, ok := b[more.name]
+// with is where one of two grants of a scope holds. An unlimited one swallows the other.
+func (g grant) with(other grant) grant {
 	switch {
 	case g.everywhere:
-		return
-	case more.everywhere || !ok:
-		g = more
-	default:
-		g.limits = append(slices.Clip(g.limits), more.limits...)
+		return g
+	case other.everywhere:
+		return other
 	}
-	b[more.name] = g
-}
-
-func (b builder) set() Set {
-	if len(b) == 0 {
-		return Set{}
-	}
-	grants := make([]grant, 0, len(b))
-	for _, g := range b {
-		g.limits = sorted(g.limits)
-		grants = append(grants, g)
-	}
-	slices.SortFunc(grants, func(a, b grant) int { return strings.Compare(a.name, b.name) })
-	return Set{grants}
+	g.limits = sorted(append(slices.Clip(g.limits), other.limits...))
+	return g
 }
 
 // sorted returns the limits in order, each once. It leaves the list as it is: other sets may share it.
