@@ -15,6 +15,9 @@ type activityBuffer struct {
 	servers map[string]seen      // by server ID
 	users   map[string]time.Time // by user ID
 	tokens  map[int64]time.Time  // by token ID
+	// written are servers and users that are being written at this moment, for who reads them meanwhile.
+	writtenServers map[string]seen
+	writtenUsers   map[string]time.Time
 }
 
 // seen is when a server last was active, was used, and sent something.
@@ -71,8 +74,46 @@ func (b *activityBuffer) take() (updates []ActivityUpdate, tokens map[int64]time
 		updates = append(updates, ActivityUpdate{UserID: id, Time: t})
 	}
 	tokens = b.tokens
+	b.writtenServers, b.writtenUsers = b.servers, b.users
 	b.init()
 	return updates, tokens
+}
+
+// done is called when what was taken is in the database, or was recorded again.
+func (b *activityBuffer) done() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writtenServers, b.writtenUsers = nil, nil
+}
+
+// showUser has the user's last activity be what was recorded of it, which the database knows a second later.
+func (b *activityBuffer) showUser(u *User) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.show(u)
+}
+
+func (b *activityBuffer) show(u *User) {
+	u.LastActivity = latest(u.LastActivity, latest(b.users[u.ID], b.writtenUsers[u.ID]))
+}
+
+// showUsers is showUser for many.
+func (b *activityBuffer) showUsers(users []User) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range users {
+		b.show(&users[i])
+	}
+}
+
+// showServers is showUsers for servers.
+func (b *activityBuffer) showServers(servers []Server) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range servers {
+		s := &servers[i]
+		s.LastActivity = latest(s.LastActivity, latest(b.servers[s.ID].at, b.writtenServers[s.ID].at))
+	}
 }
 
 // maxClockSkew is how far into the future a report may lie before it is refused, as in JupyterHub.
@@ -134,6 +175,7 @@ func (h *Hub) flushActivity(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			h.watched(ctx, h.writeActivity(ctx))
+			h.principals.sweep()
 		}
 	}
 }
@@ -145,6 +187,7 @@ func (h *Hub) writeActivity(ctx context.Context) bool {
 	}
 	written := true
 	updates, tokens := h.activity.take()
+	defer h.activity.done()
 	if len(updates) > 0 {
 		if err := h.store.RecordActivity(ctx, updates); err != nil {
 			if ctx.Err() == nil {

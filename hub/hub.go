@@ -120,8 +120,10 @@ type Hub struct {
 	watch     activityWatch
 	ledger    ledger
 	auditor   *auditor
-	auditKeep atomic.Int64
-	budgets   atomic.Pointer[budget.Rules]
+	// principals are those whom the hub has just seen.
+	principals principals
+	auditKeep  atomic.Int64
+	budgets    atomic.Pointer[budget.Rules]
 }
 
 // New checks the options. It does no I/O; Run does.
@@ -156,6 +158,7 @@ func New(o Options) (*Hub, error) {
 		opts: o, store: o.Store, urls: o.URLs, log: o.Logger, now: o.Now,
 		metrics: newMetrics(o.Registerer, o.Scheduler),
 	}
+	h.store = noticing{o.Store, h.principals.forget}
 	if o.Profiles != nil {
 		h.profiles.Store(&o.Profiles)
 	}

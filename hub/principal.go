@@ -8,7 +8,7 @@ import (
 	"github.com/nomadhub/nomadhub/auth/scope"
 )
 
-// Principal is who makes a request, and what they may do.
+// Principal is who makes a request, and what they may do. It may be shared with other requests, so nothing that it points to is changed.
 type Principal struct {
 	User    User     // the zero User if it is a service
 	Service *Service // set if the token is a service's
@@ -44,7 +44,7 @@ func (p Principal) MayMakeAdmins() bool {
 // ErrNoSession means that nobody is logged in by this cookie.
 var ErrNoSession = Errorf(Unauthenticated, "You are not logged in. Log in and try again.")
 
-// SessionPrincipal tells who is logged in by a session. ErrNoSession if it has ended.
+// SessionPrincipal tells who is logged in by a session. ErrNoSession if it has ended. It is read each time: a logout at one replica holds at once at all.
 func (h *Hub) SessionPrincipal(ctx context.Context, sessionID string) (Principal, error) {
 	s, err := h.store.SessionByID(ctx, sessionID)
 	if errors.Is(err, ErrNotFound) || err == nil && !s.Expires.After(h.now()) {
@@ -69,66 +69,63 @@ func (h *Hub) SessionPrincipal(ctx context.Context, sessionID string) (Principal
 		}
 	}
 	h.seen(u.ID)
+	h.activity.showUser(&u)
 	return Principal{User: u, Session: &s, Scopes: h.userScopes(u)}, nil
 }
+
+// errUnknownToken is said of tokens that never were and of those that are no more.
+var errUnknownToken = Errorf(Forbidden, "The token is not known. It may have expired or been revoked.")
 
 // TokenPrincipal tells whose token a secret is, and what it may do now: what was granted, as far as the owner still has it. A Forbidden [Error] if there is no
 // such token.
 func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, error) {
-	unknown := Errorf(Forbidden, "The token is not known. It may have expired or been revoked.")
-	t, err := h.store.TokenByHash(ctx, hashSecret(secret))
-	if errors.Is(err, ErrNotFound) || err == nil && h.expired(t) {
-		return Principal{}, unknown
-	}
-	if err != nil {
+	hash := hashSecret(secret)
+	p, err := h.principals.learn(hash, func() (Principal, error) { return h.readToken(ctx, hash) })
+	switch {
+	case err != nil:
 		return Principal{}, err
-	}
-	if t.Service != "" {
-		return h.servicePrincipal(ctx, t)
-	}
-	u, err := h.store.UserByID(ctx, t.UserID)
-	if errors.Is(err, ErrNotFound) { // deleted since the line above, and the token with it
-		return Principal{}, unknown
-	}
-	if err != nil {
-		return Principal{}, err
-	}
-	if h.admission.Load().blocks(u.Name) {
+	case h.expired(*p.Token):
+		return Principal{}, errUnknownToken
+	case p.Service == nil && h.admission.Load().blocks(p.User.Name):
 		return Principal{}, Errorf(Forbidden, "The owner of this token may not use the hub.")
 	}
-	scopes, err := h.TokenScopes(ctx, t, u)
-	if errors.Is(err, ErrNotFound) { // its server stopped a moment ago; a server that heard "not found" would break instead of asking for a login
-		return Principal{}, unknown
+	if p.Service == nil && p.Token.ServerID == "" { // what servers report by themselves is not the user's doing
+		h.seen(p.User.ID)
 	}
-	if err != nil {
-		return Principal{}, err
-	}
-	if t.ServerID == "" { // what servers report by themselves is not the user's doing
-		h.seen(u.ID)
-	}
-	h.activity.token(t.ID, h.now())
-	return Principal{User: u, Token: &t, Scopes: scopes}, nil
+	h.activity.token(p.Token.ID, h.now())
+	h.activity.showUser(&p.User)
+	return p, nil
 }
 
-// servicePrincipal is who speaks with a service's token.
-func (h *Hub) servicePrincipal(ctx context.Context, t Token) (Principal, error) {
-	unknown := Errorf(Forbidden, "The token is not known. It may have expired or been revoked.")
-	s, err := h.store.Service(ctx, t.Service)
-	if errors.Is(err, ErrNotFound) { // removed a moment ago, and the token with it
-		return Principal{}, unknown
+// readToken finds out what a token amounts to. What is gone since the token was read, its owner or the server that it is for, takes the token with it; a server
+// that heard "not found" would break instead of asking for a login.
+func (h *Hub) readToken(ctx context.Context, hash []byte) (Principal, error) {
+	t, err := h.store.TokenByHash(ctx, hash)
+	if err == nil && h.expired(t) {
+		return Principal{}, errUnknownToken
 	}
+	p := Principal{Token: &t}
+	if err == nil && t.Service != "" {
+		p.Service, p.Scopes, err = h.readService(ctx, t)
+	} else if err == nil {
+		if p.User, err = h.store.UserByID(ctx, t.UserID); err == nil {
+			p.Scopes, err = h.TokenScopes(ctx, t, p.User)
+		}
+	}
+	if errors.Is(err, ErrNotFound) {
+		err = errUnknownToken
+	}
+	return p, err
+}
+
+// readService is who speaks with a service's token.
+func (h *Hub) readService(ctx context.Context, t Token) (*Service, scope.Set, error) {
+	s, err := h.store.Service(ctx, t.Service)
 	if err != nil {
-		return Principal{}, err
+		return nil, scope.Set{}, err
 	}
 	scopes, err := h.ServiceTokenScopes(ctx, t, s)
-	if errors.Is(err, ErrNotFound) {
-		return Principal{}, unknown
-	}
-	if err != nil {
-		return Principal{}, err
-	}
-	h.activity.token(t.ID, h.now())
-	return Principal{Service: &s, Token: &t, Scopes: scopes}, nil
+	return &s, scopes, err
 }
 
 // TokenScopes is what a token of the user amounts to now: what was granted, as far as the owner still has it. The error wraps ErrNotFound if the OAuth

@@ -22,12 +22,16 @@ func (h *Hub) Server(ctx context.Context, userName, serverName string) (Server, 
 		}
 		return Server{}, Errorf(NotFound, "%s has no server named %q.", u.Name, serverName)
 	}
-	return s, err
+	shown := []Server{s}
+	h.activity.showServers(shown)
+	return shown[0], err
 }
 
 // Servers returns servers that match, and how many do in all.
 func (h *Hub) Servers(ctx context.Context, q ServerQuery) ([]Server, int, error) {
-	return h.store.Servers(ctx, q)
+	servers, total, err := h.store.Servers(ctx, q)
+	h.activity.showServers(servers)
+	return servers, total, err
 }
 
 // StopServer writes the wish that a server be gone, and returns at once. A start under way is given up. Stopping what is stopped is fine. With remove, the

@@ -12,12 +12,15 @@ func (h *Hub) UserByName(ctx context.Context, name string) (User, error) {
 	if errors.Is(err, ErrNotFound) {
 		return User{}, Errorf(NotFound, "There is no user named %q.", name)
 	}
+	h.activity.showUser(&u)
 	return u, err
 }
 
 // Users returns one page of users and how many match in all.
 func (h *Hub) Users(ctx context.Context, q UserQuery) ([]User, int, error) {
-	return h.store.Users(ctx, q)
+	users, total, err := h.store.Users(ctx, q)
+	h.activity.showUsers(users)
+	return users, total, err
 }
 
 // CreateUser adds a user before they ever log in. Conflict if the name is taken.
