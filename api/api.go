@@ -37,6 +37,8 @@ type Options struct {
 	KeepAlive time.Duration
 	// UsageInterval is how often usage is told to who watches it; default 2 s.
 	UsageInterval time.Duration
+	// Shutdown begins to end this hub, and returns at once; nil: no request can end it.
+	Shutdown func()
 	// Info is shown by /info.
 	Info Info
 }
@@ -82,6 +84,8 @@ func (a *API) Mount(r chi.Router) {
 	r.Group(func(r chi.Router) {
 		r.Use(a.sessions.NeedCredential(a.group))
 		a.mountInfo(r)
+		a.mountProxy(r)
+		a.mountAuthorizations(r)
 		a.mountSelf(r)
 		a.mountUsers(r)
 		a.mountGroups(r)

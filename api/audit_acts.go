@@ -26,6 +26,9 @@ func Acts() httpd.Acts {
 		"POST /api/services/{service}/tokens":           {Name: "token.create", Target: "service/{service}"},
 		"DELETE /api/services/{service}/tokens/{token}": {Name: "token.revoke", Target: "token/{token}"},
 
+		"POST /api/authorizations/token/{secret}": {}, // always refused, and so is the next
+		"POST /api/users/{name}/admin-access":     {},
+
 		"POST /api/shutdown": {Name: "hub.shutdown", Target: "hub"},
 		"POST /api/proxy":    {Name: "proxy.check", Target: "proxy"},
 		"PATCH /api/proxy":   {Name: "proxy.update", Target: "proxy"},

@@ -116,6 +116,15 @@ func (s *Sessions) Token(r *http.Request) (p hub.Principal, present bool, err er
 	return p, true, err
 }
 
+// LoginOf tells whose login a value of the login cookie stands for, or hub.ErrNoSession.
+func (s *Sessions) LoginOf(ctx context.Context, value string) (hub.Principal, error) {
+	id, code, ok := strings.Cut(value, ".")
+	if !ok || !s.Keys.Verify(loginPurpose, []byte(id), code) {
+		return hub.Principal{}, hub.ErrNoSession
+	}
+	return s.Accounts.SessionPrincipal(ctx, id)
+}
+
 const blanks = " \t\n\f\r"
 
 // tokenOf is the secret that the request carries, or "". Tokens are sent by JupyterHub's own scheme or OAuth's.

@@ -114,7 +114,8 @@ type Hub struct {
 	forecasts forecasts
 	warmths   warmths
 	culling   atomic.Pointer[cull.Rules]
-	cullNow   chan struct{} // other rules are in force; capacity 1
+	takeAlong atomic.Pointer[bool] // whether servers end with this hub, where a request said so
+	cullNow   chan struct{}        // other rules are in force; capacity 1
 	culls     cullMetrics
 	services  services
 	watch     activityWatch
@@ -204,7 +205,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.opts.Elect(gctx, "usage", h.leadUsage) })
 	g.Go(func() error { return h.opts.Elect(gctx, "images", h.keepWarm) })
 	err := g.Wait()
-	if h.opts.StopServers {
+	if h.takesServersAlong() {
 		err = errors.Join(err, h.stopAll(context.WithoutCancel(ctx)))
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {

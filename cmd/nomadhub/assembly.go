@@ -127,7 +127,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		return err
 	}
 	lazy.proxy.Store(a.proxy)
-	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Info: info(a.config)})
+	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Info: info(a.config), Shutdown: a.end})
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type program struct {
 	reload  *reloader              // reads the configuration again; nil: nothing does
 	link    *link.Authenticator    // the one-time link; nil: there is none
 	ready   func(publicURL string) // called once it serves
+	end     func()                 // ends it as a signal does; set by run
 }
 
 // run is the hub: one list from the database to the listeners. It returns when ctx ends and everything has been put away, or at the first failure.
@@ -32,6 +33,8 @@ func run(ctx context.Context, p program) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	state := &readiness{}
 
+	ctx, p.end = context.WithCancel(ctx)
+	defer p.end()
 	g, ctx := errgroup.WithContext(ctx)
 	operations, err := httpd.Bind(ctx, httpd.Listener{Name: "metrics", Address: p.config.Listen.Metrics, Handler: httpd.NewOperations(registry, state.check)})
 	if err != nil {
