@@ -89,6 +89,7 @@ func (b *bench) send(c *http.Client, req *http.Request) answer {
 	if v := res.Header.Get("X-JupyterHub-Version"); v != hub.Version {
 		b.t.Errorf("%s %s says it is version %q", req.Method, req.URL.Path, v)
 	}
+	b.conforms(req, res.StatusCode, res.Header, text)
 	return answer{b.t, res.StatusCode, res.Header, string(text)}
 }
 

@@ -29,7 +29,7 @@ func DecodeLenient[T any](r *http.Request) (T, error) { return decode[T](r, fals
 func decode[T any](r *http.Request, strict bool) (T, error) {
 	var v, none T
 	body, err := Body(r)
-	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+	if err != nil || len(bytes.Trim(body, " \t\r\n")) == 0 { // what JSON takes for blank, and no more
 		return v, err
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
