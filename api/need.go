@@ -152,12 +152,15 @@ func (a *API) findGroup(r *http.Request) (t target, err error) {
 		return t, err
 	}
 	t.group, err = a.hub.Group(r.Context(), name)
-	if hub.KindOf(err) == hub.NotFound && err != nil {
+	switch {
+	case hub.KindOf(err) == hub.NotFound:
 		t.group.Name = name
 		return t, nil
+	case err != nil:
+		return t, err
 	}
-	t.exists = err == nil
-	return t, err
+	t.exists = true
+	return t, nil
 }
 
 func (k rule) allows(p hub.Principal, t target) bool {

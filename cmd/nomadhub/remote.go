@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/nomadhub/nomadhub/internal/restclient"
@@ -119,10 +120,8 @@ func runVerb(ctx context.Context, name string, v verb, args []string, std stream
 	case len(given) < v.min, v.max >= 0 && len(given) > v.max:
 		return misused("the command is nomadhub %s %s [options]", name, strings.TrimSpace(v.name+" "+v.arguments))
 	}
-	for _, a := range given {
-		if a == "" {
-			return misused("a name is empty; is a variable not set?")
-		}
+	if slices.Contains(given, "") {
+		return misused("a name is empty; is a variable not set?")
 	}
 	client, err := dial(common.url, common.tokenFile, std.environ)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -40,9 +41,7 @@ func (c *Client) List(ctx context.Context, path string, query url.Values) iter.S
 // page reads one page, and from where on the next one is; 0: there is none. The offset counts, and not the next page's address: the token is sent to no other host.
 func (c *Client) page(ctx context.Context, path string, query url.Values, offset int) (items []json.RawMessage, next int, err error) {
 	q := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)}}
-	for key, values := range query {
-		q[key] = values
-	}
+	maps.Copy(q, query)
 	res, err := c.send(ctx, http.MethodGet, path+"?"+q.Encode(), nil, pageMedia+", application/json")
 	if err != nil {
 		return nil, 0, err
