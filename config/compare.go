@@ -26,6 +26,7 @@ func Differences(a, b Config) []string {
 	}
 	blocks("role.", sayings(a.Roles, func(r Role) string { return r.Name }), sayings(b.Roles, func(r Role) string { return r.Name }))
 	blocks("scope.", sayings(a.Scopes, func(s Scope) string { return s.Name }), sayings(b.Scopes, func(s Scope) string { return s.Name }))
+	serviceDifferences(a.Services, b.Services, found)
 	if !slices.EqualFunc(a.ProfileDefaults, b.ProfileDefaults, func(x, y ProfileDefaults) bool { return x.Text == y.Text }) {
 		found["profile_defaults"] = true
 	}

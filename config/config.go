@@ -36,6 +36,8 @@ type Config struct {
 	Roles  []Role  `hcl:"role,block" doc:"Scopes for some users, members of groups and services, beside what everybody may do. There may be several blocks; a later file replaces one by using its name again."`
 	Scopes []Scope `hcl:"scope,block" doc:"A scope of one's own, named custom: and something, for services that ask for it. There may be several blocks."`
 
+	Services []Service `hcl:"service,block" doc:"A program beside the hub that speaks its API under a name of its own. What it may do is said by the roles that name it. There may be several blocks; a later file replaces one by using its name again."`
+
 	Authenticators []Authenticator `hcl:"authenticator,block"`
 
 	Profiles []Profile `hcl:"profile,block"`

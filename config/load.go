@@ -95,10 +95,11 @@ func (c *Config) decode(parser *hclparse.Parser, name string, env map[string]str
 	c.Authenticators, c.Profiles, c.ProfileDefaults = nil, nil, nil
 	groups, blocks := c.takeGroups(), c.takeNamed()
 	roles, scopes := c.takeRoles()
+	services := c.takeServices()
 	if diags := gohcl.DecodeBody(file.Body, Context(env), c); diags.HasErrors() {
 		return sentence(diags)
 	}
-	if err := errors.Join(c.mergeGroups(name, groups), c.mergeNamed(name, blocks), c.mergeRoles(name, roles, scopes)); err != nil {
+	if err := errors.Join(c.mergeGroups(name, groups), c.mergeNamed(name, blocks), c.mergeRoles(name, roles, scopes), c.mergeServices(name, services)); err != nil {
 		return err
 	}
 	if err := distinct(name, c.Authenticators); err != nil {

@@ -50,6 +50,7 @@ func (c *Config) Validate() error {
 		add(errors.New("secrets.environment and a secrets.vault block exclude each other: secrets come from one place"))
 	}
 	add(c.Nomad.validate())
+	add(c.validateServices())
 	add(c.Limits.validate())
 	add(c.Culling.validate())
 	add(c.Usage.validate())

@@ -47,6 +47,7 @@ type assembly struct {
 	proxy    *routing.Proxy
 	watchers []func(context.Context) error
 	throttle *httpd.Throttle
+	services *serviceDefinitions
 	routers  httpd.Routers
 }
 
@@ -94,7 +95,8 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	if err != nil {
 		return err
 	}
-	a.watchers = append(watchers, giveBack, a.events.run)
+	a.services = &serviceDefinitions{hub: a.hub, secrets: a.secrets, every: a.config.Secrets.Interval.Value(), log: a.log}
+	a.watchers = append(watchers, a.services.run, giveBack, a.events.run)
 	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
 	if a.adviser = newAdviser(a.scheduler, a.log); a.adviser != nil {
 		a.adviser.tell(a.loaded)
@@ -192,6 +194,8 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 		Registerer:      a.registry,
 		AuditKeep:       c.Audit.Keep.Value(),
 		Elect:           a.elector(),
+		ServiceRoutes:   a.routes.services.Set,
+		ServiceRunner:   processes{a.log},
 	}
 }
 
@@ -226,6 +230,9 @@ func normalized(names []string) []string {
 
 // run starts all that runs beside the listeners, and the listeners when the routes are known. Everything ends in the reverse order.
 func (a *assembly) run(ctx context.Context, state *readiness, bound, operations []httpd.Bound) error {
+	if err := a.services.begin(ctx, a.loaded.Services); err != nil { // before anybody asks for one
+		return err
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	work, bctx := errgroup.WithContext(background)

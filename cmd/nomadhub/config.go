@@ -231,7 +231,7 @@ func loadConfig(base config.Config, files []string, environ []string) (config.Co
 	if err != nil {
 		return cfg, err
 	}
-	return cfg, errors.Join(cfg.Validate(), checkAdmission(cfg, environ), checkProfiles(cfg, environ), checkRules(cfg), checkRoles(cfg))
+	return cfg, errors.Join(cfg.Validate(), checkAdmission(cfg, environ), checkProfiles(cfg, environ), checkRules(cfg), checkRoles(cfg), checkServices(cfg))
 }
 
 func checkProfiles(cfg config.Config, environ []string) error {

@@ -287,6 +287,8 @@ func (a *assembly) liveParts() []livePart {
 			}
 			return err
 		}},
+		// After the roles, whose scopes they use.
+		{"services", covering("service"), func(ctx context.Context, l loaded) error { return a.services.apply(ctx, l.Services) }},
 		{"culling", covering("culling"), func(_ context.Context, l loaded) error {
 			rules, err := cullRules(*l.Culling)
 			if err == nil {

@@ -17,14 +17,16 @@ import (
 
 // routes are where requests for servers go, and how the hub says so.
 type routes struct {
-	router      *routing.Router
-	publisher   routing.Publisher
+	router    *routing.Router
+	publisher routing.Publisher
+	// services are beside the routes to servers, which win where both claim one address.
+	services    *static.List
 	serviceName func(serverID string) string // nil: servers are not registered anywhere
 }
 
 // openRoutes takes the routes from Consul, or keeps them in this process for a hub that runs servers by itself.
 func openRoutes(cfg config.Config, keys routing.Signer, registerer prometheus.Registerer, log *slog.Logger) (*routes, error) {
-	r := &routes{}
+	r := &routes{services: static.NewList()}
 	source := routing.NamedSource{Name: "static"}
 	if c := cfg.Consul; c != nil {
 		conf := api.DefaultConfig()
@@ -42,7 +44,7 @@ func openRoutes(cfg config.Config, keys routing.Signer, registerer prometheus.Re
 		source.Source, r.publisher = registry, registry
 	}
 	var err error
-	r.router, err = routing.NewRouter(routing.RouterOptions{Sources: []routing.NamedSource{source}, Logger: log, Registerer: registerer})
+	r.router, err = routing.NewRouter(routing.RouterOptions{Sources: []routing.NamedSource{source, {Name: "services", Source: r.services}}, Logger: log, Registerer: registerer})
 	return r, err
 }
 
