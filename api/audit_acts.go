@@ -40,6 +40,17 @@ func Acts() httpd.Acts {
 		"DELETE /api/users/{name}/volumes/{volume}":       {Name: "volume.delete", Target: "volume/{volume}"},
 		"POST /api/users/{name}/volumes/{volume}/restore": {Name: "volume.restore", Target: "volume/{volume}"},
 	}
+	for _, server := range []string{"/", "/{server}"} {
+		for key, name := range map[string]string{
+			"POST /api/shares/{name}": "share.grant", "PATCH /api/shares/{name}": "share.revoke", "DELETE /api/shares/{name}": "share.revoke",
+			"POST /api/share-codes/{name}": "share.code.create", "DELETE /api/share-codes/{name}": "share.code.delete",
+		} {
+			acts[key+server] = httpd.Act{Name: name, Target: "server/{name}/{server}"}
+		}
+		for _, key := range []string{"DELETE /api/users/{name}/shared/{owner}", "DELETE /api/groups/{group}/shared/{owner}"} {
+			acts[key+server] = httpd.Act{Name: "share.leave", Target: "server/{owner}/{server}"}
+		}
+	}
 	for _, path := range serverPaths {
 		for key, name := range map[string]string{
 			"POST": "server.start", "DELETE": "server.stop", "PUT": "server.create", "PATCH": "server.update",

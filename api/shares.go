@@ -174,6 +174,15 @@ func (b shareBody) wish(t target) (hub.ShareWish, hub.Grantee, error) {
 	return w, hub.Grantee{}, hub.Errorf(hub.Invalid, "Name exactly one of user and group.")
 }
 
+// noteGrantee adds to the audit log who it is.
+func noteGrantee(r *http.Request, with hub.Grantee) {
+	if with.Group != "" {
+		httpd.Note(r, "with_group", with.Group)
+	} else {
+		httpd.Note(r, "with_user", with.User)
+	}
+}
+
 func (a *API) grantShare(w http.ResponseWriter, r *http.Request) error {
 	body, err := httpd.Decode[shareBody](r)
 	if err != nil {
@@ -183,6 +192,7 @@ func (a *API) grantShare(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	noteGrantee(r, with)
 	share, err := a.hub.ShareServer(r.Context(), httpd.Principal(r), wish, with)
 	if err != nil {
 		return hidden(err)
@@ -199,6 +209,7 @@ func (a *API) revokeShare(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	noteGrantee(r, with)
 	share, remains, err := a.hub.UnshareServer(r.Context(), wish, with)
 	if err != nil {
 		return hidden(err)
@@ -245,6 +256,9 @@ func (a *API) dropShared(w http.ResponseWriter, r *http.Request) error {
 	share, err := a.shared(r)
 	if err != nil {
 		return err
+	}
+	if owner, err := a.hub.UserByName(r.Context(), share.UserName); err == nil {
+		httpd.Concerns(r, owner)
 	}
 	if err := a.hub.DropShare(r.Context(), share); err != nil {
 		return err

@@ -30,8 +30,9 @@ func (h *Hub) NewShareCode(ctx context.Context, by Principal, w ShareWish, life 
 		return "", ShareCode{}, err
 	}
 	secret = newSecret()
+	now := h.now()
 	for range shareAttempts {
-		c, err = h.createShareCode(ctx, w, ShareCode{Hash: hashSecret(secret), Scopes: names, Created: h.now(), Expires: h.now().Add(life)})
+		c, err = h.createShareCode(ctx, w, ShareCode{Hash: hashSecret(secret), Scopes: names, Created: now, Expires: now.Add(life)})
 		if !errors.Is(err, ErrExists) {
 			break
 		}

@@ -95,7 +95,7 @@ func (s *Store) Shares(ctx context.Context, q hub.ShareQuery) ([]hub.Share, int,
 	limit, offset := page(q.Limit, q.Offset)
 	shares, err := all(ctx, s, "list shares", fmt.Sprintf(`
 		SELECT sh.id, sh.server_id, o.name, v.name, v.state = 'ready', u.name, g.name, sh.scopes, sh.created
-		FROM %s WHERE %s ORDER BY sh.id LIMIT $%d OFFSET $%d`, sharesFrom, where, len(a)+1, len(a)+2), append(a[:len(a):len(a)], limit, offset),
+		FROM %s WHERE %s ORDER BY sh.id LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)`, sharesFrom, where, len(a)+1, len(a)+2), append(slices.Clip(a), limit, offset),
 		func(scan scanner) (sh hub.Share, err error) {
 			err = scan(&sh.ID, &sh.ServerID, &sh.UserName, &sh.ServerName, &sh.Ready, textOf{&sh.User}, textOf{&sh.Group}, wordsOf{&sh.Scopes}, timeOf{&sh.Created})
 			return sh, err
@@ -197,8 +197,8 @@ func (s *Store) ShareCodes(ctx context.Context, q hub.ShareCodeQuery) ([]hub.Sha
 	}
 	where := " WHERE " + strings.Join(conditions, " AND ")
 	limit, offset := page(q.Limit, q.Offset)
-	codes, err := all(ctx, s, "list share codes", fmt.Sprintf("%s%s ORDER BY c.id LIMIT $%d OFFSET $%d", codesShown, where, len(a)+1, len(a)+2),
-		append(a[:len(a):len(a)], limit, offset), func(scan scanner) (c hub.ShareCode, err error) {
+	codes, err := all(ctx, s, "list share codes", fmt.Sprintf("%s%s ORDER BY c.id LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)", codesShown, where, len(a)+1, len(a)+2),
+		append(slices.Clip(a), limit, offset), func(scan scanner) (c hub.ShareCode, err error) {
 			err = scan(shareCodeFields(&c)...)
 			return c, err
 		})

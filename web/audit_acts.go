@@ -22,6 +22,8 @@ func Acts() httpd.Acts {
 		"POST /admin/groups":                  {Name: "group.create", Target: "group"},
 		"POST /admin/groups/{group}/{action}": {Name: "group.update", Target: "group/{group}"},
 
+		"POST /accept-share": {Name: "share.accept", Target: "server"},
+
 		"POST /security/csp-report": {},
 	}
 	for _, method := range []string{"POST ", "PATCH ", "DELETE "} { // meant for a server that does not run
@@ -30,6 +32,7 @@ func Acts() httpd.Acts {
 	acts["POST /spawn"] = httpd.Act{Name: "server.start", Target: "server/{self}"}
 	for page, name := range map[string]string{
 		"spawn": "server.start", "stop": "server.stop", "restart": "server.restart", "move": "server.move", "keep": "server.keep",
+		"share": "share.update", "leave-share": "share.leave",
 	} {
 		acts["POST /"+page+"/{user}"] = httpd.Act{Name: name, Target: "server/{user}"}
 		acts["POST /"+page+"/{user}/{server}"] = httpd.Act{Name: name, Target: "server/{user}/{server}"}

@@ -18,8 +18,9 @@ type homeView struct {
 	NamedRoom string // how many more named servers there may be, in words; "" if that is not limited
 	NamedFull bool
 	AddURL    string
-	Choice    bool // there are profiles or options to choose from
-	Live      bool // something changes by itself, so the page asks again
+	Shared    []sharedView // servers of others
+	Choice    bool         // there are profiles or options to choose from
+	Live      bool         // something changes by itself, so the page asks again
 }
 
 // maxShown bounds the servers that one page lists.
@@ -29,6 +30,11 @@ func (h *Web) home(w http.ResponseWriter, r *http.Request) error {
 	p := httpd.Principal(r)
 	v := homeView{chrome: h.chrome(w, r, "Home", "home"), NamedOn: h.hub.Limits().AllowNamed, AddURL: h.urls.Hub() + "named"}
 	if err := h.fillHome(r, p.User, &v); err != nil {
+		return err
+	}
+	h.addShareURLs(p, &v)
+	var err error
+	if v.Shared, err = h.sharedWith(r, p.User); err != nil {
 		return err
 	}
 	forms, err := h.hub.Forms(r.Context(), p.User.Name, "")

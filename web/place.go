@@ -24,6 +24,7 @@ const (
 	scopeServers      = "servers"
 	scopeStop         = "delete:servers"
 	scopeAccess       = "access:servers"
+	scopeShares       = "shares"
 )
 
 // everything is what only an unlimited scope covers.

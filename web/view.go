@@ -105,6 +105,7 @@ type serverView struct {
 	Chosen       bool   // a choice was made at an earlier start
 
 	OpenURL, StartURL, StopURL, PendingURL, RestartURL, DetailsURL string
+	ShareURL                                                       string // "" if the person may not share it
 }
 
 func (h *Web) viewServer(s hub.Server, now time.Time) serverView {

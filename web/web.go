@@ -100,6 +100,7 @@ func (h *Web) Mount(r chi.Router) {
 		h.mountServers(r)
 		h.mountRunning(r)
 		h.mountTokens(r)
+		h.mountShares(r)
 		read(r, "/usage", h.do(h.usage))
 		read(r, "/audit", h.do(h.audit))
 		h.mountAdmin(r)
