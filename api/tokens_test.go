@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
 )
 
 func TestTokens(t *testing.T) {
@@ -102,4 +104,29 @@ func TestExpiredTokensAreGone(t *testing.T) {
 	})
 	b.as("alice", http.MethodGet, "/users/alice/tokens/"+m["id"].(string), "").want(http.StatusNotFound)
 	same(t, "list", len(b.as("alice", http.MethodGet, "/users/alice/tokens", "").object()["api_tokens"].([]any)), 1)
+}
+
+// TestTokensLiveNoLongerThanTheLimit: neither leaving it out nor 0, which otherwise is for ever, is a way around it.
+func TestTokensLiveNoLongerThanTheLimit(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *hub.Options) { o.Limits.TokenLifetime = time.Hour })
+	for body, want := range map[string]time.Duration{
+		``: time.Hour, `{"expires_in": null}`: time.Hour, `{"expires_in": 0}`: time.Hour, `{"expires_in": 3600}`: time.Hour, `{"expires_in": 60}`: time.Minute,
+	} {
+		m := b.as("alice", http.MethodPost, "/users/alice/tokens", body).want(http.StatusCreated).object()
+		created, err := time.Parse(time.RFC3339Nano, m["created"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expires, err := time.Parse(time.RFC3339Nano, m["expires_at"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, body, expires.Sub(created), want)
+	}
+	for _, body := range []string{`{"expires_in": 3601}`, `{"expires_in": 3153600000}`} {
+		b.as("root", http.MethodPost, "/users/alice/tokens", body).want(http.StatusBadRequest)
+	}
+	b.Hub.SetLimits(hub.Limits{})
+	same(t, "without a limit", b.as("alice", http.MethodPost, "/users/alice/tokens", "").want(http.StatusCreated).object()["expires_at"], nil)
 }

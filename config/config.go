@@ -142,6 +142,8 @@ type Limits struct {
 	// Requests are counted by each hub for itself.
 	RequestsPerSecond int `hcl:"requests_per_second,optional" doc:"Requests to the API that each token may make in the long run, at one hub; 0: any number. Every user may make four times as many with all tokens together."`
 	RequestBurst      int `hcl:"request_burst,optional" doc:"Requests that may be made at once beyond that, by a token that was quiet before."`
+	// TokenSeconds has JupyterHub's name.
+	TokenSeconds int `hcl:"token_expires_in_max_seconds,optional" doc:"How long a token that somebody makes lives at most, and if nothing is said; 0: as long as they like."`
 
 	Groups []GroupLimits `hcl:"group,block" doc:"Limits of one group. 0 leaves a limit as it is without the group. There may be several blocks; a later file replaces one by using its name again."`
 }

@@ -62,12 +62,12 @@ func TestLimitsThatCannotBeMeant(t *testing.T) {
 	if _, err := loadTexts(t, "limits {\n  group \"a\" {}\n  group \"a\" {}\n}\n"); err == nil || !strings.Contains(err.Error(), "two blocks") {
 		t.Errorf("a group twice in a file gives %v", err)
 	}
-	c, err := loadTexts(t, "limits {\n  concurrent_starts = 0\n  group \"a\" {\n    active_servers = -3\n  }\n}\n")
+	c, err := loadTexts(t, "limits {\n  concurrent_starts = 0\n  token_expires_in_max_seconds = -1\n  group \"a\" {\n    active_servers = -3\n  }\n}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = c.Validate()
-	for _, part := range []string{"limits.concurrent_starts is 0", `limits.group "a": active_servers is -3`} {
+	for _, part := range []string{"limits.concurrent_starts is 0", "limits.token_expires_in_max_seconds is -1", `limits.group "a": active_servers is -3`} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("the error %v does not say %q", err, part)
 		}

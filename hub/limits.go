@@ -18,6 +18,8 @@ type Limits struct {
 	ConcurrentStarts int
 	ActiveServers    int // servers that run, or are on their way up or down
 	QueuedStarts     int // starts that wait for these limits; default 10,000
+	// TokenLifetime is how long a token that somebody makes lives at most, and where they say nothing.
+	TokenLifetime time.Duration
 	// Groups are the limits of groups by name.
 	Groups map[string]GroupLimits
 }

@@ -23,9 +23,27 @@ const (
 	maxScopes = 1000
 )
 
-// IssueToken makes a token for its owner and returns its secret, which is shown this once. Invalid if a scope is unknown, or more than the owner has.
+// IssueToken makes a token for its owner and returns its secret, which is shown this once. Invalid if a scope is unknown, or more than the owner has, or if the token
+// would live longer than the limits allow. One that would live for ever lives as long as they do.
 func (h *Hub) IssueToken(ctx context.Context, owner User, n NewToken) (secret string, t Token, err error) {
+	if n.ExpiresIn, err = h.tokenLife(n.ExpiresIn); err != nil {
+		return "", Token{}, err
+	}
 	return issueToken(ctx, h.store, h.Roles(), owner, n, h.now())
+}
+
+// tokenLife is how long a token lives of which this was asked; 0 is for ever.
+func (h *Hub) tokenLife(asked time.Duration) (time.Duration, error) {
+	most := h.Limits().TokenLifetime
+	switch {
+	case most <= 0:
+		return asked, nil
+	case asked == 0:
+		return most, nil
+	case asked > most:
+		return 0, Errorf(Invalid, "Tokens live for %d seconds at most at this hub. Ask for no more, or leave it out.", int64(most.Seconds()))
+	}
+	return asked, nil
 }
 
 // IssueToken is [Hub.IssueToken] for who has the database and no hub.

@@ -246,7 +246,8 @@ func hubLimits(c config.Limits) hub.Limits {
 	l := hub.Limits{
 		AllowNamed: c.NamedServers, NamedServers: c.NamedPerUser, ServersPerUser: c.ServersPerUser,
 		ConcurrentStarts: c.ConcurrentStarts, ActiveServers: c.ActiveServers, QueuedStarts: c.QueuedStarts,
-		Groups: map[string]hub.GroupLimits{},
+		TokenLifetime: time.Duration(c.TokenSeconds) * time.Second,
+		Groups:        map[string]hub.GroupLimits{},
 	}
 	for _, g := range c.Groups {
 		l.Groups[g.Name] = hub.GroupLimits{
