@@ -99,6 +99,7 @@ func (a *API) Mount(r chi.Router) {
 		a.mountUsage(r)
 		a.mountAudit(r)
 		a.mountTokens(r)
+		a.mountExplain(r)
 		a.mountVolumes(r)
 	})
 }

@@ -86,12 +86,17 @@ func (a *API) tokenOf(r *http.Request) (hub.Token, error) {
 	if err != nil {
 		return hub.Token{}, err
 	}
+	return a.tokenByID(r, targetOf(r).user, text)
+}
+
+// tokenByID finds a token of the user by what the API calls it.
+func (a *API) tokenByID(r *http.Request, owner hub.User, text string) (hub.Token, error) {
 	digits, ok := strings.CutPrefix(text, "a")
 	id, err := strconv.ParseInt(digits, 10, 64)
 	if !ok || err != nil || tokenID(id) != text {
 		return hub.Token{}, errHidden
 	}
-	t, err := a.hub.Token(r.Context(), targetOf(r).user.ID, id)
+	t, err := a.hub.Token(r.Context(), owner.ID, id)
 	if hub.KindOf(err) == hub.NotFound {
 		return t, errHidden
 	}
