@@ -39,6 +39,8 @@ type Options struct {
 	UsageInterval time.Duration
 	// Shutdown begins to end this hub, and returns at once; nil: no request can end it.
 	Shutdown func()
+	// Metrics tells the metrics of this replica; nil: there are none.
+	Metrics http.Handler
 	// Info is shown by /info.
 	Info Info
 }
@@ -98,6 +100,7 @@ func (a *API) Mount(r chi.Router) {
 		a.mountKeep(r)
 		a.mountUsage(r)
 		a.mountAudit(r)
+		a.mountMetrics(r)
 		a.mountTokens(r)
 		a.mountExplain(r)
 		a.mountVolumes(r)

@@ -176,7 +176,7 @@ func (p Parts) actOf(r *http.Request, rec *record) (Act, bool) {
 	key := r.Method + " " + strings.TrimPrefix(pattern, strings.TrimSuffix(p.URLs.Hub(), "/"))
 	act, ok := p.Acts[key]
 	if !ok {
-		act = Act{Name: key, Target: r.URL.Path}
+		act = Act{Name: key} // not the path: it may hold a secret
 	}
 	return act, true
 }

@@ -65,11 +65,15 @@ func (p Parts) recovered(next http.Handler) http.Handler {
 	})
 }
 
-type requestMetrics struct{ seconds *prometheus.HistogramVec }
+type requestMetrics struct {
+	seconds *prometheus.HistogramVec
+	pages   pageMetrics
+	root    string // the hub's own path, without the slash at its end
+}
 
-func newRequestMetrics(r prometheus.Registerer) requestMetrics {
-	m := requestMetrics{prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "jupyterhub_request_duration_seconds", Help: "Duration of requests to the hub itself.", Buckets: prometheus.DefBuckets,
+func newRequestMetrics(r prometheus.Registerer, root string) requestMetrics {
+	m := requestMetrics{root: root, pages: newPageMetrics(r), seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "jupyterhub_request_duration_seconds", Help: "Duration of requests to the hub itself.", Buckets: jupyterBuckets(),
 	}, []string{"method", "handler", "code"})}
 	if r != nil {
 		r.MustRegister(m.seconds)
@@ -116,8 +120,7 @@ func (m requestMetrics) observe(method, pattern string, status int, took time.Du
 	if !knownMethods[method] {
 		method = "other"
 	}
-	if pattern == "" {
-		pattern = "none"
-	}
-	m.seconds.WithLabelValues(method, pattern, strconv.Itoa(status)).Observe(took.Seconds())
+	pattern = m.below(pattern)
+	m.pages.observe(method, pattern, status, took)
+	m.seconds.WithLabelValues(method, handlerName(pattern), strconv.Itoa(status)).Observe(took.Seconds())
 }

@@ -28,6 +28,8 @@ type Parts struct {
 	// Auditor is told what was changed, as Acts call it; nil: nobody is.
 	Auditor Auditor
 	Acts    Acts
+	// Metrics answers at /hub/metrics, and looks for itself who may ask; nil: there is nothing.
+	Metrics http.Handler
 }
 
 // Routers are the handlers of the two listeners that speak for the hub.
@@ -60,7 +62,7 @@ func split(urls hub.URLs, own, proxy http.Handler) http.Handler {
 
 // around is the one list of what happens to every request to the hub itself, outermost first.
 func (p Parts) around() func(http.Handler) http.Handler {
-	m := newRequestMetrics(p.Registerer)
+	m := newRequestMetrics(p.Registerer, strings.TrimSuffix(p.URLs.Hub(), "/"))
 	return func(h http.Handler) http.Handler {
 		return chi.Chain(
 			requestID,     // every line of the log and every error names the request
@@ -82,6 +84,9 @@ func (p Parts) own(pages bool) http.Handler {
 	alive := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 	r.Get(health, alive)
 	r.Head(health, alive)
+	if p.Metrics != nil {
+		r.Method(http.MethodGet, strings.TrimSuffix(p.URLs.Hub(), "/")+"/metrics", p.Metrics)
+	}
 	r.Route(api+"/oauth2", func(r chi.Router) { p.OAuth(r) })
 	r.Route(api, func(r chi.Router) { p.API(r) })
 	group := Group{Render: p.RenderPage, Log: p.Log}

@@ -218,10 +218,12 @@ func (h *Hub) unblock(ctx context.Context, s Server) error {
 }
 
 func (h *Hub) publish(ctx context.Context, w *worker, s Server) error {
+	begun := h.now()
 	err := h.opts.Publisher.Publish(ctx, routing.Binding{
 		Server: s.ID, Prefix: h.urls.Prefix(s.UserName, s.Name), Generation: s.Generation,
 		Instance: s.Instance, Address: s.Address, Placement: s.Placement,
 	})
+	h.metrics.routes.added(h.now().Sub(begun), err)
 	if err != nil {
 		return fmt.Errorf("publish the route of %s: %w", s.ID, err)
 	}

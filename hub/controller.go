@@ -155,6 +155,7 @@ func (c *controller) run(ctx context.Context) error {
 func (c *controller) lead(ctx context.Context) error {
 	c.setElected(true)
 	defer c.setElected(false)
+	defer c.h.metrics.leave()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.leadMoving(gctx) })
 	g.Go(func() error { return c.leadSweeps(gctx) })
@@ -163,9 +164,14 @@ func (c *controller) lead(ctx context.Context) error {
 
 // leadSweeps compares all rows with what the scheduler runs, the seldomer the more there are.
 func (c *controller) leadSweeps(ctx context.Context) error {
+	begun, first := time.Now(), true
 	c.awaitTable(ctx, tablePatience)
 	for {
 		seen, err := c.sweep(ctx)
+		if err == nil && first {
+			c.h.metrics.init.Observe(time.Since(begun).Seconds())
+			first = false
+		}
 		if err != nil && ctx.Err() == nil {
 			c.h.log.WarnContext(ctx, "sweep of all servers failed, will be repeated", "err", err)
 		}

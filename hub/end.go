@@ -29,13 +29,16 @@ func checkRevision(ctx context.Context, db Store, s Server) error {
 // the row's being as it was read.
 func (h *Hub) remove(ctx context.Context, w *worker, s Server) error {
 	begun := h.now()
-	if err := h.opts.Publisher.Withdraw(ctx, s.ID, s.Generation); err != nil {
+	err := h.opts.Publisher.Withdraw(ctx, s.ID, s.Generation)
+	h.metrics.routes.deleted(h.now().Sub(begun), err)
+	if err != nil {
 		return fmt.Errorf("withdraw the route of %s: %w", s.ID, err)
 	}
 	failpoint("stop.before-end")
 	sctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	if err := h.opts.Scheduler.Stop(sctx, s.ID, s.Generation); err != nil {
+		h.metrics.ended(h.now().Sub(begun), err)
 		return fmt.Errorf("stop server %s: %w", s.ID, err)
 	}
 	failpoint("stop.after-end")
@@ -54,7 +57,7 @@ func (h *Hub) remove(ctx context.Context, w *worker, s Server) error {
 		return fmt.Errorf("write down the end of %s: %w", s.ID, err)
 	}
 	failpoint("stop.after-stopped")
-	h.metrics.ended(h.now().Sub(begun))
+	h.metrics.ended(h.now().Sub(begun), nil)
 	if s.State == Stopping {
 		h.tellStop(s)
 	}

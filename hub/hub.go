@@ -199,7 +199,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	if h.opts.ServiceRunner != nil {
 		g.Go(func() error { return h.opts.Elect(gctx, "services", h.runServices) })
 	}
-	g.Go(func() error { return h.opts.Elect(gctx, "purge", h.purgeExpired) })
+	g.Go(func() error { return h.opts.Elect(gctx, "purge", h.keepHouse) })
 	g.Go(func() error { return h.opts.Elect(gctx, "volumes", h.keepVolumes) })
 	g.Go(func() error { return h.opts.Elect(gctx, "cull", h.leadCulling) })
 	g.Go(func() error { return h.opts.Elect(gctx, "usage", h.leadUsage) })

@@ -154,8 +154,10 @@ func (o hold) refusal() *Error {
 	switch o.barrier {
 	case barrierServers:
 		e = Errorf(TooMany, "The hub runs as many servers as it may. Try again when somebody has stopped theirs.")
+		e.Err = errFull
 	case barrierGroup:
 		e = Errorf(TooMany, "The members of %q run as many servers as they may together. Try again when one of them has stopped theirs.", o.name)
+		e.Err = errFull
 	case barrierPool:
 		e = Errorf(TooMany, "The machines%s have no room at this moment, and others wait for them already. Try again in a minute.", inPool(o.name))
 	case barrierStarts, barrierBatch, barrierTurn, noBarrier:

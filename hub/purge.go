@@ -4,9 +4,19 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const purgeInterval = time.Hour
+
+// keepHouse is what one replica does about rows in general, under one lease.
+func (h *Hub) keepHouse(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.purgeExpired(gctx) })
+	g.Go(func() error { return h.takeCensus(gctx) })
+	return g.Wait()
+}
 
 // purgeExpired removes what has expired: sessions, tokens and codes. Nothing depends on it, since every reader looks at the clock.
 func (h *Hub) purgeExpired(ctx context.Context) error {

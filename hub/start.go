@@ -39,6 +39,7 @@ func (h *Hub) StartServer(ctx context.Context, userName, serverName string, opti
 // A server that is starting already is returned as it is, so that asking twice is asking once. One that runs, or is being stopped, is a
 // Conflict. Options that the profiles do not allow are Invalid.
 func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
+	begun := h.now()
 	if err := checkOptions(r.Options); err != nil {
 		return Server{}, err
 	}
@@ -50,6 +51,7 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 		return Server{}, err
 	}
 	if s.State == Starting {
+		h.metrics.refused(h.now().Sub(begun), nil)
 		return s, nil
 	}
 	if err := startRefused(s); err != nil {
@@ -68,6 +70,7 @@ func (h *Hub) Start(ctx context.Context, r StartRequest) (Server, error) {
 		return h.joinStart(ctx, u, r, wanted.server.Generation)
 	}
 	if err != nil {
+		h.metrics.refused(h.now().Sub(begun), err)
 		return Server{}, err
 	}
 	failpoint("start.after-row")

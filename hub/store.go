@@ -22,6 +22,7 @@ type Store interface {
 	VolumeStore
 	ServiceStore
 	AuditStore
+	CensusStore
 	GroupStore
 	ShareStore
 

@@ -92,7 +92,9 @@ func (h *Hub) status(ctx context.Context, w *worker) (scheduler.Status, error) {
 		return *w.run.status, nil
 	}
 	w.run.status, w.run.askedAt = nil, h.now()
+	asked := time.Now()
 	st, err := h.opts.Scheduler.Status(ctx, w.id)
+	h.metrics.polled(time.Since(asked), st, err)
 	if err == nil {
 		w.run.status = &st
 	}

@@ -44,6 +44,8 @@ type assembly struct {
 
 	hub      *hub.Hub
 	events   *eventLog
+	metrics  programMetrics
+	begun    time.Time // when it was assembled
 	proxy    *routing.Proxy
 	watchers []func(context.Context) error
 	throttle *httpd.Throttle
@@ -83,6 +85,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	if options.Roles, err = rolePolicy(a.config); err != nil {
 		return err
 	}
+	a.metrics, a.begun = newProgramMetrics(a.registry), time.Now()
 	a.events = newEventLog(a.log, os.Stdout, a.registry)
 	if err := a.events.open(a.config.Events.File); err != nil {
 		return err
@@ -96,7 +99,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		return err
 	}
 	a.services = &serviceDefinitions{hub: a.hub, secrets: a.secrets, every: a.config.Secrets.Interval.Value(), log: a.log}
-	a.watchers = append(watchers, a.services.run, giveBack, a.events.run)
+	a.watchers = append(watchers, a.services.run, giveBack, a.events.run, a.metrics.run)
 	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
 	if a.adviser = newAdviser(a.scheduler, a.log); a.adviser != nil {
 		a.adviser.tell(a.loaded)
@@ -129,7 +132,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		return err
 	}
 	lazy.proxy.Store(a.proxy)
-	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Info: info(a.config), Shutdown: a.end})
+	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Metrics: httpd.NewScrape(a.registry), Info: info(a.config), Shutdown: a.end})
 	if err != nil {
 		return err
 	}
@@ -142,7 +145,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	a.routers = httpd.NewRouters(httpd.Parts{
 		URLs: urls, Pages: func(r chi.Router) { site.Mount(r) }, API: rest.Mount, OAuth: provider.Mount, Proxy: a.proxy,
 		RenderPage: site.RenderError, Log: a.log, Registerer: a.registry, Trusted: a.config.Listen.TrustedProxies,
-		Auditor: a.hub, Acts: acts(),
+		Auditor: a.hub, Acts: acts(), Metrics: rest.Metrics(),
 	})
 	return nil
 }
@@ -267,6 +270,7 @@ func (a *assembly) run(ctx context.Context, state *readiness, bound, operations 
 			return quiet(err)
 		}
 		state.set(a.hub.Ping)
+		a.metrics.startup.Observe(time.Since(a.begun).Seconds())
 		a.log.Info("serving", "public", public.URL(), "servers", servers.URL(), "metrics", operations[0].URL())
 		if a.ready != nil {
 			a.ready(public.URL())

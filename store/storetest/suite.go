@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 		{"Volumes", volumes()},
 		{"Usage", usage()},
 		{"Audit", audit()},
+		{"Census", census()},
 		{"Culling", culling()},
 		{"Transactions", transactions()},
 		{"Times", times()},
