@@ -148,6 +148,23 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 	}
 }
 
+// A page of groups is one statement and the count of all another, however many groups and members there are.
+func TestPagesOfGroupsAreOneQuery(t *testing.T) {
+	t.Parallel()
+	s := openMigrated(t, "sqlite://"+filepath.Join(t.TempDir(), "hub.db"), 1)
+	seed(t, s, 500)
+	for limit, want := range map[int]int{5: 2, 50: 2, 100: 2, 200: 1} { // all groups fit on the last
+		r := &recorder{querier: s.read}
+		groups, total, err := (&Store{db: s.db, read: r, write: r}).Groups(t.Context(), hub.GroupQuery{Limit: limit})
+		if err != nil || len(groups) != min(limit, 100) || total != 100 || len(groups[0].Users) != 10 {
+			t.Fatalf("%d of %d groups, err %v", len(groups), total, err)
+		}
+		if len(r.asked) != want {
+			t.Errorf("%d groups took %d queries, want %d", limit, len(r.asked), want)
+		}
+	}
+}
+
 // Those who wait are found by the IDs that are let through, and not among all that start: there may be thousands.
 func TestSQLiteFindsStartsByTheirIDs(t *testing.T) {
 	t.Parallel()

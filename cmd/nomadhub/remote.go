@@ -159,7 +159,9 @@ func dial(address, tokenFile string, environ []string) (*restclient.Client, erro
 		if err != nil {
 			return nil, usageError{err}
 		}
-		token = string(text)
+		if token = strings.TrimSpace(string(text)); token == "" {
+			return nil, misused("the file %s holds no token", tokenFile)
+		}
 	}
 	if strings.TrimSpace(token) == "" {
 		return nil, misused("say who you are: set JUPYTERHUB_API_TOKEN, or give -token-file FILE. Tokens are made on the hub's page Tokens, or by nomadhub token -user NAME beside its database")

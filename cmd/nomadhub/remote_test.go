@@ -349,6 +349,7 @@ func TestRemoteUsage(t *testing.T) {
 		{"a name is empty", []string{"user", "delete", ""}},
 		{"flag provided but not defined", []string{"user", "list", "-token", "secret"}},
 		{"must look like", []string{"user", "list", "-url", "hub.example.org"}},
+		{"holds no token", []string{"user", "list", "-token-file", os.DevNull}},
 		{"no such file", []string{"user", "list", "-token-file", "/does/not/exist"}},
 	} {
 		nowhere.fails(2, c.reason, c.line...)
