@@ -26,7 +26,7 @@ func compare(p pair, stock, ours *hub, a, b answer) []deviation {
 	if a.status != b.status {
 		return []deviation{{
 			pair: p.String(), where: "status", stock: strconv.Itoa(a.status), ours: strconv.Itoa(b.status),
-			said: clip(string(a.body)) + " | " + clip(string(b.body)),
+			said: said(a) + " | " + said(b),
 		}}
 	}
 	d := differ{pair: p.String()}
@@ -41,6 +41,8 @@ func compare(p pair, stock, ours *hub, a, b answer) []deviation {
 	d.value("body", stock.content(a), ours.content(b))
 	return d.found
 }
+
+func said(a answer) string { return clip(a.header.Get("Location") + string(a.body)) }
 
 type differ struct {
 	pair  string
@@ -130,6 +132,8 @@ func named(list []any) []string {
 		if o, ok := v.(map[string]any); ok {
 			if name, ok := o["name"].(string); ok {
 				names = append(names, name)
+			} else if note, ok := o["note"].(string); ok { // a token's
+				names = append(names, note)
 			}
 		}
 	}

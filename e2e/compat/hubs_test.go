@@ -18,6 +18,9 @@ import (
 // password is everybody's, at both hubs.
 const password = "correct-horse"
 
+// cullerToken is that of the service which both configurations have.
+const cullerToken = "culler-secret-of-many-letters"
+
 // binaryVariable names a program to compare instead of what this tree builds.
 const binaryVariable = "COMPAT_BINARY"
 
@@ -33,7 +36,7 @@ type hub struct {
 
 func newHub(name, origin string, p *process) *hub {
 	return &hub{
-		name: name, origin: origin, proc: p, vars: map[string]string{}, jars: map[string]http.CookieJar{},
+		name: name, origin: origin, proc: p, vars: map[string]string{"token.culler": cullerToken}, jars: map[string]http.CookieJar{},
 		client: &http.Client{
 			Timeout:       patience,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -55,7 +58,7 @@ func startStock(t *testing.T, stub string) *hub {
 	}
 	p := run(t, "jupyterhub", dir, []string{
 		"COMPAT_PUBLIC=" + r.public.URL, "COMPAT_ROUTES=" + r.api.URL, "COMPAT_HUB=" + "http://127.0.0.1:" + ports(t, 1)[0],
-		"COMPAT_PASSWORD=" + password, "COMPAT_STUB_PROGRAM=" + stub,
+		"COMPAT_PASSWORD=" + password, "COMPAT_SERVICE_TOKEN=" + cullerToken, "COMPAT_STUB_PROGRAM=" + stub,
 	}, env.Program("jupyterhub"), "-f", config)
 	return newHub("JupyterHub", r.public.URL, p)
 }
@@ -80,7 +83,7 @@ func startOurs(t *testing.T, stub string) *hub {
 		"NOMADHUB_LISTEN_PUBLIC=127.0.0.1:" + port[0], "NOMADHUB_LISTEN_SERVERS=127.0.0.1:" + port[1], "NOMADHUB_LISTEN_METRICS=127.0.0.1:" + port[2],
 		"COMPAT_DATABASE=sqlite://" + filepath.Join(dir, "hub.db"), "COMPAT_SECRETS=" + filepath.Join(dir, "secrets.json"),
 		"COMPAT_SERVERS=" + filepath.Join(dir, "servers"), "COMPAT_HOME=" + filepath.Join(dir, "home"),
-		"COMPAT_PASSWORD=" + password, "COMPAT_STUB_PROGRAM=" + stub,
+		"COMPAT_PASSWORD=" + password, "COMPAT_SERVICE_TOKEN=" + cullerToken, "COMPAT_STUB_PROGRAM=" + stub,
 	}, binary, "serve", "-config", config)
 	return newHub("NomadHub", "http://127.0.0.1:"+port[0], p)
 }

@@ -71,6 +71,8 @@ func (e entry) matches(d deviation) bool {
 func (l *ledger) checkStale(t *testing.T) {
 	for _, e := range l.entries {
 		switch {
+		case e.used > 0 && e.pending:
+			t.Logf("still pending: %v %q (%s)", e.difference.on, e.difference.where, e.why)
 		case e.used > 0:
 		case e.pending:
 			t.Logf("no longer pending: %v %q (%s)", e.difference.on, e.difference.where, e.why)

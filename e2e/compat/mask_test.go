@@ -73,6 +73,7 @@ var masks = map[string]struct {
 	"message":           {regexp.MustCompile(`(?s).`), "<message>"}, // sentences are each hub's own
 	"html_message":      {regexp.MustCompile(`(?s).`), "<message>"},
 	"error_description": {regexp.MustCompile(`(?s).`), "<message>"},
+	"target":            {regexp.MustCompile(`^http://127\.0\.0\.1:\d+$`), "<address>"},
 	"python":            {regexp.MustCompile(`.`), "<python>"},
 	"sys_executable":    {regexp.MustCompile(`.`), "<program>"},
 	"class":             {regexp.MustCompile(`.`), "<class>"},
@@ -102,6 +103,11 @@ func (h *hub) mask(key string, v any) any {
 	case string:
 		if m, ok := masks[key]; ok && m.form.MatchString(v) {
 			return m.mask
+		}
+		if key == "scope" {
+			scopes := strings.Fields(v)
+			slices.Sort(scopes)
+			return strings.Join(scopes, " ")
 		}
 		if key == "url" {
 			return h.text(inOrder(v))

@@ -8,7 +8,9 @@ func basePairs() []pair {
 			keep: map[string]string{"token.admin": "token", "id.admin": "id"},
 		},
 		{as: "admin", do: "GET user"},
-		{as: "admin", do: "POST users", json: `{"usernames": ["alice", "bob", "carol", "dave", "erin", "fay", "sloan", "joe b@ex.org"]}`},
+		{as: "admin", do: "POST users", json: `{"usernames": ["dave", "gina"]}`, note: "named by roles"},
+		{as: "admin", do: "POST groups/staff", note: "named by a role"},
+		{as: "admin", do: "POST users", json: `{"usernames": ["alice", "bob", "carol", "erin", "fay", "sloan", "joe b@ex.org"]}`},
 	})
 	for _, name := range []string{"alice", "bob", "carol", "erin"} {
 		all = append(all, token(name, name, `{"note": "compat"}`))

@@ -63,7 +63,6 @@ func serviceLogins() []pair {
 		{as: "browser.admin", do: "GET " + quick, keep: map[string]string{"quick.1": "?code"}},
 		exchange("quick", "quick.1"),
 		{as: "quick.1", do: "GET user"},
-		{as: "browser.admin", do: "GET /services/web"},
 		{as: "admin", do: "DELETE services/web"},
 		{as: "web.1", do: "GET user", note: "the service is gone"},
 		{as: "browser.admin", do: "GET " + web, note: "the service is gone"},

@@ -19,13 +19,16 @@ func xsrfPairs() []pair {
 		}
 		for _, do := range []string{"GET user", "GET users/alice", "POST users/alice/activity", "POST users/alice/tokens", "DELETE users/alice/tokens/a999999", "GET nothing", "GET /hub/api"} {
 			p := pair{as: "browser.alice", do: do, header: h, note: note}
+			if do == "POST users/alice/tokens" {
+				p.json = `{"scopes": ["no:such"]}`
+			}
 			all = append(all, p)
 		}
 		all = append(all, pair{as: "browser.nobody", do: "GET user", header: h, note: note}, pair{as: "alice", do: "GET user", header: h, note: note})
 	}
 	return append(all,
 		pair{as: "browser.alice", do: "GET user?_xsrf={xsrf}", header: map[string]string{"Sec-Fetch-Mode": "cors"}},
-		pair{as: "browser.alice", do: "POST users/alice/tokens?_xsrf={xsrf}"},
+		pair{as: "browser.alice", do: "POST users/alice/tokens?_xsrf={xsrf}", json: `{"note": "by a browser"}`},
 		pair{as: "browser.alice", do: "GET users/alice/server/progress", header: map[string]string{"Sec-Fetch-Mode": "cors"}},
 		pair{as: "browser.alice", do: "GET users/alice/server/progress?_xsrf={xsrf}", header: map[string]string{"Sec-Fetch-Mode": "cors"}},
 	)

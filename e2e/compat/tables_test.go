@@ -19,6 +19,7 @@ func tables() []table {
 		{"activity", activityPairs()},
 		{"groups", groupPairs()},
 		{"services", servicePairs()},
+		{"roles", rolePairs()},
 		{"pages", pagePairs()},
 		{"shares", sharePairs()},
 		{"proxy", proxyPairs()},

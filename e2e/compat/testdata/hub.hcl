@@ -28,6 +28,39 @@ limits {
   requests_per_second = 0
 }
 
+scope "custom:grader:write" {
+  description = "Grade"
+  subscopes   = ["custom:grader:read"]
+}
+
+scope "custom:grader:read" {
+  description = "Read grades"
+}
+
+service "culler" {
+  api_token = env("COMPAT_SERVICE_TOKEN")
+}
+
+role "watcher" {
+  scopes = ["list:users", "read:servers", "read:roles", "custom:grader:read"]
+  users  = ["dave"]
+}
+
+role "assistant" {
+  scopes = ["admin:servers!group=lab", "list:users!group=lab", "tokens!group=lab", "groups!group=lab"]
+  groups = ["staff"]
+}
+
+role "idle-culler" {
+  scopes   = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+  services = ["culler"]
+}
+
+role "grader" {
+  scopes = ["custom:grader:write", "access:services", "read:users!user"]
+  users  = ["gina"]
+}
+
 login {
   allow_all   = true
   admin_users = ["admin"]

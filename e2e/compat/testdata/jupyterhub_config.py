@@ -35,6 +35,18 @@ c.StubSpawner.home_dir_template = os.path.join(os.getcwd(), "home", "{username}"
 c.Spawner.http_timeout = 600
 c.Spawner.start_timeout = 600
 
+c.JupyterHub.custom_scopes = {
+    "custom:grader:write": {"description": "Grade", "subscopes": ["custom:grader:read"]},
+    "custom:grader:read": {"description": "Read grades"},
+}
+c.JupyterHub.services = [{"name": "culler", "api_token": os.environ["COMPAT_SERVICE_TOKEN"]}]
+c.JupyterHub.load_roles = [
+    {"name": "watcher", "scopes": ["list:users", "read:servers", "read:roles", "custom:grader:read"], "users": ["dave"]},
+    {"name": "assistant", "scopes": ["admin:servers!group=lab", "list:users!group=lab", "tokens!group=lab", "groups!group=lab"], "groups": ["staff"]},
+    {"name": "idle-culler", "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"], "services": ["culler"]},
+    {"name": "grader", "scopes": ["custom:grader:write", "access:services", "read:users!user"], "users": ["gina"]},
+]
+
 # The proxy is a part of the test.
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = os.environ["COMPAT_ROUTES"]
