@@ -36,6 +36,7 @@ func commands() []command {
 		{"share", "share servers of a hub that runs with others", byVerbs("share", shareVerbs)},
 		{"service", "list, make and remove services of a hub that runs", byVerbs("service", serviceVerbs)},
 		{"token", "make an API token with the database alone; token list, create, revoke: at a hub that runs", runToken},
+		{"explain", "tell why somebody may do something, or may not", runExplain},
 		{"version", "print the version", runVersion},
 	}
 }
