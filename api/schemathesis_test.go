@@ -57,7 +57,7 @@ func newDescribedBench(t *testing.T, change ...func(*hub.Options)) *bench {
 	var o hub.Options
 	b := &bench{Bench: hubtest.New(t, append(change, func(used *hub.Options) { o = *used })...), t: t}
 	b.Log = o.Logger // all parts write where the hub does
-	a, err := api.New(api.Options{Hub: b.Hub, Sessions: b.Sessions, Logger: b.Log, SlowSpawn: soon, SlowStop: soon, KeepAlive: soon})
+	a, err := api.New(api.Options{Hub: b.Hub, Sessions: b.Sessions, Logger: b.Log, SlowSpawn: soon, SlowStop: soon, KeepAlive: soon, Shutdown: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}

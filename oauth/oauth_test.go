@@ -176,8 +176,8 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestStateComesBackAsItWas: old servers send long base64 with "=", and nothing keeps others from sending anything else.
-func TestStateComesBackAsItWas(t *testing.T) {
+// TestA42_StateComesBackAsItWas: old servers send long base64 with "=", and nothing keeps others from sending anything else.
+func TestA42_StateComesBackAsItWas(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	alice := b.Browser("alice")
@@ -386,7 +386,7 @@ func TestTokenEndpoint(t *testing.T) {
 	}
 }
 
-func TestProofKey(t *testing.T) {
+func TestA42_ProofKey(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	alice := b.Browser("alice")
