@@ -71,10 +71,13 @@ func userQuery(r *http.Request) (hub.UserQuery, error) {
 	default:
 		return q, hub.Errorf(hub.Invalid, "The parameter state must be active, inactive or ready.")
 	}
+	if !v.Has("sort") {
+		return q, nil
+	}
 	var sort string
 	sort, q.Descending = strings.CutPrefix(v.Get("sort"), "-")
 	switch sort {
-	case "", "id":
+	case "id":
 	case "name":
 		q.Sort = hub.SortByName
 	case "last_activity":
@@ -92,7 +95,7 @@ const scanSize = 500
 // is applied here, over all users that match, and not in the database.
 func (a *API) usersWithin(ctx context.Context, f scope.Filter, q hub.UserQuery, p page) (users []hub.User, total int, err error) {
 	if f.All() {
-		q.Offset, q.Limit = p.offset, p.limit
+		q.Offset, q.Limit, q.Uncounted = p.offset, p.limit, !p.told
 		return a.hub.Users(ctx, q)
 	}
 	for q.Limit = scanSize; ; q.Offset += scanSize {
@@ -223,9 +226,12 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request) error {
 
 func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {
 	u := targetOf(r).user
-	body, err := httpd.Decode[userBody](r)
+	body, err := httpd.Decode[*userBody](r)
 	if err != nil {
 		return err
+	}
+	if body == nil {
+		return hub.Errorf(hub.Invalid, "The body must be an object that says what to change of the user.")
 	}
 	if err := body.check(); err != nil {
 		return err

@@ -26,6 +26,8 @@ type UserQuery struct {
 	Descending   bool
 	Offset       int
 	Limit        int // 0: no limit
+	// Uncounted asks for no total, which is then 0: to count takes as long as to read all.
+	Uncounted bool
 }
 
 // UserServers selects users by the state of their servers.

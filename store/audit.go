@@ -79,7 +79,7 @@ func (s *Store) Audit(ctx context.Context, q hub.AuditQuery) ([]hub.AuditEntry, 
 	limit, _ := page(q.Limit, 0)
 	query := fmt.Sprintf(`
 		SELECT id, at, kind, actor, COALESCE(token, 0), address, action, target, owner, owner_id, result, detail
-		FROM audit %s ORDER BY id DESC LIMIT $%d`, where, len(a)+1)
+		FROM audit %s ORDER BY id DESC LIMIT CAST($%d AS BIGINT)`, where, len(a)+1)
 	return all(ctx, s, "read the audit log", query, append(a, limit), scanAudit)
 }
 

@@ -35,7 +35,7 @@ func (s *Store) Groups(ctx context.Context, q hub.GroupQuery) ([]hub.Group, int,
 		SELECT g.name, g.properties, (
 			SELECT %s(u.name ORDER BY u.name) FROM group_members m JOIN users u ON u.id = m.user_id WHERE m.group_id = g.id
 		)
-		FROM (SELECT g.* FROM groups g %s ORDER BY %s LIMIT $%d OFFSET $%d) g ORDER BY %s`,
+		FROM (SELECT g.* FROM groups g %s ORDER BY %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)) g ORDER BY %s`,
 		s.db.array, where, order, len(a)+1, len(a)+2, order), append(slices.Clip(a), limit, offset), groupRow)
 	if err != nil {
 		return nil, 0, err

@@ -137,7 +137,7 @@ func (s *Store) Servers(ctx context.Context, q hub.ServerQuery) ([]hub.Server, i
 	where, a := s.serverFilter(q)
 	limit, offset := page(q.Limit, q.Offset)
 	servers, err := all(ctx, s, "list servers",
-		fmt.Sprintf("%s %s ORDER BY s.id LIMIT $%d OFFSET $%d", serverRows, where, len(a)+1, len(a)+2),
+		fmt.Sprintf("%s %s ORDER BY s.id LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)", serverRows, where, len(a)+1, len(a)+2),
 		append(slices.Clip(a), limit, offset),
 		func(scan scanner) (v hub.Server, err error) {
 			var row serverRow

@@ -112,7 +112,7 @@ func (s *Store) UsageRuns(ctx context.Context, q hub.UsageQuery) ([]hub.UsageRun
 	limit, offset := page(q.Limit, q.Offset)
 	query := fmt.Sprintf(`
 		SELECT %s, (SELECT %s(g.name ORDER BY g.name) FROM usage_run_groups g WHERE g.run_id = r.id)
-		FROM usage_runs r %s ORDER BY r.began, r.id LIMIT $%d OFFSET $%d`, runColumns, s.db.array, where, len(a)+1, len(a)+2)
+		FROM usage_runs r %s ORDER BY r.began, r.id LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)`, runColumns, s.db.array, where, len(a)+1, len(a)+2)
 	return all(ctx, s, "list runs", query, append(a, limit, offset), func(scan scanner) (hub.UsageRun, error) {
 		var groups []string
 		r, err := scanRun(scan, wordsOf{&groups})
@@ -174,7 +174,7 @@ func (s *Store) SumUsage(ctx context.Context, q hub.UsageQuery) ([]hub.UsageSum,
 				CAST(CASE WHEN r.ended < $2 THEN r.ended ELSE $2 END - CASE WHEN r.began > $1 THEN r.began ELSE $1 END AS DOUBLE PRECISION)
 					/ 3600000000 AS hours
 			FROM usage_runs r %s %s
-		) runs GROUP BY id ORDER BY 1, 2 LIMIT $%d OFFSET $%d`, name, id, join, where, len(a)+1, len(a)+2)
+		) runs GROUP BY id ORDER BY 1, 2 LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)`, name, id, join, where, len(a)+1, len(a)+2)
 	return all(ctx, s, "sum up usage", query, append(a, limit, offset), func(scan scanner) (u hub.UsageSum, err error) {
 		err = scan(&u.Key, &u.ID, &u.Runs, &u.Hours, &u.MemoryHours, &u.CPUHours, &u.DeviceHours)
 		if q.By != hub.UsageByUser {

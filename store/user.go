@@ -130,6 +130,9 @@ func (s *Store) usersIn(ctx context.Context, w way, what, selection, order, shar
 
 // Users implements [hub.UserStore].
 func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
+	if q.Activity == hub.ReadyServers && q.NameContains == "" && q.Names == nil && q.Sort == hub.SortByID {
+		return s.readyUsers(ctx, q)
+	}
 	order, err := userOrder(q)
 	if err != nil {
 		return nil, 0, err
@@ -139,12 +142,34 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 		return nil, 0, err
 	}
 	limit, offset := page(q.Limit, q.Offset)
-	users, err := s.usersIn(ctx, search, "list users", fmt.Sprintf("SELECT u.* FROM users u %s ORDER BY %s LIMIT $%d OFFSET $%d",
+	users, err := s.usersIn(ctx, search, "list users", fmt.Sprintf("SELECT u.* FROM users u %s ORDER BY %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)",
 		where, order, len(a)+1, len(a)+2), order, "NULL", append(slices.Clip(a), limit, offset))
-	if err != nil {
-		return nil, 0, err
+	if err != nil || q.Uncounted {
+		return users, 0, err
 	}
 	total, err := s.total(ctx, len(users), limit, offset, "users u "+where, a)
+	return users, total, err
+}
+
+// readyUsers finds who has a ready server by the servers: whoever asks again and again for those who run something shall not have all users looked at.
+func (s *Store) readyUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
+	direction := "ASC"
+	if q.Descending {
+		direction = "DESC"
+	}
+	const ready = "FROM servers s WHERE s.state = 'ready'"
+	limit, offset := page(q.Limit, q.Offset)
+	users, err := s.usersIn(ctx, search, "list ready users", fmt.Sprintf(`
+		SELECT u.* FROM (
+			SELECT DISTINCT s.user_id %s ORDER BY s.user_id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT)
+		) r JOIN users u ON u.id = r.user_id`, ready, direction), "u.id "+direction, "NULL", args{limit, offset})
+	if err != nil || q.Uncounted {
+		return users, 0, err
+	}
+	if offset == 0 && len(users) < limit {
+		return users, len(users), nil
+	}
+	total, err := s.count(ctx, "count ready users", "SELECT count(DISTINCT s.user_id) "+ready, nil)
 	return users, total, err
 }
 
@@ -152,7 +177,7 @@ func (s *Store) userFilter(q hub.UserQuery) (where string, a args, err error) {
 	var conditions []string
 	if q.NameContains != "" {
 		a = append(a, "%"+likeEscaper.Replace(strings.ToLower(q.NameContains))+"%")
-		conditions = append(conditions, `u.name_folded LIKE $1 ESCAPE '\'`)
+		conditions = append(conditions, `u.name_folded LIKE CAST($1 AS TEXT) ESCAPE '\'`)
 	}
 	if q.Names != nil {
 		a = append(a, list(q.Names))
@@ -196,7 +221,8 @@ func userOrder(q hub.UserQuery) (string, error) {
 	return "", hub.Errorf(hub.Invalid, "Users can be sorted by id, name or last_activity, not %q.", q.Sort)
 }
 
-// page returns what LIMIT and OFFSET take: no limit is a very high one.
+// page returns what LIMIT and OFFSET take: no limit is a very high one. In a query they are cast, as is the pattern of a LIKE: SQLite would plan a statement anew for
+// each value of a bare parameter there.
 func page(limit, offset int) (int, int) {
 	if limit <= 0 {
 		limit = math.MaxInt

@@ -73,7 +73,7 @@ func (s *Store) Volumes(ctx context.Context, q hub.VolumeQuery) ([]hub.Volume, i
 	where, a := s.volumeFilter(q)
 	limit, offset := page(q.Limit, q.Offset)
 	volumes, err := all(ctx, s, "list volumes",
-		fmt.Sprintf("SELECT "+volumeColumns+" FROM volumes %s ORDER BY id LIMIT $%d OFFSET $%d", where, len(a)+1, len(a)+2),
+		fmt.Sprintf("SELECT "+volumeColumns+" FROM volumes %s ORDER BY id LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)", where, len(a)+1, len(a)+2),
 		append(slices.Clip(a), limit, offset),
 		func(scan scanner) (v hub.Volume, err error) { return v, scan(volumeFields(&v)...) })
 	if err != nil {

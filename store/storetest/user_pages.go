@@ -79,6 +79,17 @@ func userPages() []test {
 			f.finds(hub.UserQuery{Activity: hub.ActiveServers}, "mixed", "starting", "stopping")
 			f.finds(hub.UserQuery{Activity: hub.ReadyServers}, "mixed")
 			f.finds(hub.UserQuery{Activity: hub.InactiveServers}, "none", "idle")
+			other, third := f.user("other"), f.user("third")
+			f.server(third, "", hub.Ready)
+			f.server(other, "", hub.Ready)
+			f.finds(hub.UserQuery{Activity: hub.ReadyServers}, "mixed", "other", "third")
+			f.finds(hub.UserQuery{Activity: hub.ReadyServers, Descending: true, Limit: 2}, "third", "other")
+			f.finds(hub.UserQuery{Activity: hub.ReadyServers, Offset: 1, Limit: 1}, "other")
+			f.finds(hub.UserQuery{Activity: hub.ReadyServers, Offset: 3})
+			f.finds(hub.UserQuery{Activity: hub.ReadyServers, Sort: hub.SortByName, Limit: 1}, "mixed")
+			found, total, err := f.store.Users(f.ctx, hub.UserQuery{Offset: 1, Limit: 1, Uncounted: true})
+			f.must(err)
+			f.same("a page that is not counted", []int{len(found), total}, []int{1, 0})
 			f.finds(hub.UserQuery{Activity: hub.ActiveServers, NameContains: "ing", Sort: hub.SortByName, Descending: true, Limit: 1},
 				"stopping")
 		}},
