@@ -31,10 +31,9 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	m["scopes"] = p.Scopes.Names()
-	m["session_id"] = orNull(p.BrowserID())
-	m["token_id"] = nil
+	m["session_id"], m["token_id"] = nil, nil
 	if p.Token != nil {
-		m["token_id"] = tokenID(p.Token.ID)
+		m["session_id"], m["token_id"] = orNull(p.Token.BrowserID), tokenID(p.Token.ID)
 	}
 	return httpd.JSON(w, http.StatusOK, m)
 }

@@ -146,8 +146,9 @@ func TestUserModel(t *testing.T) {
 	same(t, "only active servers", m["servers"], any(map[string]any{}))
 	for query, shown := range map[string]bool{"include_stopped_servers": true, "include_stopped_servers=1": true, "include_stopped_servers=0": false, "include_stopped_servers=False": false} {
 		list := b.as("root", http.MethodGet, "/users/alice?"+query, "").object()["servers"].(map[string]any)
-		same(t, query, len(list) == 1, shown)
+		same(t, query, len(list) == 2, shown)
 		if shown {
+			same(t, "the default server was never started", []any{list[""].(map[string]any)["name"], list[""].(map[string]any)["stopped"]}, []any{"", true})
 			same(t, "started", list["r d"].(map[string]any)["started"], nil)
 			same(t, "stopped", list["r d"].(map[string]any)["stopped"], any(true))
 		}
@@ -186,7 +187,7 @@ func TestListUsers(t *testing.T) {
 	} {
 		same(t, query, names(b.as("root", http.MethodGet, "/users"+query, "").want(http.StatusOK).list()), want)
 	}
-	for _, query := range []string{"?state=asleep", "?sort=height", "?limit=x", "?offset=1.5", "?limit=99999999999999999999", "?offset=-9223372036854775808"} {
+	for _, query := range []string{"?state=asleep", "?sort=height", "?sort=", "?sort=-", "?limit=x", "?offset=1.5", "?limit=99999999999999999999", "?offset=-9223372036854775808"} {
 		b.as("root", http.MethodGet, "/users"+query, "").want(http.StatusBadRequest)
 	}
 	list := b.as("root", http.MethodGet, "/users?state=active&sort=name", "").list()

@@ -79,6 +79,9 @@ func (v viewer) defaultServer(servers []hub.Server) (url, pending any) {
 
 func (v viewer) servers(u hub.User, servers []hub.Server) map[string]any {
 	list := map[string]any{}
+	if v.stopped && v.scopes.Has("read:servers", serverObject(u, "")) { // everybody has one, also before its first start
+		list[""] = v.server(u, hub.Server{UserID: u.ID, UserName: u.Name, State: hub.Stopped})
+	}
 	for _, s := range servers {
 		if (s.Active() || v.stopped) && v.scopes.Has("read:servers", serverObject(u, s.Name)) {
 			list[s.Name] = v.server(u, s)

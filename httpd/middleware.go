@@ -27,8 +27,8 @@ func requestID(next http.Handler) http.Handler {
 	})
 }
 
-// versioned says which JupyterHub we speak like.
-func versioned(next http.Handler) http.Handler {
+// Versioned says which JupyterHub we speak like. It is for what the hub answers itself, and not for what servers answer through it.
+func Versioned(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-JupyterHub-Version", hub.Version)

@@ -70,7 +70,7 @@ func (p Parts) around() func(http.Handler) http.Handler {
 			p.observed(m), // a line each, when done, and a measure by route pattern, so that names never become labels
 			p.audited,     // an entry in the audit log for each that changes something, also if it panics
 			p.recovered,   // a panic is our error, not the end of the program
-			versioned,     // servers compare their version with ours
+			Versioned,     // servers compare their version with ours
 			bounded,       // no handler reads without end
 		).Handler(h)
 	}

@@ -13,7 +13,7 @@ import (
 // Fallback serves what is neither the hub's nor has a route: readers are sent to the same place below /hub/, where they are told what they can do; writers are
 // refused.
 func (h *Web) Fallback() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return httpd.Versioned(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.refuseOutside(w, r)
 			return
@@ -31,7 +31,7 @@ func (h *Web) Fallback() http.Handler {
 		}
 		w.Header().Set("Cache-Control", "no-store") // tomorrow there may be a server
 		redirect(w, to, status)
-	})
+	}))
 }
 
 // refuseOutside answers a write to a place where nothing is: as everywhere, first of all whether it comes from our own pages.
