@@ -86,23 +86,22 @@ func (v *vocabulary) include(slots map[string]slot, s Scope) {
 		if s.Kind == ByServer && strings.HasPrefix(name, "read:user") {
 			continue
 		}
-		c := slots[name]
-		c.name = name
-		c.add(s.Kind, s.Value)
-		slots[name] = c
+		slots[name] = slots[name].also(name, s.Kind, s.Value)
 	}
 }
 
 // refers tells whether the slot depends on the owner.
 func (s slot) refers() bool { return s.user || s.server || s.service }
 
-func (s *slot) add(kind Kind, value string) {
+// also is the slot of the scope that holds there, too.
+func (s slot) also(name string, kind Kind, value string) slot {
+	s.name = name
 	switch {
 	case s.everywhere:
 	case kind == Unlimited:
-		*s = slot{grant: grant{name: s.name, everywhere: true}}
+		return slot{grant: grant{name: name, everywhere: true}}
 	case value != "":
-		s.limits = append(s.limits, limit{kind, value})
+		s.limits = append(slices.Clip(s.limits), limit{kind, value})
 	case kind == ByUser:
 		s.user = true
 	case kind == ByServer:
@@ -110,6 +109,7 @@ func (s *slot) add(kind Kind, value string) {
 	case kind == ByService:
 		s.service = true
 	}
+	return s
 }
 
 // of returns what the template allows to an owner. The grants of the set share one list of limits wherever they hold for the owner's user and nobody else, as they

@@ -36,19 +36,19 @@ type Custom struct {
 	Includes    []string // other custom scopes
 }
 
-// Fault is what is wrong with one role or custom scope.
-type Fault struct {
+// PolicyError is what is wrong with one role or custom scope.
+type PolicyError struct {
 	Block  string // "role" or "scope"
 	Name   string
 	Reason string // a sentence without its end
 }
 
-func (f Fault) Error() string { return fmt.Sprintf("%s %q: %s", f.Block, f.Name, f.Reason) }
+func (f PolicyError) Error() string { return fmt.Sprintf("%s %q: %s", f.Block, f.Name, f.Reason) }
 
-// Faults is all that is wrong with a policy.
-type Faults []Fault
+// PolicyErrors is all that is wrong with a policy.
+type PolicyErrors []PolicyError
 
-func (f Faults) Error() string {
+func (f PolicyErrors) Error() string {
 	lines := make([]string, len(f))
 	for i, one := range f {
 		lines[i] = one.Error()
@@ -57,7 +57,7 @@ func (f Faults) Error() string {
 }
 
 // NewPolicy adds roles and custom scopes to those that every hub has. A role of the name of a default role takes its place as far as it says anything; the
-// scopes of "admin" cannot be changed. It fails with [Faults].
+// scopes of "admin" cannot be changed. It fails with [PolicyErrors].
 func NewPolicy(roles []Role, custom []Custom) (*Policy, error) {
 	words, faults := withCustom(custom)
 	p := &Policy{
@@ -70,7 +70,7 @@ func NewPolicy(roles []Role, custom []Custom) (*Policy, error) {
 	seen := map[string]bool{}
 	for _, r := range roles {
 		if reason := p.check(r, seen[r.Name]); reason != "" {
-			faults = append(faults, Fault{"role", r.Name, reason})
+			faults = append(faults, PolicyError{"role", r.Name, reason})
 			continue
 		}
 		seen[r.Name] = true

@@ -173,7 +173,7 @@ func TestNewPolicyFaults(t *testing.T) {
 		{[]Role{{Name: "x"}, {Name: "abc"}}, []Custom{{Name: "custom:a"}}, "description letters no.scopes"},
 	} {
 		_, err := NewPolicy(tt.roles, tt.custom)
-		faults, _ := errors.AsType[Faults](err)
+		faults, _ := errors.AsType[PolicyErrors](err)
 		words := strings.Fields(tt.want)
 		if strings.Contains(tt.want, " ") && len(faults) == 1 {
 			words = []string{tt.want}

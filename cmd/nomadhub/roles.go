@@ -24,7 +24,7 @@ func rolePolicy(cfg config.Config) (*scope.Policy, error) {
 		}
 	}
 	policy, err := scope.NewPolicy(roles, custom)
-	faults, ok := errors.AsType[scope.Faults](err)
+	faults, ok := errors.AsType[scope.PolicyErrors](err)
 	if !ok {
 		return policy, err
 	}
