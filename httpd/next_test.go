@@ -14,7 +14,7 @@ func nextURLs(base string) hub.URLs {
 	return hub.NewURLs(base, &url.URL{Scheme: "https", Host: "public.example"}, "http://127.0.0.1:8081")
 }
 
-func TestSafeNext(t *testing.T) {
+func TestA01A02F39_SafeNext(t *testing.T) {
 	t.Parallel()
 	r := request(http.MethodGet, "/hub/login")
 	for next, want := range map[string]string{
@@ -142,7 +142,7 @@ func TestSafeNext(t *testing.T) {
 	}
 }
 
-func TestSafeNextBelowAPrefix(t *testing.T) {
+func TestA01A02F39_SafeNextBelowAPrefix(t *testing.T) {
 	t.Parallel()
 	r := request(http.MethodGet, "/team/hub/login")
 	for next, want := range map[string]string{
@@ -155,8 +155,8 @@ func TestSafeNextBelowAPrefix(t *testing.T) {
 	}
 }
 
-// FuzzSafeNext: whatever comes in, what comes out is a path on this host below the base path, as Go and as browsers read it; and it stays the same when judged again.
-func FuzzSafeNext(f *testing.F) {
+// FuzzA01F39SafeNext: whatever comes in, what comes out is a path on this host below the base path, as Go and as browsers read it; and it stays the same when judged again.
+func FuzzA01F39SafeNext(f *testing.F) {
 	for _, seed := range []string{
 		"/team/hub/home", "//evil.example", `/\evil`, "https://hub.example/team/x?y#z", "/team/%2e%2e/", "///x", "javascript:alert(1)", "/team/名", "/team/a%2Fb", "",
 	} {
