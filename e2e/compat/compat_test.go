@@ -6,8 +6,12 @@
 package compat
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -38,7 +42,7 @@ func TestSideBySide(t *testing.T) {
 		ran := false
 		t.Run(table.name, func(t *testing.T) {
 			ran = true
-			b.compare(t, table.pairs)
+			b.compare(t, table)
 		})
 		whole = whole && ran
 	}
@@ -58,41 +62,56 @@ type both struct {
 	ledger      *ledger
 }
 
-// compare sends the pairs in order, each to both hubs at once.
-func (b both) compare(t *testing.T, pairs []pair) {
-	var unmeant []deviation
-	for _, p := range pairs {
-		a, c := b.ask(t, p)
-		for deadline := time.Now().Add(patience); p.until != 0 && (a.status != p.until || c.status != p.until) && time.Now().Before(deadline); {
-			<-time.After(between)
-			a, c = b.ask(t, p)
-		}
-		b.ledger.pairs++
-		for _, d := range compare(p, b.stock, b.ours, a, c) {
-			if !b.ledger.meant(d) {
-				unmeant = append(unmeant, d)
-			}
-		}
+// compare sends the pairs of a table, each to both hubs at once.
+func (b both) compare(t *testing.T, table table) {
+	unmeant := b.inOrder(t, table.pairs)
+	found := make([][]deviation, len(table.lanes))
+	var lanes sync.WaitGroup
+	for i, lane := range table.lanes {
+		lanes.Go(func() { found[i] = b.inOrder(t, lane) })
 	}
-	report(t, unmeant)
+	lanes.Wait()
+	unmeant = append(unmeant, slices.Concat(found...)...)
+	report(t, append(unmeant, b.inOrder(t, table.last)...))
 }
 
 // between is the pause between two requests that wait for something.
 const between = 200 * time.Millisecond
 
+// inOrder returns what differs and is not meant.
+func (b both) inOrder(t *testing.T, pairs []pair) (unmeant []deviation) {
+	for _, p := range pairs {
+		stock, ours, err := b.ask(t.Context(), p)
+		for deadline := time.Now().Add(patience); err == nil && !p.done(stock, ours) && time.Now().Before(deadline); {
+			<-time.After(between)
+			stock, ours, err = b.ask(t.Context(), p)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", p, err)
+			return unmeant
+		}
+		unmeant = append(unmeant, b.ledger.unmeant(compare(p, b.stock, b.ours, stock, ours))...)
+	}
+	return unmeant
+}
+
+// done tells whether the answers are those that were waited for.
+func (p pair) done(stock, ours answer) bool {
+	return p.until == 0 || stock.status == p.until && ours.status == p.until
+}
+
 // ask sends one request to both.
-func (b both) ask(t *testing.T, p pair) (stock, ours answer) {
-	t.Helper()
+func (b both) ask(ctx context.Context, p pair) (stock, ours answer, err error) {
 	var errStock, errOurs error
 	var asking sync.WaitGroup
-	asking.Go(func() { stock, errStock = b.stock.ask(t.Context(), p) })
-	asking.Go(func() { ours, errOurs = b.ours.ask(t.Context(), p) })
+	asking.Go(func() { stock, errStock = b.stock.ask(ctx, p) })
+	asking.Go(func() { ours, errOurs = b.ours.ask(ctx, p) })
 	asking.Wait()
-	if errStock != nil || errOurs != nil {
-		t.Fatalf("%s: JupyterHub: %v, NomadHub: %v", p, errStock, errOurs)
+	switch {
+	case errStock != nil || errOurs != nil:
+		return stock, ours, errors.Join(errStock, errOurs)
+	case stock.status == http.StatusBadGateway && b.stock.ended():
+		return stock, ours, fmt.Errorf("JupyterHub ended before:\n%s", b.stock.proc.tail())
 	}
-	if b.stock.ended() && stock.status == http.StatusBadGateway {
-		t.Fatalf("JupyterHub ended before %s:\n%s", p, b.stock.proc.tail())
-	}
-	return stock, ours
+	return stock, ours, nil
 }

@@ -37,6 +37,8 @@ func everywhere() []difference {
 		{on: []string{"*OPTIONS *"}, where: "header Content-Type", stock: "application/json", ours: "text/plain", why: "an empty body is no JSON"},
 		{on: []string{"*OPTIONS *", "POST /hub/api *"}, where: "header Access-Control-Allow-Origin", ours: absent, why: "scripts of other sites may read the version, and nothing else"},
 		{on: []string{"DELETE *"}, where: "header Content-Type", ours: "text/plain", why: "an empty answer is text, whatever its status"},
+		{on: []string{"GET metrics as *", "GET /hub/metrics as *"}, where: "header Content-Type", why: "another version of the same format; and errors as JSON, since no person asks for metrics"},
+		{on: []string{"GET metrics as *", "GET /hub/metrics as *"}, where: "body", stock: page, ours: "*status*403*", why: "the same"},
 		{on: []string{"*health *"}, where: "header Content-Type", why: "the body is empty"},
 		{on: []string{"POST users/*/activity as *", "POST proxy as *"}, where: "header Content-Type", stock: "application/json", ours: "text/plain", why: "an empty body is no JSON"},
 		{on: []string{"GET /hub/logo *", "HEAD /hub/logo *", "GET /hub/static/*"}, where: "header *", why: "another picture, kept by browsers, with the headers of all answers"},
@@ -119,7 +121,7 @@ func onPages() []difference {
 			why: "the proof for forms is only set by pages that have one",
 		},
 		{on: []string{"GET /hub/user/alice/ as alice"}, where: "cookie _xsrf", why: "a request with a token begins no session"},
-		{on: []string{"GET /hub/user/* as alice"}, where: "cookie jupyterhub-session-id", ours: absent, why: "the same"},
+		{on: []string{"GET /hub/user/* as alice", "GET metrics as *", "GET /hub/metrics as *"}, where: "cookie jupyterhub-session-id", ours: absent, why: "the same"},
 		{
 			on: []string{"GET /hub/login* as browser.alice*", "GET /hub/login as browser.new"}, where: "cookie jupyterhub-*", stock: absent,
 			why: "who comes to the login page and is logged in gets the cookies anew, as they may be lost with the last window",
@@ -178,7 +180,6 @@ func pending() []difference {
 	return []difference{
 		landing("", "", "", "*accept-share*", "* as bob (by code)", "* share-codes/erin/ as admin (used)"),
 		landing("status", "302", "200", "POST oauth2/authorize?client_id=service-far*"),
-		landing("status", "", "404", "* shutdown*", "* /hub/metrics *", "* metrics *"),
 		landing("status", "400", "200", "GET users?limit= as admin", "GET users?sort= as admin", "PATCH users/u4 as admin (no body)"),
 		landing("body*.servers.", "", absent, "GET users*include_stopped_servers*"),
 		landing("body.session_id", "null", "<session>", "GET user* as browser.*"),

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,9 +30,11 @@ type hub struct {
 	name   string
 	origin string // scheme and host that clients use
 	proc   *process
-	vars   map[string]string         // what tables write as {name}; "token.NAME" are credentials
-	jars   map[string]http.CookieJar // of browsers, by their name
 	client *http.Client
+
+	mu   sync.Mutex
+	vars map[string]string         // what tables write as {name}; "token.NAME" are credentials
+	jars map[string]http.CookieJar // of browsers, by their name
 }
 
 func newHub(name, origin string, p *process) *hub {
@@ -127,6 +130,8 @@ func (h *hub) await(t *testing.T) {
 
 // jar is the cookie jar of a browser, made at its first use.
 func (h *hub) jar(name string) http.CookieJar {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.jars[name] == nil {
 		h.jars[name], _ = cookiejar.New(nil) // cannot fail without options
 	}

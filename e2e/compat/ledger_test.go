@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -20,6 +21,7 @@ type difference struct {
 
 // ledger sorts deviations into those that are meant and those that are not.
 type ledger struct {
+	mu      sync.Mutex
 	entries []entry
 	pairs   int
 }
@@ -48,6 +50,14 @@ func glob(pattern string) *regexp.Regexp {
 		pattern = "*"
 	}
 	return regexp.MustCompile("(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$")
+}
+
+// unmeant counts a pair, and returns those of its deviations that no entry is about.
+func (l *ledger) unmeant(all []deviation) []deviation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pairs++
+	return slices.DeleteFunc(all, l.meant)
 }
 
 // meant tells whether an entry of the list is about the deviation, and notes that the entry still holds.

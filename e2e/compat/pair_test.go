@@ -61,11 +61,17 @@ func (h *hub) fill(text string, p pair) string {
 		if name == "origin" {
 			return h.origin
 		}
-		if v, ok := h.vars[name]; ok {
-			return v
-		}
-		return "not-kept-" + name
+		return h.kept(name)
 	})
+}
+
+func (h *hub) kept(name string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if v, ok := h.vars[name]; ok {
+		return v
+	}
+	return "not-kept-" + name
 }
 
 // cookie is the value of a cookie that the pair's browser has for the hub's pages.
@@ -129,6 +135,8 @@ func (h *hub) ask(ctx context.Context, p pair) (answer, error) {
 
 // keep remembers what later requests need of this answer.
 func (h *hub) keep(p pair, a answer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for name, from := range p.keep {
 		if param, ok := strings.CutPrefix(from, "?"); ok {
 			if to, err := url.Parse(a.header.Get("Location")); err == nil && to.Query().Has(param) {
