@@ -238,6 +238,27 @@ func TestRolesOfGroups(t *testing.T) {
 	b.as("alice", http.MethodGet, "/users", "").want(http.StatusForbidden)
 }
 
+// The limits of a group hold for its members from their next request on.
+func TestLimitsOfGroupsFollowMembership(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *hub.Options) {
+		o.Limits = hub.Limits{AllowNamed: true, NamedServers: 1, Groups: map[string]hub.GroupLimits{"staff": {NamedServers: 2}}}
+	})
+	b.as("root", http.MethodPost, "/groups/staff", "").want(http.StatusCreated)
+	start := func(name string) int { return b.as("alice", http.MethodPost, "/users/alice/servers/"+name, "").status }
+	same(t, "the first", start("one"), http.StatusCreated)
+	if status := start("two"); status < 400 || status >= 500 {
+		t.Errorf("a second server of somebody in no group: %d", status)
+	}
+	b.as("root", http.MethodPost, "/groups/staff/users", `{"users": ["alice"]}`).want(http.StatusOK)
+	same(t, "the second, as a member", start("two"), http.StatusCreated)
+	b.as("root", http.MethodDelete, "/groups/staff/users", `{"users": ["alice"]}`).want(http.StatusOK)
+	b.as("alice", http.MethodDelete, "/users/alice/servers/two", `{"remove": true}`).want(http.StatusNoContent)
+	if status := start("two"); status < 400 || status >= 500 {
+		t.Errorf("a second server of who has left: %d", status)
+	}
+}
+
 // counting counts what a list of groups asks of the database.
 type counting struct {
 	hub.Store
