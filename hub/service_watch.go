@@ -63,6 +63,7 @@ func (h *Hub) RefreshServices(ctx context.Context) ([]Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.services.known.Store(&all)
 	if h.opts.ServiceRoutes != nil {
 		h.opts.ServiceRoutes(h.serviceRoutes(all))
 	}

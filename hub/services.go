@@ -34,6 +34,7 @@ type services struct {
 	changed    chan struct{}           // closed and replaced when services may have changed
 	states     map[string]ServiceState // of those that are looked at, by name
 	restarts   prometheus.Counter
+	known      atomic.Pointer[[]Service] // as they were last read
 }
 
 func (s *services) init(r prometheus.Registerer) {
@@ -238,6 +239,20 @@ func (h *Hub) Services(ctx context.Context) ([]Service, error) {
 		}
 	}
 	return rows, nil
+}
+
+// ServicesFor returns the services with pages that the principal may use and that are meant to be shown, by name. It is at most some seconds old.
+func (h *Hub) ServicesFor(p Principal) (shown []Service) {
+	all := h.services.known.Load()
+	if all == nil {
+		return nil
+	}
+	for _, s := range *all {
+		if s.URL != "" && s.Display && p.Can("access:services", scope.Service(s.Name)) {
+			shown = append(shown, s)
+		}
+	}
+	return shown
 }
 
 // isSecretOf tells whether a token may authenticate the OAuth client as its secret: any that its server was started with, or that its service owns.

@@ -175,7 +175,7 @@ func (b *bench) serve(s setup, router *routing.Router, log *slog.Logger) {
 // consent shows the provider's question in the hub's looks.
 func (b *bench) consent(w http.ResponseWriter, r *http.Request, page oauth.ConsentPage) error {
 	c := web.Consent{
-		User: page.User, Owner: page.Owner, Description: page.Description, Action: page.Action, XSRF: page.XSRF, Home: page.Home,
+		User: page.User, Owner: page.Owner, Service: page.Service, Description: page.Description, Action: page.Action, XSRF: page.XSRF, Home: page.Home,
 	}
 	for _, s := range page.Scopes {
 		c.Scopes = append(c.Scopes, web.ConsentScope(s))

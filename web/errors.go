@@ -111,6 +111,9 @@ const refreshSeconds = 3
 // a cookie nor the database.
 func (h *Web) ProxyError(w http.ResponseWriter, r *http.Request, status int, _ error) {
 	message := "Your server was asked and did not answer. If it is busy or on its way up, it will answer soon. If not, look at its state on the home page."
+	if h.ofService(r) {
+		message = "The service was asked and did not answer. If that does not pass soon, tell whoever runs it."
+	}
 	if status < http.StatusInternalServerError {
 		message = "This request cannot be passed on: " + strings.ToLower(http.StatusText(status)) + "."
 	}
@@ -122,6 +125,9 @@ func (h *Web) ProxyError(w http.ResponseWriter, r *http.Request, status int, _ e
 	v := errorView{chrome: h.bareChrome(heading(status)), Status: status, Heading: heading(status), Message: message}
 	if status == http.StatusServiceUnavailable {
 		v.Title, v.Heading = "The server does not answer", "The server does not answer"
+		if h.ofService(r) {
+			v.Title, v.Heading = "The service does not answer", "The service does not answer"
+		}
 		if r.Method == http.MethodGet {
 			v.Retry, v.Waiting, v.Refresh = r.URL.RequestURI(), true, refreshSeconds
 		}

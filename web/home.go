@@ -19,8 +19,9 @@ type homeView struct {
 	NamedFull bool
 	AddURL    string
 	Shared    []sharedView // servers of others
-	Choice    bool         // there are profiles or options to choose from
-	Live      bool         // something changes by itself, so the page asks again
+	Services  []serviceLink
+	Choice    bool // there are profiles or options to choose from
+	Live      bool // something changes by itself, so the page asks again
 }
 
 // maxShown bounds the servers that one page lists.
@@ -33,6 +34,7 @@ func (h *Web) home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.addShareURLs(p, &v)
+	v.Services = h.servicesFor(p)
 	var err error
 	if v.Shared, err = h.sharedWith(r, p.User); err != nil {
 		return err
