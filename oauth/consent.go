@@ -36,14 +36,14 @@ func (p *Provider) consentPage(w http.ResponseWriter, r *http.Request, who hub.P
 		Action: r.URL.RequestURI(), XSRF: p.sessions.PageToken(w, r, who.Session),
 	}
 	for _, raw := range g.Scopes {
-		page.Scopes = append(page.Scopes, ConsentScope{Raw: raw, Label: label(raw), Required: required(raw)})
+		page.Scopes = append(page.Scopes, ConsentScope{Raw: raw, Label: label(p.hub.Roles(), raw), Required: required(raw)})
 	}
 	return page
 }
 
 // label says in words what a scope allows.
-func label(raw string) string {
-	s, err := scope.Parse(raw)
+func label(roles *scope.Policy, raw string) string {
+	s, err := roles.Parse(raw)
 	if err != nil {
 		return raw
 	}
@@ -55,7 +55,7 @@ func label(raw string) string {
 	case "access:servers", "access:services":
 		return "Let you use it."
 	}
-	return "Act for you with the permission " + raw + "."
+	return "Act for you: " + roles.Describe(s.Name) + " (" + raw + ")"
 }
 
 var consentTemplate = template.Must(template.New("consent").Parse(`<!DOCTYPE html>

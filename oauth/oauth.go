@@ -21,6 +21,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 )
@@ -31,6 +32,8 @@ type Hub interface {
 	Grant(ctx context.Context, p hub.Principal, c hub.OAuthClient, r hub.AuthorizeRequest) (hub.Grant, error)
 	IssueCode(ctx context.Context, p hub.Principal, c hub.OAuthClient, g hub.Grant, r hub.AuthorizeRequest) (string, error)
 	Exchange(ctx context.Context, r hub.ExchangeRequest) (hub.ExchangeReply, error)
+	// Roles are asked what scopes are called.
+	Roles() *scope.Policy
 }
 
 var _ Hub = (*hub.Hub)(nil)
