@@ -14,8 +14,6 @@ import (
 	"github.com/nomadhub/nomadhub/scheduler"
 )
 
-const userKeys = "admin created groups kind last_activity name pending roles server servers user_info"
-
 func TestWhoami(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
