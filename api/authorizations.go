@@ -87,7 +87,7 @@ func (a *API) writeOwner(w http.ResponseWriter, r *http.Request, p hub.Principal
 	v := a.viewer(r)
 	v.scopes = scope.Union(v.scopes, scope.Expand(scope.Identify(owner), owner))
 	if p.Service != nil {
-		return httpd.JSON(w, http.StatusOK, map[string]any{"kind": "service", "name": p.Service.Name, "admin": p.Service.Admin})
+		return httpd.JSON(w, http.StatusOK, a.viewService(v, *p.Service))
 	}
 	m, err := a.viewUser(r, v, p.User)
 	if err != nil {

@@ -31,7 +31,7 @@ func (a *API) viewToken(ctx context.Context, owner hub.User, t hub.Token) (m map
 		if err != nil {
 			return nil, false, unlessGone(err)
 		}
-		client = c.Description
+		client = cmp.Or(c.Description, c.ID)
 	}
 	scopes, err := a.hub.TokenScopes(ctx, t, owner)
 	if err != nil {

@@ -55,9 +55,10 @@ func (s *Store) ServerRenamed(ctx context.Context, id, from string) error {
 	})
 }
 
-// renameInScopes changes the tables that hold scopes which somebody was given. What services and roles may ask for is the operator's text and is left alone.
+// renameInScopes changes the tables that hold scopes which somebody was given. Those of shares are limited to their server when they are read, and what services and roles
+// may ask for is the operator's text and is left alone.
 func (s *Store) renameInScopes(ctx context.Context, r hub.Rename) error {
-	for _, of := range [][2]string{{"tokens", "id"}, {"oauth_codes", "hash"}, {"shares", "id"}, {"share_codes", "id"}} {
+	for _, of := range [][2]string{{"tokens", "id"}, {"oauth_codes", "hash"}} {
 		if err := s.renameInTable(ctx, of[0], of[1], r); err != nil {
 			return err
 		}

@@ -67,6 +67,17 @@ func renames() []test {
 			f.must(err)
 			f.same("the code's scopes", code.Scopes, after)
 		}},
+		{"What is shared is shared under the names of the server and of its owner", func(f fixture) {
+			ada, bob := f.user("ada"), f.user("bob")
+			s := f.server(ada, "lab", hub.Stopped)
+			f.share(s, bob.ID, "")
+			f.must(f.store.RenameUser(f.ctx, ada.ID, "eda"))
+			s.Name = "gpu"
+			s, err := f.store.UpdateServer(f.ctx, s)
+			f.must(err)
+			f.must(f.store.ServerRenamed(f.ctx, s.ID, "lab"))
+			f.shared(bob, "access:servers!server=eda/gpu")
+		}},
 		{"A server's other name is with its volumes and in scopes", func(f fixture) {
 			ada, bob := f.user("ada"), f.user("bob")
 			s := f.server(ada, "lab", hub.Stopped)
