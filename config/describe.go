@@ -53,7 +53,7 @@ func DescribeAll(c Config) Block {
 	}
 	full.Culling, full.Usage = &culling, &usage
 	if len(c.Roles) == 0 {
-		full.Roles = []Role{{Name: "instructor", Scopes: []string{"admin-ui", "list:users!group=class", "read:servers!group=class"}, Groups: []string{"class-staff"}}}
+		full.Roles = []Role{{Name: "instructor", Scopes: []string{"list:users!group=class", "servers!group=class"}, Groups: []string{"class-staff"}}}
 	}
 	if len(c.Scopes) == 0 {
 		full.Scopes = []Scope{{Name: "custom:grader:read", Description: "Read the grades."}}

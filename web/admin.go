@@ -85,8 +85,10 @@ func (h *Web) admin(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Web) showAdmin(w http.ResponseWriter, r *http.Request, status int, v adminView) error {
 	p := httpd.Principal(r)
-	if !p.Can(scopeListUsers, everything) {
-		return hub.Errorf(hub.Forbidden, "You may not see the list of users.")
+	for _, needed := range []string{scopeListUsers, scopeReadUsers, scopeReadServers} { // the page shows all of it
+		if !p.Can(needed, everything) {
+			return hub.Errorf(hub.Forbidden, "You may not see the list of users with their servers.")
+		}
 	}
 	v.chrome = h.chrome(w, r, "Administration", "admin")
 	v.SearchURL, v.AddURL, v.CanEdit = h.urls.Hub()+"admin", h.urls.Hub()+"admin/users", p.Can(scopeAdminUsers, everything)

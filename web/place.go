@@ -16,6 +16,7 @@ const (
 	scopeAdminServer  = "admin:servers"
 	scopeDeleteUsers  = "delete:users"
 	scopeListUsers    = "list:users"
+	scopeReadUsers    = "read:users"
 	scopeListGroups   = "list:groups"
 	scopeReadGroups   = "read:groups"
 	scopeGroups       = "groups" // members and properties

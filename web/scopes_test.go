@@ -37,3 +37,27 @@ func TestConsentForACustomScope(t *testing.T) {
 		t.Errorf("bob is asked about what he does not have: %s", text)
 	}
 }
+
+// TestTheListOfUsersShowsNoMoreThanScopesAllow: it has servers and activity in it, for which to list names is not enough.
+func TestTheListOfUsersShowsNoMoreThanScopesAllow(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	deputy := b.loggedIn("deputy")
+	for _, tt := range []struct {
+		scopes string
+		want   int
+	}{
+		{"self", http.StatusForbidden},
+		{"admin-ui", http.StatusForbidden},
+		{"admin-ui list:users", http.StatusForbidden},
+		{"admin-ui list:users read:users", http.StatusForbidden},
+		{"admin-ui list:users!group=class read:users!group=class read:servers!group=class", http.StatusForbidden},
+		{"list:users read:users read:servers", http.StatusForbidden},
+		{"admin-ui list:users read:users read:servers", http.StatusOK},
+	} {
+		policy, err := scope.NewPolicy([]scope.Role{{Name: "deputy", Scopes: strings.Fields(tt.scopes), Users: []string{"deputy"}}}, nil)
+		check(t, err)
+		b.hub.SetRoles(policy)
+		deputy.get("/hub/admin").want(tt.want)
+	}
+}
