@@ -80,15 +80,20 @@ func (h *Web) login(w http.ResponseWriter, r *http.Request) error {
 
 // goOn sends somebody who is logged in to where the login page's address says.
 func (h *Web) goOn(w http.ResponseWriter, r *http.Request, u hub.User) error {
-	rest := r.URL.Query()
-	rest.Del("next")
-	rest.Del("_xsrf")
-	to, err := h.landing(r, u, h.next(r), rest)
+	to, err := h.landing(r, u, h.next(r), travels(r))
 	if err != nil {
 		return err
 	}
 	redirect(w, to, http.StatusFound)
 	return nil
+}
+
+// travels are the arguments of an address that go on to the place where its visitor lands.
+func travels(r *http.Request) url.Values {
+	rest := r.URL.Query()
+	rest.Del("next")
+	rest.Del("_xsrf")
+	return rest
 }
 
 // showLogin shows the login page, with the name that was typed last.

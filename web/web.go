@@ -130,7 +130,7 @@ func (h *Web) index(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	to, err := h.landing(r, p.User, "", nil)
+	to, err := h.landing(r, p.User, "", travels(r))
 	if err != nil {
 		return err
 	}
