@@ -73,7 +73,7 @@ func TestAuditorWritesWithinASecondInFewStatements(t *testing.T) {
 		for i := range 1000 {
 			a.add(done(i))
 		}
-		time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
+		time.Sleep(time.Second)
 		if n, statements := m.count(); n != 1000 || statements > 3 {
 			t.Errorf("after a second %d of 1000 entries were written, in %d statements", n, statements)
 		}
@@ -97,12 +97,12 @@ func TestAuditorKeepsEntriesWhileTheDatabaseIsAwayUpToABound(t *testing.T) {
 		for i := range auditBound + 7 {
 			a.add(done(i))
 		}
-		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
+		time.Sleep(time.Minute)
 		if n, _ := m.count(); n != 0 || a.outcome(auditLost) != 7 {
 			t.Errorf("while the database is away %d entries are there and %v lost, want 0 and 7", n, a.outcome(auditLost))
 		}
 		m.set(nil)
-		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock
+		time.Sleep(2 * time.Second)
 		if n, _ := m.count(); n != auditBound || a.outcome(auditWritten) != auditBound {
 			t.Errorf("when the database was back %d entries were written, want %d", n, auditBound)
 		}
