@@ -63,7 +63,7 @@ func (a *API) auditQuery(r *http.Request) (who auditReader, q hub.AuditQuery, er
 		return who, q, err
 	}
 	if text := args.Get("before"); text != "" {
-		if q.Before, err = strconv.ParseInt(text, 10, 64); err != nil || q.Before < 1 {
+		if q.Before, err = strconv.ParseInt(text, 10, 64); err != nil || q.Before < 1 || q.Before > maxNumber {
 			return who, q, hub.Errorf(hub.Invalid, "The parameter before must be the id of an entry.")
 		}
 	}

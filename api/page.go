@@ -15,6 +15,7 @@ const (
 	defaultLimit = 50 // for callers that know of pages
 	maxLimit     = 200
 	maxOffset    = 1 << 31
+	maxNumber    = 1<<53 - 1 // what every JSON parser reads alike
 )
 
 // pageMedia in the Accept header is how callers ask for pages. Without it they get a bare array, cut at maxLimit.

@@ -123,7 +123,7 @@ func TestSchemathesis(t *testing.T) {
 	args := []string{
 		"run", b.Servers.URL + "/hub/api/openapi.json", "--url", b.Servers.URL + "/hub/api",
 		"--header", "Authorization: Bearer " + b.tokens["root"], "--checks", "all",
-		"--max-time", strconv.Itoa(int(span.Seconds())), "--request-timeout", "30",
+		"--max-time", strconv.Itoa(int(span.Seconds())), "--request-timeout", "120",
 		"--exclude-path-regex", "//", // its client sends one slash for two
 		"--suppress-health-check", "all", "--warnings", "off", "--no-color", "--continue-on-failure",
 	}

@@ -100,7 +100,7 @@ func readLogRequest(r *http.Request) (logRequest, error) {
 		l.Tail = defaultTail
 	}
 	if given := q.Get("tail"); given != "" {
-		if l.Tail, err = strconv.ParseInt(given, 10, 64); err != nil || l.Tail < 0 {
+		if l.Tail, err = strconv.ParseInt(given, 10, 64); err != nil || l.Tail < 0 || l.Tail > maxNumber {
 			return l, hub.Errorf(hub.Invalid, "The tail is a number of bytes; 0 is the whole log.")
 		}
 	}
