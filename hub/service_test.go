@@ -125,7 +125,16 @@ func TestServicesOfReplicasWithDifferentConfigurations(t *testing.T) {
 	if err := old.Store.DeleteService(t.Context(), "grader"); err != nil { // as one does that starts with the older configuration
 		t.Fatal(err)
 	}
-	b.Eventually("the service is back", func() bool { return speaks(t, old, "0123456789abcdef") })
+	b.Eventually("the service is back", func() bool {
+		rows, err := b.Store.TokensOfService(t.Context(), "grader") // and not what either remembers
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(rows) == 1
+	})
+	if !speaks(t, b, "0123456789abcdef") || !speaks(t, old, "0123456789abcdef") {
+		t.Error("it came back without its token")
+	}
 }
 
 // TestConfiguredServicesWinOverThoseOfTheAPI, and nobody who made one of that name speaks for it.

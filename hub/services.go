@@ -233,7 +233,7 @@ func (h *Hub) Services(ctx context.Context) ([]Service, error) {
 	}
 	configured := *h.services.configured.Load()
 	for i, row := range rows {
-		if s, ok := configured[row.Name]; ok {
+		if s, ok := configured[row.Name]; ok && row.Origin == FromConfig {
 			rows[i] = s.Service
 			rows[i].Created = row.Created
 		}
