@@ -15,8 +15,6 @@ type difference struct {
 	where       string   // as in deviation
 	stock, ours string
 	why         string
-	// pending is a difference that is to go: it may be gone already.
-	pending bool
 }
 
 // ledger sorts deviations into those that are meant and those that are not.
@@ -80,13 +78,7 @@ func (e entry) matches(d deviation) bool {
 // checkStale fails for entries that no longer differ.
 func (l *ledger) checkStale(t *testing.T) {
 	for _, e := range l.entries {
-		switch {
-		case e.used > 0 && e.pending:
-			t.Logf("still pending: %v %q (%s)", e.difference.on, e.difference.where, e.why)
-		case e.used > 0:
-		case e.pending:
-			t.Logf("no longer pending: %v %q (%s)", e.difference.on, e.difference.where, e.why)
-		default:
+		if e.used == 0 {
 			t.Errorf("This is listed as a difference and does not differ any more; take it from the list: on %v, %q, JupyterHub %q, NomadHub %q (%s)",
 				e.difference.on, e.difference.where, e.difference.stock, e.difference.ours, e.why)
 		}

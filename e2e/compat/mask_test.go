@@ -158,7 +158,7 @@ func inOrder(s string) string {
 	return s
 }
 
-var secretParameter = regexp.MustCompile(`([?&]code=)[A-Za-z0-9_-]{16,}`)
+var secretParameter = regexp.MustCompile(`((?:[?&]|%3F|%26)code(?:=|%3D))[A-Za-z0-9_-]{16,}`)
 
 // text masks what is the hub's own inside a text: its address, and secrets in URLs.
 func (h *hub) text(s string) string {
