@@ -209,7 +209,8 @@ func shareWith(ctx context.Context, s ShareStore, serverID, userID, group string
 }
 
 // UnshareServer takes scopes from what is shared with a user or group, or all of it if none are named. remains is false if nothing is left, or never was
-// anything. It acts at the next request on every replica: what others may do is read with each request. NotFound for an unknown server.
+// anything. It acts at the next request: what others may do is read with each. Another replica may remember a token for a moment more. NotFound for an unknown
+// server.
 func (h *Hub) UnshareServer(ctx context.Context, w ShareWish, with Grantee) (share Share, remains bool, err error) {
 	if err := with.valid(); err != nil {
 		return Share{}, false, err

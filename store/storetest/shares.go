@@ -8,12 +8,12 @@ import (
 )
 
 // access is what people share.
-var access = []string{"access:servers"} //nolint:gochecknoglobals // a constant, if lists could be
+func access() []string { return []string{"access:servers"} }
 
 func (f fixture) share(s hub.Server, userID, group string, scopes ...string) hub.Share {
 	f.Helper()
 	if scopes == nil {
-		scopes = access
+		scopes = access()
 	}
 	made, err := f.store.PutShare(f.ctx, s.ID, userID, group, scopes, noon)
 	f.must(err)
@@ -47,7 +47,7 @@ func shares() []test {
 			s := f.server(ada, "two", hub.Ready)
 			one := f.share(s, bob.ID, "")
 			f.same("the share", one, hub.Share{
-				ID: one.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Ready: true, User: "bob", Scopes: access, Created: noon,
+				ID: one.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Ready: true, User: "bob", Scopes: access(), Created: noon,
 			})
 			two := f.share(s, "", "lab", "access:servers", "read:servers")
 			f.same("the share with a group", two, hub.Share{
@@ -65,7 +65,7 @@ func shares() []test {
 			for _, c := range []struct{ server, user, group string }{
 				{newID(), bob.ID, ""}, {s.ID, newID(), ""}, {s.ID, "", "nobody"}, {s.ID, "", ""}, {newID(), "", "nobody"},
 			} {
-				_, err := f.store.PutShare(f.ctx, c.server, c.user, c.group, access, noon)
+				_, err := f.store.PutShare(f.ctx, c.server, c.user, c.group, access(), noon)
 				f.wants(err, hub.ErrNotFound)
 			}
 			f.findsShares("shares", hub.ShareQuery{})
@@ -150,7 +150,7 @@ func shares() []test {
 		}},
 		{"What cannot be stored is nobody to share with", func(f fixture) {
 			s := f.server(f.user("ada"), "", hub.Stopped)
-			_, err := f.store.PutShare(f.ctx, s.ID, "", "a\x00", access, noon)
+			_, err := f.store.PutShare(f.ctx, s.ID, "", "a\x00", access(), noon)
 			f.same("the kind of error", hub.KindOf(err), hub.Invalid)
 			f.findsShares("shares", hub.ShareQuery{Groups: []string{"\xff"}})
 		}},
@@ -159,7 +159,7 @@ func shares() []test {
 
 func (f fixture) shareCode(s hub.Server, expires time.Time) hub.ShareCode {
 	f.Helper()
-	made, err := f.store.CreateShareCode(f.ctx, hub.ShareCode{ServerID: s.ID, Hash: hashOf(newID()), Scopes: access, Created: noon, Expires: expires})
+	made, err := f.store.CreateShareCode(f.ctx, hub.ShareCode{ServerID: s.ID, Hash: hashOf(newID()), Scopes: access(), Created: noon, Expires: expires})
 	f.must(err)
 	return made
 }
@@ -178,7 +178,7 @@ func shareCodes() []test {
 			s := f.server(f.user("ada"), "two", hub.Ready)
 			made := f.shareCode(s, noon)
 			f.same("the code", made, hub.ShareCode{
-				ID: made.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Ready: true, Hash: made.Hash, Scopes: access, Created: noon, Expires: noon,
+				ID: made.ID, ServerID: s.ID, UserName: "ada", ServerName: "two", Ready: true, Hash: made.Hash, Scopes: access(), Created: noon, Expires: noon,
 			})
 			f.must(f.store.CountExchange(f.ctx, made.ID, noon.Add(time.Minute)))
 			f.must(f.store.CountExchange(f.ctx, made.ID, noon.Add(time.Hour)))
