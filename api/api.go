@@ -15,7 +15,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -78,7 +77,7 @@ func New(o Options) (*API, error) {
 func (a *API) Mount(r chi.Router) {
 	r.Use(headers, preflight)
 	r.NotFound(a.do(func(http.ResponseWriter, *http.Request) error { return errNoPath }))
-	r.MethodNotAllowed(wrongMethod(r))
+	r.MethodNotAllowed(httpd.WrongMethod(r))
 
 	r.Group(a.mountRoot)
 	r.Group(a.mountDocs)
@@ -91,8 +90,8 @@ func (a *API) Mount(r chi.Router) {
 		a.mountSelf(r)
 		a.mountUsers(r)
 		a.mountGroups(r)
-		a.mountServices(r)
 		a.mountShares(r)
+		a.mountServices(r)
 		a.mountActivity(r)
 		a.mountServers(r)
 		a.mountProgress(r)
@@ -128,23 +127,6 @@ func preflight(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
-
-// wrongMethod answers for paths that exist, and says with which methods.
-func wrongMethod(routes chi.Routes) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		path := chi.RouteContext(r.Context()).RoutePath
-		allowed := []string{http.MethodOptions}
-		for _, m := range methods {
-			if routes.Match(chi.NewRouteContext(), m, path) {
-				allowed = append(allowed, m)
-			}
-		}
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		httpd.RenderJSON(w, r, httpd.Problem{Status: http.StatusMethodNotAllowed, Message: "The method " + r.Method + " is not offered at this address."})
-	}
 }
 
 // empty is an answer without a body. JupyterHub marks it as text, and clients that parse JSON go by that.
