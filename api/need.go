@@ -83,7 +83,8 @@ type guard struct {
 	rule rule
 }
 
-// need lets only those pass whom the rule allows. Who holds none of its scopes at all gets 403; who holds one for something else gets 404.
+// need lets only those pass whom the rule allows. Who holds none of its scopes at all gets 403; who holds one for something else than what the path names gets
+// 404. Where it names nothing there is nothing to hide: 403.
 func (a *API) need(k rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return guard{rule: k, Handler: a.do(func(w http.ResponseWriter, r *http.Request) error {
