@@ -44,7 +44,7 @@ type Bench struct {
 	Public  *httptest.Server // for browsers
 	Servers *httptest.Server // for users' servers
 
-	t        *testing.T
+	t    *testing.T
 	Acts httpd.Acts // what the audit log calls requests
 
 	registry *static.Registry
