@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -282,7 +283,7 @@ func (h *Hub) markReady(ctx context.Context, w *worker, o observation) error {
 // fail gives a server up, and keeps what it said last while the scheduler still has it.
 func (h *Hub) fail(ctx context.Context, s Server, f Failure) error {
 	before := s.State
-	f.Log, f.Time = h.lastLines(ctx, s.ID), h.now()
+	f.Log, f.Time = h.lastLines(ctx, s.ID, f.Cause), h.now()
 	f.blameDisk()
 	if f.Cause == scheduler.CauseOutOfMemory {
 		f.Message += h.peak(ctx, s)
@@ -322,8 +323,14 @@ func (h *Hub) larger(ctx context.Context, s Server) json.RawMessage {
 // maxLogLine bounds a line of a failed server's log, in bytes: it is kept in the database and shown on a page.
 const maxLogLine = 1000
 
-// lastLines is the end of what a server printed, as far as it can be had soon.
-func (h *Hub) lastLines(ctx context.Context, id string) []string {
+// The pace of looking for a log's end: what a program prints goes to its log by way of another one, which may be a moment behind.
+const (
+	logStep     = 100 * time.Millisecond
+	logPatience = time.Second
+)
+
+// lastLines is the end of what a server printed, as far as it can be had soon. Of one that ended by itself the last words matter most, and they are waited for.
+func (h *Hub) lastLines(ctx context.Context, id string, cause scheduler.Cause) []string {
 	tailer, ok := h.opts.Scheduler.(scheduler.LogTailer)
 	if !ok {
 		return nil
@@ -331,6 +338,18 @@ func (h *Hub) lastLines(ctx context.Context, id string) []string {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	lines, err := tailer.LogTail(ctx, id, logTailLines)
+	switch cause {
+	case scheduler.CauseExited, scheduler.CauseOutOfMemory, scheduler.CauseKilled:
+		for end := time.Now().Add(logPatience); err == nil && time.Now().Before(end); {
+			pause(ctx, logStep)
+			now, failed := tailer.LogTail(ctx, id, logTailLines)
+			if failed != nil || len(now) > 0 && slices.Equal(now, lines) {
+				break
+			}
+			lines = now
+		}
+	default: // it is not over, or never began
+	}
 	if err != nil && !errors.Is(err, scheduler.ErrNotFound) {
 		h.log.WarnContext(ctx, "log of a failed server could not be read", "server_id", id, "err", err)
 	}
