@@ -74,7 +74,7 @@ func (n *Node) config(ctx context.Context, port int) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask the Nomad server for its port: %w", err)
 	}
-	client := merged(n.o.Drivers.client(), map[string]any{
+	client := merged(keepsEnded(), n.o.Drivers.client(), map[string]any{
 		"enabled": true, "servers": []string{hostPort(self.Config.Ports.RPC)},
 		"network_interface": "lo", "cpu_total_compute": cpuMHz,
 		"min_dynamic_port": n.ports.first, "max_dynamic_port": n.ports.last,

@@ -74,12 +74,10 @@ func clientConfig(o Options, ports []int, tasks *portRange) map[string]any {
 	config := map[string]any{
 		"data_dir": filepath.Join(o.Dir, "nomad"),
 		"ports":    map[string]any{"http": ports[3]},
-		"client": merged(o.Drivers.client(), map[string]any{
+		"client": merged(keepsEnded(), o.Drivers.client(), map[string]any{
 			"enabled": true, "servers": []string{hostPort(ports[1])},
 			"network_interface": "lo", "cpu_total_compute": cpuMHz,
 			"min_dynamic_port": tasks.first, "max_dynamic_port": tasks.last,
-			// By default a client removes the files of ended tasks when it has had 50, which tests may still read.
-			"gc_max_allocs": 1000,
 			// The cloud fingerprinters ask addresses outside of this machine, and one stops the agent when AWS_CA_BUNDLE is set.
 			"options": map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
 		}),
@@ -89,6 +87,12 @@ func clientConfig(o Options, ports []int, tasks *portRange) map[string]any {
 		config["plugin_dir"] = o.Drivers.PluginDir
 	}
 	return config
+}
+
+// keepsEnded has a client leave the files of ended tasks, which tests still read. By default it removes them when it has had 50, and at once on a disk that is
+// four fifths full.
+func keepsEnded() map[string]any {
+	return map[string]any{"gc_max_allocs": 1000, "gc_disk_usage_threshold": 99, "gc_inode_usage_threshold": 99}
 }
 
 func common(c *Consul, v *Vault) map[string]any {
@@ -110,9 +114,12 @@ func common(c *Consul, v *Vault) map[string]any {
 	}
 }
 
-func merged(a, b map[string]any) map[string]any {
-	maps.Copy(a, b)
-	return a
+func merged(all ...map[string]any) map[string]any {
+	into := make(map[string]any)
+	for _, one := range all {
+		maps.Copy(into, one)
+	}
+	return into
 }
 
 // serverAnswers is nil when the server has a leader, usable ACLs and a key to sign identities with. A client that asks to

@@ -87,6 +87,7 @@ func startRegion(t *testing.T, name, join string, more map[string]any) *region {
 	}
 	machine := map[string]any{
 		"enabled": true, "network_interface": "lo", "cpu_total_compute": 8000, "min_dynamic_port": first, "max_dynamic_port": last,
+		"gc_disk_usage_threshold": 99, "gc_inode_usage_threshold": 99, // whatever the disk of the machine that tests
 		"options": map[string]any{"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean"},
 	}
 	maps.Copy(machine, more)
