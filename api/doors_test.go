@@ -98,7 +98,7 @@ func TestF33_BadTokensAtEachRoute(t *testing.T) {
 	}
 	revoked := b.Token(b.root)
 	id := b.as(revoked, http.MethodGet, "/user", "").object()["token_id"].(string)
-	b.as("root", http.MethodDelete, "/users/root/tokens/"+id, "").want(http.StatusNoContent)
+	b.as("root", http.MethodDelete, "/users/"+b.root.Name+"/tokens/"+id, "").want(http.StatusNoContent)
 	gone := b.Token(b.User("gone", true))
 	b.as("root", http.MethodDelete, "/users/gone", "").want(http.StatusNoContent)
 	b.as("root", http.MethodPost, "/users/gone", `{"admin": true}`).want(http.StatusCreated) // another of the same name
