@@ -341,7 +341,7 @@ func (h *Hub) lastLines(ctx context.Context, id string, cause scheduler.Cause) [
 	switch cause {
 	case scheduler.CauseExited, scheduler.CauseOutOfMemory, scheduler.CauseKilled:
 		for end := time.Now().Add(logPatience); err == nil && time.Now().Before(end); {
-			pause(ctx, logStep)
+			sleep(ctx, logStep, nil)
 			now, failed := tailer.LogTail(ctx, id, logTailLines)
 			if failed != nil || len(now) > 0 && slices.Equal(now, lines) {
 				break

@@ -200,9 +200,9 @@ func (a *auditor) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-a.wake:
-			pause(ctx, auditPause)
+			sleep(ctx, auditPause, nil)
 			for !a.write(ctx, auditTimeout) {
-				pause(ctx, auditRetry)
+				sleep(ctx, auditRetry, nil)
 				if ctx.Err() != nil {
 					break
 				}
@@ -215,15 +215,6 @@ func (a *auditor) run(ctx context.Context) {
 	a.loseLocked(left)
 	a.mu.Unlock()
 	a.tellLost(ctx)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // write writes all that waits, and tells whether it could.
