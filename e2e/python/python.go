@@ -5,6 +5,7 @@
 //	hub4  jupyterhub 4.1 on jupyter-server 2 (extension mode)
 //	hub5  jupyterhub 5 on jupyter-server 2 (extension mode); `make run` uses this one
 //	hub6  jupyterhub 6.0 beta on jupyter-server 2 (extension mode)
+//	programs  hub5 with jupyter-server-proxy, for tests of what runs inside servers
 //	culler  jupyterhub-idle-culler, a service that stops idle servers through the REST API
 //	schemathesis  schemathesis, which makes requests out of an API's description and holds the answers to it
 //
@@ -21,7 +22,7 @@ import (
 var files embed.FS
 
 // Names are the environments there are, those of servers first, oldest first.
-func Names() []string { return []string{"hub3", "hub4", "hub5", "hub6", "culler", "schemathesis"} }
+func Names() []string { return []string{"hub3", "hub4", "hub5", "hub6", "programs", "culler", "schemathesis"} }
 
 // Requirements returns the pip requirements of one environment.
 func Requirements(name string) (string, error) {
