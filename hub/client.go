@@ -26,7 +26,7 @@ type OAuthCode struct {
 	RedirectURI   string
 	Scopes        []string
 	Challenge     string // PKCE, "" if none was sent
-	ChallengeType string // "S256" or "plain"
+	ChallengeType string // "S256", or "" if none was sent
 	Expires       time.Time
 }
 

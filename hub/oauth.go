@@ -12,7 +12,11 @@ import (
 	"time"
 )
 
-const codeLifetime = 5 * time.Minute // JupyterHub's
+// codeLifetime is shorter than JupyterHub's five minutes: a code is on its way through the browser, and is exchanged at once or never.
+const codeLifetime = time.Minute
+
+// ErrCodeReplayed is what an error of [Hub.Exchange] also is when a code was shown again and the token that it had given was revoked.
+var ErrCodeReplayed = errors.New("an authorization code was shown again")
 
 // OAuthError is an error in RFC 6749's terms.
 type OAuthError struct {
@@ -55,8 +59,8 @@ func checkChallenge(r AuthorizeRequest) error {
 		return nil
 	case r.Challenge == "" || len(r.Challenge) > 128:
 		return &OAuthError{"invalid_request", "The code challenge is missing or too long."}
-	case r.ChallengeType != "" && r.ChallengeType != "S256" && r.ChallengeType != "plain":
-		return &OAuthError{"invalid_request", "The code challenge method must be S256 or plain."}
+	case r.ChallengeType != "S256": // also when it is missing, which means plain: such a challenge is the verifier itself, for whoever sees the address
+		return &OAuthError{"invalid_request", "The code challenge method must be S256."}
 	}
 	return nil
 }
@@ -113,7 +117,7 @@ func (h *Hub) Exchange(ctx context.Context, r ExchangeRequest) (ExchangeReply, e
 			return err
 		}
 		if !mine {
-			return &OAuthError{"invalid_grant", "The code was used already."}
+			return errCodeTaken
 		}
 		if live, err := h.loggedIn(ctx, tx, code); err != nil || !live {
 			if err == nil {
@@ -122,15 +126,37 @@ func (h *Hub) Exchange(ctx context.Context, r ExchangeRequest) (ExchangeReply, e
 			return err
 		}
 		_, err = tx.CreateToken(ctx, Token{
-			UserID: code.UserID, Hash: hashSecret(secret), ClientID: c.ID, BrowserID: code.BrowserID,
+			UserID: code.UserID, Hash: hashSecret(secret), ClientID: c.ID, CodeHash: code.Hash, BrowserID: code.BrowserID,
 			Scopes: code.Scopes, Created: now, Expires: now.Add(lifetime),
 		})
 		return err
 	})
+	if errors.Is(err, errCodeTaken) {
+		err = h.refuseUsed(ctx, c, code.Hash)
+	}
 	if err != nil {
 		return ExchangeReply{}, err
 	}
 	return ExchangeReply{AccessToken: secret, ExpiresIn: lifetime, Scopes: code.Scopes}, nil
+}
+
+// errCodeTaken ends a transaction that found the code taken since it was read.
+var errCodeTaken = errors.New("the code was taken meanwhile")
+
+// refuseUsed refuses a code that is not there. Where it was exchanged before, two have had it, and nobody knows which of them is honest: the token that it gave is
+// revoked (RFC 6749, section 4.1.2). Who asks again because the answer was lost loses a token that they never got, and sends their visitor here for another code.
+func (h *Hub) refuseUsed(ctx context.Context, c OAuthClient, code []byte) error {
+	revoked, err := h.store.DeleteTokenOfCode(ctx, c.ID, code)
+	if err != nil {
+		return fmt.Errorf("revoke what a code gave to %s: %w", c.ID, err)
+	}
+	if !revoked {
+		return &OAuthError{"invalid_grant", "The code is not known, was used already, or has expired."}
+	}
+	h.log.WarnContext(ctx, "authorization code shown again, its token is revoked", "client", c.ID)
+	return errors.Join(ErrCodeReplayed, &OAuthError{
+		"invalid_grant", "The code was used already. The token that it gave was revoked, as somebody else may have it. Open the page again.",
+	})
 }
 
 // loggedIn tells whether the browser for which a code was issued is still logged in: a logout ends what was issued in it, and what it was issued for.
@@ -167,11 +193,13 @@ func (h *Hub) checkCode(ctx context.Context, c OAuthClient, r ExchangeRequest) (
 		return OAuthCode{}, &OAuthError{"invalid_request", "The code is missing."}
 	}
 	code, err := h.store.CodeByHash(ctx, hashSecret(r.Code))
-	if errors.Is(err, ErrNotFound) || err == nil && (code.ClientID != c.ID || !code.Expires.After(h.now())) {
-		return OAuthCode{}, &OAuthError{"invalid_grant", "The code is not known, was used already, or has expired."}
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return OAuthCode{}, h.refuseUsed(ctx, c, hashSecret(r.Code))
+	case err != nil:
 		return OAuthCode{}, err
+	case code.ClientID != c.ID || !code.Expires.After(h.now()):
+		return OAuthCode{}, &OAuthError{"invalid_grant", "The code is not known, was used already, or has expired."}
 	}
 	if r.RedirectURI != "" && r.RedirectURI != code.RedirectURI {
 		return OAuthCode{}, &OAuthError{"invalid_request", "The redirect URI differs from that of the authorization."}
@@ -187,11 +215,8 @@ func checkVerifier(code OAuthCode, verifier string) error {
 	if verifier == "" {
 		return &OAuthError{"invalid_request", "The code verifier is missing."}
 	}
-	got := verifier
-	if code.ChallengeType == "S256" {
-		sum := sha256.Sum256([]byte(verifier))
-		got = base64.RawURLEncoding.EncodeToString(sum[:])
-	}
+	sum := sha256.Sum256([]byte(verifier))
+	got := base64.RawURLEncoding.EncodeToString(sum[:])
 	if subtle.ConstantTimeCompare([]byte(got), []byte(strings.TrimRight(code.Challenge, "="))) != 1 {
 		return &OAuthError{"invalid_grant", "The code verifier does not fit the challenge."}
 	}

@@ -131,6 +131,12 @@ func (n noticing) DeleteToken(ctx context.Context, id int64) error {
 	return n.Store.DeleteToken(ctx, id)
 }
 
+// DeleteTokenOfCode implements [TokenStore].
+func (n noticing) DeleteTokenOfCode(ctx context.Context, clientID string, code []byte) (bool, error) {
+	defer n.changed()
+	return n.Store.DeleteTokenOfCode(ctx, clientID, code)
+}
+
 // DeleteTokensOfBrowser implements [TokenStore].
 func (n noticing) DeleteTokensOfBrowser(ctx context.Context, userID, browserID string) error {
 	defer n.changed()

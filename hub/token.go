@@ -15,6 +15,8 @@ type Token struct {
 	Hash []byte
 	// ClientID is the OAuth client that the token was issued to, or "" for one that a person or the hub made.
 	ClientID string
+	// CodeHash is the SHA-256 of the authorization code that the token was given for, or nil. A code gives one token; see [TokenStore].DeleteTokenOfCode.
+	CodeHash []byte
 	// BrowserID ties the token to a browser session, or is "".
 	BrowserID string
 	// ServerID is set on the token that a server itself speaks with; it dies when the server stops.
@@ -28,7 +30,7 @@ type Token struct {
 
 // TokenStore keeps tokens.
 type TokenStore interface {
-	// CreateToken stores the token and returns it with its ID. ErrExists if the hash is taken.
+	// CreateToken stores the token and returns it with its ID. ErrExists if the hash is taken, or its code has given a token.
 	CreateToken(ctx context.Context, t Token) (Token, error)
 	// TokenByHash also returns tokens that have expired; the caller looks at the clock.
 	TokenByHash(ctx context.Context, hash []byte) (Token, error)
@@ -41,6 +43,8 @@ type TokenStore interface {
 	TouchTokens(ctx context.Context, used map[int64]time.Time) error
 	// DeleteToken is nil for the unknown.
 	DeleteToken(ctx context.Context, id int64) error
+	// DeleteTokenOfCode removes the token that the client was given for the authorization code with this hash, and tells whether there was one.
+	DeleteTokenOfCode(ctx context.Context, clientID string, code []byte) (bool, error)
 	// DeleteTokensOfBrowser removes what was issued to this user in this browser session.
 	DeleteTokensOfBrowser(ctx context.Context, userID, browserID string) error
 	// DeleteTokensOfClient removes what was issued to this OAuth client; userID "" means for all users.

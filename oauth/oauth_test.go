@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
@@ -379,11 +380,11 @@ func TestTokenEndpoint(t *testing.T) {
 	if !maps.Equal(reply, want) {
 		t.Errorf("the reply is %v", reply)
 	}
-	b.exchange(code).refused(t, "the code again", http.StatusBadRequest, "invalid_grant")
 	p, err := b.Hub.TokenPrincipal(t.Context(), access)
 	if err != nil || p.User.Name != "alice" || p.BrowserID() != b.Cookie(alice, "/", httpd.BrowserCookie) {
 		t.Errorf("the token is of %+v, %v", p, err)
 	}
+	b.exchange(code).refused(t, "the code again", http.StatusBadRequest, "invalid_grant")
 }
 
 func TestA42_ProofKey(t *testing.T) {
@@ -392,14 +393,45 @@ func TestA42_ProofKey(t *testing.T) {
 	alice := b.Browser("alice")
 	const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	sum := sha256.Sum256([]byte(verifier))
-	hashed := []string{"code_challenge", base64.RawURLEncoding.EncodeToString(sum[:]), "code_challenge_method", "S256"}
-	for what, challenge := range map[string][]string{"S256": hashed, "plain": {"code_challenge", verifier, "code_challenge_method", "plain"}, "default": {"code_challenge", verifier}} {
-		code := b.code(alice, challenge...)
-		b.exchange(code).refused(t, what+": no verifier", http.StatusBadRequest, "invalid_request")
-		b.exchange(code, "code_verifier", "x"+verifier).refused(t, what+": wrong verifier", http.StatusBadRequest, "invalid_grant")
-		if a := b.exchange(code, "code_verifier", verifier); a.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s %s", what, a.Status, a.body)
+	hashed := base64.RawURLEncoding.EncodeToString(sum[:])
+	code := b.code(alice, "code_challenge", hashed, "code_challenge_method", "S256")
+	b.exchange(code).refused(t, "no verifier", http.StatusBadRequest, "invalid_request")
+	b.exchange(code, "code_verifier", "x"+verifier).refused(t, "wrong verifier", http.StatusBadRequest, "invalid_grant")
+	b.exchange(code, "code_verifier", hashed).refused(t, "the challenge for the verifier", http.StatusBadRequest, "invalid_grant")
+	if a := b.exchange(code, "code_verifier", verifier); a.StatusCode != http.StatusOK {
+		t.Errorf("the verifier: %s %s", a.Status, a.body)
+	}
+	// Who sees the address of the request sees a plain challenge, which is its own verifier.
+	for what, challenge := range map[string][]string{
+		"plain": {"code_challenge", verifier, "code_challenge_method", "plain"}, "no method": {"code_challenge", verifier},
+		"unknown method": {"code_challenge", verifier, "code_challenge_method", "md5"}, "another case": {"code_challenge", hashed, "code_challenge_method", "s256"},
+		"no challenge": {"code_challenge_method", "S256"}, "a long challenge": {"code_challenge", strings.Repeat("x", 129), "code_challenge_method", "S256"},
+	} {
+		to, err := b.ask(alice, question(challenge...)).Location()
+		if err != nil || to.Path != callback || to.Query().Get("error") != "invalid_request" || to.Query().Get("state") != "s" || to.Query().Has("code") {
+			t.Errorf("%s: sent to %v, %v", what, to, err)
 		}
+	}
+}
+
+// TestA42_OldPlainChallengesProveNothing: what a hub of another version took for a challenge does not become a token here.
+func TestA42_OldPlainChallengesProveNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.code(b.Browser("alice")) // alice is there
+	u, err := b.Hub.UserByName(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{"plain", ""} {
+		code := "made before the upgrade" + method
+		hash := sha256.Sum256([]byte(code))
+		if err := b.Store.CreateCode(t.Context(), hub.OAuthCode{
+			Hash: hash[:], ClientID: "jupyterhub-user-alice", UserID: u.ID, RedirectURI: callback, Challenge: "abc", ChallengeType: method, Expires: time.Now().Add(hubtest.Patience),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b.exchange(code, "code_verifier", "abc").refused(t, "method "+method, http.StatusBadRequest, "invalid_grant")
 	}
 }
 

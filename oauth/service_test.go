@@ -111,9 +111,6 @@ func TestServiceLogin(t *testing.T) {
 	if got := b.may(token); !slices.Equal(got, want) {
 		t.Errorf("the service may %v, want what bob ticked: %v", got, want)
 	}
-	if a := b.exchange(code, "client_id", "service-whoami", "client_secret", whoamiToken, "redirect_uri", whoamiCallback); a.StatusCode != http.StatusBadRequest {
-		t.Errorf("a code twice: %s", a.Status)
-	}
 
 	// What bob loses, the token loses at once. TestA07 has the like for servers.
 	b.roles()

@@ -35,6 +35,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	if oe, ok := errors.AsType[*hub.OAuthError](err); ok {
 		httpd.Note(r, "error", oe.Code)
+		if errors.Is(err, hub.ErrCodeReplayed) {
+			httpd.Note(r, "revoked", "the token that the code had given")
+		}
 		return refuse(w, oe)
 	}
 	if err != nil {

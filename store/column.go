@@ -22,6 +22,14 @@ func null(text string) any {
 	return text
 }
 
+// nullHash is what an optional hash is stored as: NULL for none.
+func nullHash(hash []byte) any {
+	if len(hash) == 0 {
+		return nil
+	}
+	return hash
+}
+
 // timeOf scans a column of microseconds.
 type timeOf struct{ t *time.Time }
 

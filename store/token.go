@@ -8,7 +8,7 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-const tokenColumns = "user_id, service, hash, client_id, browser_id, server_id, scopes, note, created, last_activity, expires"
+const tokenColumns = "user_id, service, hash, client_id, browser_id, server_id, scopes, note, created, last_activity, expires, code_hash"
 
 // CreateToken implements [hub.TokenStore].
 func (s *Store) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error) {
@@ -18,11 +18,11 @@ func (s *Store) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error)
 	}
 	made := t
 	err = s.returning(ctx, "create token", `
-		INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT DO NOTHING RETURNING id`,
 		args{
 			null(t.UserID), null(t.Service), t.Hash, null(t.ClientID), null(t.BrowserID), null(t.ServerID), scopes, t.Note,
-			micros(t.Created), micros(t.LastActivity), micros(t.Expires),
+			micros(t.Created), micros(t.LastActivity), micros(t.Expires), nullHash(t.CodeHash),
 		}, &made.ID)
 	if isNothing(err) {
 		return hub.Token{}, fmt.Errorf("store: create token: %w", hub.ErrExists)
@@ -42,7 +42,7 @@ func (s *Store) CreateToken(ctx context.Context, t hub.Token) (hub.Token, error)
 func tokenFields(t *hub.Token) []any {
 	return []any{
 		&t.ID, textOf{&t.UserID}, textOf{&t.Service}, &t.Hash, textOf{&t.ClientID}, textOf{&t.BrowserID}, textOf{&t.ServerID}, wordsOf{&t.Scopes}, &t.Note,
-		timeOf{&t.Created}, timeOf{&t.LastActivity}, timeOf{&t.Expires},
+		timeOf{&t.Created}, timeOf{&t.LastActivity}, timeOf{&t.Expires}, &t.CodeHash,
 	}
 }
 
@@ -82,6 +82,12 @@ func (s *Store) tokens(ctx context.Context, query, owner string) ([]hub.Token, e
 func (s *Store) DeleteToken(ctx context.Context, id int64) error {
 	_, err := s.exec(ctx, "delete token", "DELETE FROM tokens WHERE id = $1", args{id})
 	return err
+}
+
+// DeleteTokenOfCode implements [hub.TokenStore].
+func (s *Store) DeleteTokenOfCode(ctx context.Context, clientID string, code []byte) (bool, error) {
+	n, err := s.exec(ctx, "delete the token of a code", "DELETE FROM tokens WHERE code_hash = $1 AND client_id = $2", args{code, clientID})
+	return n > 0, err
 }
 
 // DeleteTokensOfBrowser implements [hub.TokenStore]. A token that belongs to no browser has NULL for one, which equals nothing,

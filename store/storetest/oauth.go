@@ -92,6 +92,35 @@ func oauth() []test {
 			f.must(err)
 			f.same("whether an unknown code was taken", taken, false)
 		}},
+		{"A code gives one token, which is found again by the code and its client", func(f fixture) {
+			u := f.user("ada")
+			one, two := f.client(f.server(u, "", hub.Ready)), f.client(f.server(u, "two", hub.Ready))
+			given := f.token(hub.Token{UserID: u.ID, ClientID: one.ID, CodeHash: hashOf("code"), Note: "given"})
+			f.token(hub.Token{UserID: u.ID, ClientID: one.ID, CodeHash: hashOf("other"), Note: "other"})
+			f.token(hub.Token{UserID: u.ID, ClientID: one.ID, Note: "of no code"})
+			got, err := f.store.TokenByHash(f.ctx, given.Hash)
+			f.must(err)
+			f.same("the token", got, given)
+			again := given
+			again.Hash = hashOf("again")
+			_, err = f.store.CreateToken(f.ctx, again)
+			f.wants(err, hub.ErrExists)
+			for _, miss := range []struct {
+				client string
+				code   []byte
+			}{{two.ID, hashOf("code")}, {one.ID, hashOf("unknown")}, {one.ID, nil}, {one.ID, []byte{}}, {"", hashOf("code")}} {
+				gone, err := f.store.DeleteTokenOfCode(f.ctx, miss.client, miss.code)
+				f.must(err)
+				f.same("whether there was a token", gone, false)
+			}
+			f.notes(u, "given", "other", "of no code")
+			for _, want := range []bool{true, false} {
+				gone, err := f.store.DeleteTokenOfCode(f.ctx, one.ID, hashOf("code"))
+				f.must(err)
+				f.same("whether there was a token", gone, want)
+			}
+			f.notes(u, "other", "of no code")
+		}},
 		{"Only codes that expired before then are removed", func(f fixture) {
 			u := f.user("ada")
 			c := f.code(u, f.client(f.server(u, "", hub.Ready))) // expires at noon
