@@ -40,6 +40,8 @@ type Options struct {
 	Shutdown func()
 	// Metrics tells the metrics of this replica; nil: there are none.
 	Metrics http.Handler
+	// OpenMetrics lets everybody read the metrics, without a token.
+	OpenMetrics bool
 	// Info is shown by /info.
 	Info Info
 }
@@ -82,6 +84,7 @@ func (a *API) Mount(r chi.Router) {
 	r.Group(a.mountRoot)
 	r.Group(a.mountDocs)
 	r.Group(a.mountStarts)
+	r.Group(a.mountOpenMetrics)
 	r.Group(func(r chi.Router) {
 		r.Use(a.sessions.NeedCredential(a.group))
 		a.mountInfo(r)

@@ -10,13 +10,25 @@ import (
 
 var readsMetrics = anywhere("read:metrics")
 
-// mountMetrics adds the metrics of this replica.
+// mountMetrics adds the metrics of this replica for who has the scope.
 func (a *API) mountMetrics(r chi.Router) {
-	r.With(a.need(readsMetrics)).Get("/metrics", a.do(a.getMetrics))
+	if !a.opts.OpenMetrics {
+		r.With(a.need(readsMetrics)).Get("/metrics", a.do(a.getMetrics))
+	}
+}
+
+// mountOpenMetrics adds them for everybody, where the configuration says so.
+func (a *API) mountOpenMetrics(r chi.Router) {
+	if a.opts.OpenMetrics {
+		r.Get("/metrics", a.do(a.getMetrics))
+	}
 }
 
 // Metrics serves the same to the same callers, for an address outside the API.
 func (a *API) Metrics() http.Handler {
+	if a.opts.OpenMetrics {
+		return a.do(a.getMetrics)
+	}
 	return a.sessions.NeedCredential(a.group)(a.need(readsMetrics)(a.do(a.getMetrics)))
 }
 

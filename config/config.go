@@ -30,6 +30,7 @@ type Config struct {
 	Culling  *Culling  `hcl:"culling,block" doc:"Which servers are stopped because nobody uses them, or because of their age. Without idle_after and max_age, here or in a profile, none is."`
 	Usage    *Usage    `hcl:"usage,block" doc:"The ledger of usage, and what it limits."`
 	Audit    *Audit    `hcl:"audit,block" doc:"The log of who did what."`
+	Metrics  *Metrics  `hcl:"metrics,block" doc:"What monitoring is told, and whom."`
 	Events   *Events   `hcl:"events,block" doc:"What is told to other programs."`
 	Login    *Login    `hcl:"login,block" doc:"Who may enter. Rules that allow add up; blocked_users wins over all."`
 
@@ -207,7 +208,7 @@ func Default(directory string) Config {
 			Warning: "10m", KeepFor: "2h", Interval: "1m", ActivityInterval: "5m", BusyKernels: true, BusyCPU: 0.2, BusyDevices: 5,
 		},
 		Usage: &Usage{Retention: "9600h", CoreMHz: 2000, Timezone: "UTC", Grace: "15m", Interval: "1m"},
-		Audit: &Audit{Keep: "8760h"}, Events: &Events{},
+		Audit: &Audit{Keep: "8760h"}, Metrics: &Metrics{AuthenticatePrometheus: true}, Events: &Events{},
 		Login: &Login{SessionLifetime: "336h"},
 	}
 }

@@ -138,7 +138,7 @@ func literal(name string, v reflect.Value) string {
 	case reflect.Slice:
 		items := make([]string, v.Len())
 		for i := range items {
-			items[i] = quote(v.Index(i).String())
+			items[i] = literal("", v.Index(i))
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	case reflect.Map:

@@ -79,15 +79,26 @@ func assign(option reflect.Value, text string) error {
 		}
 		option.SetFloat(n)
 	case reflect.Slice:
-		var list []string
-		for item := range strings.SplitSeq(text, ",") {
-			if item = strings.TrimSpace(item); item != "" {
-				list = append(list, item)
-			}
-		}
-		option.Set(reflect.ValueOf(list))
+		return assignList(option, text)
 	default:
 		return errors.New("this option can only be set in a file")
 	}
+	return nil
+}
+
+// assignList sets a list of words or numbers from a text with commas between them.
+func assignList(option reflect.Value, text string) error {
+	list := reflect.MakeSlice(option.Type(), 0, 0)
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		v := reflect.New(option.Type().Elem()).Elem()
+		if err := assign(v, item); err != nil {
+			return err
+		}
+		list = reflect.Append(list, v)
+	}
+	option.Set(list)
 	return nil
 }

@@ -55,6 +55,7 @@ func (c *Config) Validate() error {
 	add(c.Culling.validate())
 	add(c.Usage.validate())
 	add(c.Audit.validate())
+	add(c.Metrics.validate())
 	add(c.validateLog())
 	return errors.Join(errs...)
 }

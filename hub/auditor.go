@@ -99,6 +99,7 @@ func (h *Hub) forgetAudit(ctx context.Context, now time.Time) error {
 	n, err := h.store.DeleteAuditBefore(ctx, now.Add(-keep))
 	if n > 0 {
 		h.log.InfoContext(ctx, "old entries of the audit log removed", "entries", n)
+		h.auditForgotten(n, now.Add(-keep))
 	}
 	return err
 }

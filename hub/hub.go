@@ -69,6 +69,8 @@ type Options struct {
 	// StopServers ends all servers when Run ends; the default leaves them running, and the next start finds them again.
 	StopServers bool
 	Registerer  prometheus.Registerer
+	// Buckets are those of the histograms that have a choice; zero: JupyterHub's.
+	Buckets Buckets
 	// Events is told of starts and stops; nil: nobody is. It must not wait.
 	Events func(ServerEvent)
 	Now    func() time.Time
@@ -157,7 +159,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		opts: o, store: o.Store, urls: o.URLs, log: o.Logger, now: o.Now,
-		metrics: newMetrics(o.Registerer, o.Scheduler),
+		metrics: newMetrics(o.Registerer, o.Scheduler, o.Buckets),
 	}
 	h.store = noticing{o.Store, h.principals.forget}
 	if o.Profiles != nil {

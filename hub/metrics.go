@@ -52,14 +52,31 @@ func jupyterBuckets() []float64 {
 	return []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 }
 
-func newMetrics(r prometheus.Registerer, s scheduler.Scheduler) metrics {
+// Buckets are bounds of histograms in seconds, ascending and above 0; nil: JupyterHub's.
+type Buckets struct {
+	Spawn []float64 // of how long starts take
+	Stop  []float64 // of how long stops take
+}
+
+func (b Buckets) filled() Buckets {
+	if len(b.Spawn) == 0 {
+		b.Spawn = []float64{0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 180, 300, 600}
+	}
+	if len(b.Stop) == 0 {
+		b.Stop = jupyterBuckets()
+	}
+	return b
+}
+
+func newMetrics(r prometheus.Registerer, s scheduler.Scheduler, b Buckets) metrics {
+	b = b.filled()
 	m := metrics{
 		starts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "jupyterhub_server_spawn_duration_seconds", Help: "Time from the request of a server to its readiness or failure.",
-			Buckets: []float64{0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 180, 300, 600},
+			Buckets: b.Spawn,
 		}, []string{"status"}),
 		stops: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "jupyterhub_server_stop_seconds", Help: "Time that it took to end a server.", Buckets: jupyterBuckets(),
+			Name: "jupyterhub_server_stop_seconds", Help: "Time that it took to end a server.", Buckets: b.Stop,
 		}, []string{"status"}),
 		users: prometheus.NewGauge(prometheus.GaugeOpts{Name: "jupyterhub_total_users", Help: "How many users there are."}),
 		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{

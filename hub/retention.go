@@ -94,6 +94,7 @@ func (h *Hub) deleteVolume(ctx context.Context, v Volume) error {
 		}
 		h.log.InfoContext(ctx, "volume deleted with its files", "volume_id", v.ID, "volume", v.Name, "share", v.Share, "user", v.UserName,
 			"server", v.ServerName, "group", v.Group, "source", v.Source, "node", v.Node, "retain", v.Retain, "released", v.Released)
+		h.auditPurge(v)
 		return nil
 	}
 	if ctx.Err() != nil {

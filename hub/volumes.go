@@ -132,13 +132,12 @@ func (h *Hub) DeleteVolume(ctx context.Context, id string, now bool) (VolumeInfo
 		if err := notInUse(ctx, tx, *v); err != nil {
 			return err
 		}
+		at := h.now()
 		if v.Live() {
-			v.Released = h.now()
-			v.DeleteAfter = v.deleteAfter(h.now())
-			v.State = VolumeReleased
+			v.State, v.Released, v.DeleteAfter = VolumeReleased, at, v.deleteAfter(at)
 		}
 		if now {
-			v.State, v.DeleteAfter = VolumeDeleting, h.now()
+			v.State, v.DeleteAfter = VolumeDeleting, at
 		}
 		return nil
 	})

@@ -132,7 +132,8 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		return err
 	}
 	lazy.proxy.Store(a.proxy)
-	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Metrics: httpd.NewScrape(a.registry), Info: info(a.config), Shutdown: a.end})
+	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Metrics: httpd.NewScrape(a.registry),
+		OpenMetrics: !a.config.Metrics.AuthenticatePrometheus, Info: info(a.config), Shutdown: a.end})
 	if err != nil {
 		return err
 	}
@@ -195,6 +196,7 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 		SessionLifetime: c.Login.SessionLifetime.Value(),
 		StopServers:     c.Nomad == nil && c.Local.StopServers,
 		Registerer:      a.registry,
+		Buckets:         hub.Buckets{Spawn: c.Metrics.SpawnBuckets, Stop: c.Metrics.StopBuckets},
 		AuditKeep:       c.Audit.Keep.Value(),
 		Elect:           a.elector(),
 		ServiceRoutes:   a.routes.services.Set,

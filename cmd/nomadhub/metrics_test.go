@@ -15,6 +15,12 @@ import (
 // newAdmin is ada as an administrator at a hub that runs.
 func newAdmin(t *testing.T) client {
 	t.Helper()
+	return newAdminWith(t, "")
+}
+
+// newAdminWith is ada as an administrator at a hub with this configuration, where there is also bob.
+func newAdminWith(t *testing.T, configuration string) client {
+	t.Helper()
 	dir := t.TempDir()
 	dsn := "sqlite://" + filepath.Join(dir, "hub.db")
 	if got := call(t, nil, "migrate", "-dsn", dsn); got.err != nil {
@@ -29,7 +35,7 @@ func newAdmin(t *testing.T) client {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := client{t: t, configuration: write(t, "hub.hcl", "")}
+	c := client{t: t, configuration: write(t, "hub.hcl", configuration)}
 	c.token = strings.TrimSpace(call(t, nil, "token", "-dsn", dsn, "-user", "ada").out)
 	c.base = "http://" + dev(t, dir, c.configuration)
 	return c

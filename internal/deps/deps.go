@@ -43,6 +43,14 @@ func FindChromium() (string, error) {
 	return "", &MissingError{Program: "Chromium", Packages: []string{"chromium"}}
 }
 
+// FindPrometheus returns the path of a Prometheus server on PATH, or a *MissingError. It installs nothing.
+func FindPrometheus() (string, error) {
+	if path, err := exec.LookPath("prometheus"); err == nil {
+		return path, nil
+	}
+	return "", &MissingError{Program: "Prometheus", Packages: []string{"prometheus"}}
+}
+
 // EnsureChromium returns the path of a Chromium on PATH, installing Debian's if there is none and this process may.
 // The installer's output goes to log.
 func EnsureChromium(ctx context.Context, log io.Writer) (string, error) {

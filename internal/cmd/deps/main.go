@@ -39,11 +39,12 @@ type need struct {
 
 func needs() map[string]need {
 	return map[string]need{
-		"network":  {"iptables or ip", networkTools, []string{"iptables", "iproute2"}},
-		"docker":   {"Docker's engine", dockerd.Installed, dockerd.Packages()},
-		"chromium": {"Chromium", func() error { _, err := deps.FindChromium(); return err }, []string{"chromium"}},
-		"postgres": {"Postgres", pgtest.Installed, []string{"postgresql"}},
-		"compiler": {"A C compiler", func() error { _, err := exec.LookPath("gcc"); return err }, []string{"gcc", "libc6-dev"}},
+		"network":    {"iptables or ip", networkTools, []string{"iptables", "iproute2"}},
+		"docker":     {"Docker's engine", dockerd.Installed, dockerd.Packages()},
+		"chromium":   {"Chromium", func() error { _, err := deps.FindChromium(); return err }, []string{"chromium"}},
+		"prometheus": {"Prometheus", func() error { _, err := deps.FindPrometheus(); return err }, []string{"prometheus"}},
+		"postgres":   {"Postgres", pgtest.Installed, []string{"postgresql"}},
+		"compiler":   {"A C compiler", func() error { _, err := exec.LookPath("gcc"); return err }, []string{"gcc", "libc6-dev"}},
 	}
 }
 

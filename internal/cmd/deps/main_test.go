@@ -25,7 +25,7 @@ func TestEverythingMissingIsNamedAtOnce(t *testing.T) {
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"emacs"}} {
-		if err := run(t.Context(), args, t.Output()); err == nil || !strings.Contains(err.Error(), "chromium, compiler, docker, network, postgres") {
+		if err := run(t.Context(), args, t.Output()); err == nil || !strings.Contains(err.Error(), "chromium, compiler, docker, network, postgres, prometheus") {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
