@@ -142,6 +142,14 @@ func inOAuth() []difference {
 			on: []string{"POST oauth2/authorize?client_id=service-far*"}, where: "status", stock: "302", ours: "200",
 			why: "forms of the hub's pages lead to the hub only, also by a redirect; so a page sends the visitor on to a service at another address",
 		},
+		{
+			on: []string{"GET user as oauth.twice (after the second use of its code)"}, where: "status", stock: "200", ours: "403",
+			why: "a code that is shown again is perhaps a stolen one: the token that it gave is revoked, as RFC 6749 advises. Stock servers show a code once",
+		},
+		{
+			on: []string{"GET oauth2/authorize* (plain challenge*)"}, where: "header Location", stock: "*code=*", ours: "*error=invalid_request*",
+			why: "JupyterHub 5 ignores proof keys, and 6 also takes the method plain. Such a challenge is its own verifier, for whoever sees the address; stock servers of 6 send S256",
+		},
 		{on: []string{"* oauth2/*"}, where: "header Pragma", stock: absent, ours: "no-cache", why: "as with Cache-Control"},
 		{on: []string{"POST oauth2/token *"}, where: "body.error_description", stock: absent, why: "errors say what is wrong"},
 		{on: []string{"GET oauth2/authorize*"}, where: "header Location", stock: "*error=*", ours: "*error_description=*", why: "the same"},

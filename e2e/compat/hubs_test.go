@@ -3,6 +3,7 @@ package compat
 import (
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nomadhub/nomadhub/e2e/browser"
+	"github.com/nomadhub/nomadhub/internal/chp"
 	"github.com/nomadhub/nomadhub/internal/freeport"
 	"github.com/nomadhub/nomadhub/internal/pyenv"
 )
@@ -54,16 +56,19 @@ func startStock(t *testing.T, stub string) *hub {
 	if err != nil {
 		browser.Missing(t, err)
 	}
-	dir, r := t.TempDir(), newRoutes(t)
+	dir, routes := t.TempDir(), &chp.Table{}
+	api, public := httptest.NewServer(routes), httptest.NewServer(routes.Forward())
+	t.Cleanup(api.Close)
+	t.Cleanup(public.Close)
 	config, err := filepath.Abs("testdata/jupyterhub_config.py")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := run(t, "jupyterhub", dir, []string{
-		"COMPAT_PUBLIC=" + r.public.URL, "COMPAT_ROUTES=" + r.api.URL, "COMPAT_HUB=" + "http://127.0.0.1:" + ports(t, 1)[0],
+		"COMPAT_PUBLIC=" + public.URL, "COMPAT_ROUTES=" + api.URL, "COMPAT_HUB=" + "http://127.0.0.1:" + ports(t, 1)[0],
 		"COMPAT_PASSWORD=" + password, "COMPAT_SERVICE_TOKEN=" + cullerToken, "COMPAT_STUB_PROGRAM=" + stub,
 	}, env.Program("jupyterhub"), "-f", config)
-	return newHub("JupyterHub", r.public.URL, p)
+	return newHub("JupyterHub", public.URL, p)
 }
 
 // startOurs starts this project's hub.

@@ -30,7 +30,8 @@ c.Authenticator.admin_users = {"admin"}
 
 c.JupyterHub.spawner_class = StubSpawner
 c.StubSpawner.cmd = [os.environ["COMPAT_STUB_PROGRAM"]]
-c.StubSpawner.environment = {"COMPAT_STUB": "1"}
+# Without the second one a program under the race detector takes a second to end.
+c.StubSpawner.environment = {"COMPAT_STUB": "1", "GORACE": "atexit_sleep_ms=0"}
 c.StubSpawner.home_dir_template = os.path.join(os.getcwd(), "home", "{username}")
 c.Spawner.http_timeout = 600
 c.Spawner.start_timeout = 600
