@@ -75,45 +75,6 @@ func TestMost(t *testing.T) {
 	}
 }
 
-// TestStockRoutes keeps routes as JupyterHub writes and reads them.
-func TestStockRoutes(t *testing.T) {
-	t.Parallel()
-	routes, err := keepRoutes(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer routes.close()
-	do := func(method, path, body string) string {
-		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, routes.url+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		text, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode >= http.StatusBadRequest {
-			t.Fatalf("%s %s: %s, %v", method, path, res.Status, err)
-		}
-		return string(text)
-	}
-	do(http.MethodPost, "/api/routes/", `{"target": "http://127.0.0.1:1"}`)
-	do(http.MethodPost, "/api/routes/user/ada", `{"target": "http://127.0.0.1:2"}`)
-	if got := do(http.MethodGet, "/api/routes", ""); got != `{"/":{"target":"http://127.0.0.1:1"},"/user/ada":{"target":"http://127.0.0.1:2"}}`+"\n" {
-		t.Errorf("routes are %s", got)
-	}
-	if n := routes.users(); n != 1 {
-		t.Errorf("%d users have routes", n)
-	}
-	do(http.MethodDelete, "/api/routes/user/ada", "")
-	if n := routes.users(); n != 0 {
-		t.Errorf("%d users have routes after the end", n)
-	}
-}
-
 // TestWatchedRequests has the proxy in front of a hub see when the culler is done.
 func TestWatchedRequests(t *testing.T) {
 	t.Parallel()

@@ -7,16 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/nomadhub/nomadhub/internal/chp"
 	"github.com/nomadhub/nomadhub/internal/freeport"
 	"github.com/nomadhub/nomadhub/internal/pyenv"
 )
@@ -35,7 +33,8 @@ type stockHub struct {
 	url      string
 	token    string
 	notebook int // port of what answers as every server
-	routes   *stockRoutes
+	routes   chp.Table
+	proxy    *http.Server // serves the routes
 	client   *http.Client
 }
 
@@ -62,11 +61,13 @@ func newStock(ctx context.Context, dir, self string) (h *stockHub, err error) {
 			return nil, err
 		}
 	}
-	if h.routes, err = keepRoutes(ctx); err != nil {
+	proxy, routes, err := serveRoutes(ctx, &h.routes)
+	if err != nil {
 		return nil, err
 	}
+	h.proxy = proxy
 	h.env = []string{
-		"BENCH_DATABASE=" + h.database, "BENCH_HUB=" + h.url, "BENCH_PROXY=http://" + loopback(ports[1]), "BENCH_ROUTES=" + h.routes.url,
+		"BENCH_DATABASE=" + h.database, "BENCH_HUB=" + h.url, "BENCH_PROXY=http://" + loopback(ports[1]), "BENCH_ROUTES=" + routes,
 		"BENCH_TOKEN=" + h.token, "BENCH_NOTEBOOK_PORT=" + strconv.Itoa(h.notebook),
 	}
 	servers, err := spawn(dir, program{
@@ -100,7 +101,7 @@ func (h *stockHub) seed(ctx context.Context, users, running int) error {
 
 // launch starts the process with an empty table of routes, and does not wait for it.
 func (h *stockHub) launch() (err error) {
-	h.routes.clear()
+	h.routes.Clear()
 	h.child, err = spawn(h.dir, program{name: "jupyterhub", core: coreUnderTest, path: h.python.Program("jupyterhub"), args: []string{"-f", "jupyterhub_config.py"}, env: h.env})
 	return err
 }
@@ -119,7 +120,7 @@ func (h *stockHub) start(ctx context.Context, running int) (api, routes float64,
 	}
 	api = since(began)
 	err = h.await(ctx, stockPatience, func(context.Context) error {
-		if have := h.routes.users(); have < running {
+		if have := h.routes.Below("/user/"); have < running {
 			return fmt.Errorf("%d of %d routes", have, running)
 		}
 		return nil
@@ -182,76 +183,16 @@ func (h *stockHub) close() {
 	if h.child != nil {
 		h.kill()
 	}
-	h.routes.close()
+	_ = h.proxy.Close()
 }
 
-// stockRoutes is a table of routes with the API of configurable-http-proxy. It forwards nothing.
-type stockRoutes struct {
-	url    string
-	server *http.Server
-
-	mu    sync.Mutex
-	table map[string]json.RawMessage
-}
-
-// routesPath is where JupyterHub asks for its proxy's routes.
-const routesPath = "/api/routes"
-
-func keepRoutes(ctx context.Context) (*stockRoutes, error) {
+// serveRoutes serves the table on the loopback interface, as JupyterHub's proxy would.
+func serveRoutes(ctx context.Context, table *chp.Table) (s *http.Server, url string, err error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	t := &stockRoutes{url: "http://" + l.Addr().String(), table: map[string]json.RawMessage{}}
-	t.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: t}
-	go func() { _ = t.server.Serve(l) }()
-	return t, nil
-}
-
-func (t *stockRoutes) close() { _ = t.server.Close() }
-
-// ServeHTTP adds, removes and lists routes.
-func (t *stockRoutes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	route, ok := strings.CutPrefix(r.URL.Path, routesPath)
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	route = "/" + strings.Trim(route, "/")
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch r.Method {
-	case http.MethodPost:
-		t.table[route] = body
-		w.WriteHeader(http.StatusCreated)
-	case http.MethodDelete:
-		delete(t.table, route)
-		w.WriteHeader(http.StatusNoContent)
-	default:
-		_ = json.NewEncoder(w).Encode(t.table)
-	}
-}
-
-func (t *stockRoutes) clear() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	clear(t.table)
-}
-
-// users is how many routes lead to users' servers.
-func (t *stockRoutes) users() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := 0
-	for route := range maps.Keys(t.table) {
-		if strings.HasPrefix(route, "/user/") {
-			n++
-		}
-	}
-	return n
+	s = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: table}
+	go func() { _ = s.Serve(l) }()
+	return s, "http://" + l.Addr().String(), nil
 }
