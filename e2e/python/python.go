@@ -22,7 +22,9 @@ import (
 var files embed.FS
 
 // Names are the environments there are, those of servers first, oldest first.
-func Names() []string { return []string{"hub3", "hub4", "hub5", "hub6", "programs", "culler", "schemathesis"} }
+func Names() []string {
+	return []string{"hub3", "hub4", "hub5", "hub6", "programs", "culler", "schemathesis"}
+}
 
 // Requirements returns the pip requirements of one environment.
 func Requirements(name string) (string, error) {
