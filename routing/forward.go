@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"strings"
 )
 
@@ -24,7 +25,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 		out.Header.Del("Upgrade")
 	}
 	p.setForwarded(pr.In, out.Header)
-	p.private.removeFromRequest(out.Header)
+	p.private.removeFromRequest(out.Header, c.entry.Prefix)
 }
 
 // The names by which proxies say where a request came from. Servers believe them.
@@ -91,10 +92,29 @@ func dropAliases(h http.Header) {
 	}
 }
 
-// modifyResponse keeps a server from setting cookies that only the hub may set. Nothing else of an answer is touched.
+// modifyResponse keeps a server from setting cookies that are not its own, and from speaking for the whole host. Nothing else of an answer is touched.
 func (p *Proxy) modifyResponse(res *http.Response) error {
-	p.private.removeFromResponse(res.Header)
+	prefix := callOf(res.Request.Context()).entry.Prefix
+	p.private.removeFromResponse(res.Header, prefix)
+	for _, name := range hostHeaders {
+		delete(res.Header, name)
+	}
+	if scope := res.Header.Get(workerHeader); scope != "" && !below(prefix, scope) {
+		delete(res.Header, workerHeader)
+	}
 	return nil
+}
+
+// workerHeader lets a script listen to all requests below a path.
+const workerHeader = "Service-Worker-Allowed"
+
+// hostHeaders are about a whole host, and on its way others live, too: what browsers keep for it, and whether they come by TLS.
+var hostHeaders = [...]string{"Clear-Site-Data", "Strict-Transport-Security"}
+
+// below tells whether a percent-encoded path is at or below a decoded prefix. What may be read in several ways is not.
+func below(prefix, path string) bool {
+	decoded, err := url.PathUnescape(path)
+	return err == nil && strings.HasPrefix(decoded, prefix) && !strings.Contains(decoded, "..") && !strings.ContainsAny(decoded, "\\?#")
 }
 
 // isWebSocket tells whether the request asks for a websocket, with the same reading of the headers as ReverseProxy.

@@ -36,10 +36,14 @@ type Options struct {
 	// TrustForwarded tells whether the sender of the request may say where it came from (X-Forwarded-*, Forwarded, X-Scheme, X-Real-Ip).
 	// If not, these headers begin with this proxy. nil: everybody may, as with JupyterHub's proxy.
 	TrustForwarded func(r *http.Request) bool
-	// PrivateCookies never reach a server, nor may one set them. nil: the hub's login cookie.
+	// PrivateCookies never reach a server, nor may one set them. A name that ends in a star stands for all that begin like it. nil: the hub's login cookies.
 	PrivateCookies []string
-	Logger         *slog.Logger          // nil: slog.Default()
-	Registerer     prometheus.Registerer // nil: no metrics
+	// Serves tells whether the host of a request is one at which the servers below a prefix are visited; others find the fallback. nil: every host is.
+	Serves func(host, prefix string) bool
+	// Foreign tells whether a cookie is of another server than those below a prefix, and neither reaches them nor is set by them. nil: none is.
+	Foreign    func(prefix, cookie string) bool
+	Logger     *slog.Logger          // nil: slog.Default()
+	Registerer prometheus.Registerer // nil: no metrics
 }
 
 // Proxy forwards requests to servers as the table says. On the way of a request there is one atomic load and no lock.
@@ -49,6 +53,7 @@ type Proxy struct {
 	renderError    func(http.ResponseWriter, *http.Request, int, error)
 	trustForwarded func(*http.Request) bool
 	private        privateCookies
+	serves         func(host, prefix string) bool // nil: every host
 	log            *slog.Logger
 	metrics        *proxyMetrics
 	transport      *http.Transport
@@ -73,7 +78,7 @@ func NewProxy(o Options) (*Proxy, error) {
 	}
 	p := &Proxy{
 		router: o.Router, fallback: o.Fallback, renderError: o.ErrorHandler, trustForwarded: o.TrustForwarded,
-		private: newPrivateCookies(o.PrivateCookies), log: orDefault(o.Logger), metrics: metrics, buffers: &copyBuffers{},
+		private: newPrivateCookies(o), serves: o.Serves, log: orDefault(o.Logger), metrics: metrics, buffers: &copyBuffers{},
 	}
 	if p.renderError == nil {
 		p.renderError = plainError
@@ -116,7 +121,7 @@ func callOf(ctx context.Context) *call {
 // ServeHTTP forwards the request to the server that owns its path, or hands it to the fallback.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := p.router.Table().find(r.URL.EscapedPath())
-	if e == nil {
+	if e == nil || p.serves != nil && !p.serves(r.Host, e.Prefix) {
 		p.fallback.ServeHTTP(w, r)
 		return
 	}
