@@ -84,16 +84,11 @@ func (a *API) writeOwner(w http.ResponseWriter, r *http.Request, p hub.Principal
 	if p.Service != nil {
 		owner = scope.Owner{Service: p.Service.Name}
 	}
-	v := a.viewer(r)
-	v.scopes = scope.Union(v.scopes, scope.Expand(scope.Identify(owner), owner))
+	v := newViewer(scope.Union(httpd.Principal(r).Scopes, scope.Expand(scope.Identify(owner), owner)), a.hub.Roles(), a.urls)
 	if p.Service != nil {
 		return httpd.JSON(w, http.StatusOK, a.viewService(v, *p.Service))
 	}
-	m, err := a.viewUser(r, v, p.User)
-	if err != nil {
-		return err
-	}
-	return httpd.JSON(w, http.StatusOK, m)
+	return a.writeUser(w, r, v, p.User, nil)
 }
 
 // adminAccess was how administrators got into servers before OAuth. JupyterHub has it switched off.

@@ -39,14 +39,3 @@ type failureView struct {
 	Time     any      `json:"time"`
 	Evidence []string `json:"evidence,omitempty"` // what a stop by the hub itself was decided by
 }
-
-// addUse adds what is known of a server's use, and why it ended.
-func addUse(m map[string]any, s hub.Server) {
-	m["last_used"] = timestamp(s.LastUsed)
-	if !s.KeepUntil.IsZero() {
-		m["keep_until"] = timestamp(s.KeepUntil)
-	}
-	if f := s.Failure; f != nil {
-		m["failure"] = failureView{Message: f.Message, Cause: string(f.Cause), Time: timestamp(f.Time), Evidence: f.Evidence}
-	}
-}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-faster/jx"
+
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 )
@@ -75,11 +77,28 @@ func (p page) write(w http.ResponseWriter, r *http.Request, urls hub.URLs, items
 	if !p.told {
 		return httpd.JSON(w, http.StatusOK, items)
 	}
+	return httpd.JSON(w, http.StatusOK, map[string]any{"items": items, "_pagination": p.about(r, urls, total)})
+}
+
+func (p page) about(r *http.Request, urls hub.URLs, total int) pagination {
 	about := pagination{Offset: p.offset, Limit: p.limit, Total: total}
 	if following := p.offset + p.limit; following < total {
 		about.Next = &nextPage{Offset: following, Limit: p.limit, URL: p.nextURL(r, urls, following)}
 	}
-	return httpd.JSON(w, http.StatusOK, map[string]any{"items": items, "_pagination": about})
+	return about
+}
+
+// around writes a list that list writes, and with it how it goes on if the caller wants to be told.
+func (p page) around(e *jx.Encoder, r *http.Request, urls hub.URLs, total int, list func()) {
+	if !p.told {
+		list()
+		return
+	}
+	e.ObjStart()
+	e.FieldStart("items")
+	list()
+	valueField(e, "_pagination", p.about(r, urls, total))
+	e.ObjEnd()
 }
 
 // nextURL is absolute, because clients fetch it as it stands, and by the name under which this client reached us, because servers and services use

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-faster/jx"
 
 	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/httpd"
@@ -25,46 +26,43 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 	}
 	owner := scope.Owner{User: p.User.Name}
 	readable := scope.Union(p.Scopes, scope.Expand(scope.Identify(owner), owner))
-	v := viewer{scopes: readable, roles: a.hub.Roles(), urls: a.urls}
-	m, err := a.viewUser(r, v, p.User)
-	if err != nil {
-		return err
-	}
-	m["scopes"] = p.Scopes.Names()
-	m["session_id"], m["token_id"] = nil, nil
-	if p.Token != nil {
-		m["session_id"], m["token_id"] = orNull(p.Token.BrowserID), tokenID(p.Token.ID)
-	}
-	return httpd.JSON(w, http.StatusOK, m)
+	return a.writeUser(w, r, newViewer(readable, a.hub.Roles(), a.urls), p.User, func(e *jx.Encoder) {
+		textsField(e, "scopes", p.Scopes.Names())
+		var session, token string
+		if p.Token != nil {
+			session, token = p.Token.BrowserID, tokenID(p.Token.ID)
+		}
+		textOrNullField(e, "session_id", session)
+		textOrNullField(e, "token_id", token)
+	})
 }
 
 func tokenID(id int64) string { return "a" + strconv.FormatInt(id, 10) }
 
-// viewUser shows one user; their servers are read only if the caller may see something of them.
-func (a *API) viewUser(r *http.Request, v viewer, u hub.User) (map[string]any, error) {
+// writeUser answers with one user, and with what more writes; their servers are read only if the caller may see something of them.
+func (a *API) writeUser(w http.ResponseWriter, r *http.Request, v viewer, u hub.User, more func(e *jx.Encoder)) error {
 	of, err := a.serversOf(r, v, []hub.User{u})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return v.user(u, of[u.ID]), nil
+	return write(w, http.StatusOK, func(e *jx.Encoder) {
+		e.ObjStart()
+		v.userFields(e, userObject(u), u, of[u.ID])
+		if more != nil {
+			more(e)
+		}
+		e.ObjEnd()
+	})
 }
 
 // serversOf reads the servers of all the users at once, by the users' IDs.
-func (a *API) serversOf(r *http.Request, v viewer, users []hub.User) (map[string][]hub.Server, error) {
+func (a *API) serversOf(r *http.Request, v viewer, users []hub.User) (map[string][]hub.ServerOutline, error) {
 	if len(users) == 0 || !v.needsServers() {
 		return nil, nil
 	}
-	q := hub.ServerQuery{States: []hub.ServerState{hub.Starting, hub.Ready, hub.Stopping}}
+	states := []hub.ServerState{hub.Starting, hub.Ready, hub.Stopping}
 	if v.stopped {
-		q.States = nil
+		states = nil
 	}
-	for _, u := range users {
-		q.UserIDs = append(q.UserIDs, u.ID)
-	}
-	servers, _, err := a.hub.Servers(r.Context(), q)
-	of := make(map[string][]hub.Server, len(users))
-	for _, s := range servers {
-		of[s.UserID] = append(of[s.UserID], s)
-	}
-	return of, err
+	return a.hub.ServersOf(r.Context(), users, states)
 }

@@ -78,7 +78,7 @@ func (a *API) makeServer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return httpd.JSON(w, http.StatusCreated, a.viewer(r).server(t.user, s))
+	return a.writeServer(w, r, http.StatusCreated, t.user, s)
 }
 
 // editServer changes a server that does not run.
@@ -96,7 +96,7 @@ func (a *API) editServer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return httpd.JSON(w, http.StatusOK, a.viewer(r).server(t.user, s))
+	return a.writeServer(w, r, http.StatusOK, t.user, s)
 }
 
 // editBody reads what shall be changed: at least one thing.

@@ -75,7 +75,7 @@ func (a *API) viewService(v viewer, s hub.Service) map[string]any {
 // whoamiService is whoami for a service, which may always read its own name.
 func (a *API) whoamiService(w http.ResponseWriter, p hub.Principal) error {
 	owner := scope.Owner{Service: p.Service.Name}
-	v := viewer{scopes: scope.Union(p.Scopes, scope.Expand(scope.Identify(owner), owner)), roles: a.hub.Roles(), urls: a.urls}
+	v := newViewer(scope.Union(p.Scopes, scope.Expand(scope.Identify(owner), owner)), a.hub.Roles(), a.urls)
 	m := a.viewService(v, *p.Service)
 	m["scopes"], m["session_id"], m["token_id"] = p.Scopes.Names(), nil, nil
 	if p.Token != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-faster/jx"
 
 	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/httpd"
@@ -33,7 +34,9 @@ func (a *API) viewer(r *http.Request) viewer {
 	case "0", "false":
 		stopped = false
 	}
-	return viewer{scopes: httpd.Principal(r).Scopes, roles: a.hub.Roles(), urls: a.urls, stopped: stopped}
+	v := newViewer(httpd.Principal(r).Scopes, a.hub.Roles(), a.urls)
+	v.stopped = stopped
+	return v
 }
 
 func (a *API) listUsers(w http.ResponseWriter, r *http.Request) error {
@@ -54,13 +57,11 @@ func (a *API) listUsers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	items := []any{}
-	for _, u := range users {
-		if m := v.user(u, of[u.ID]); len(m) > 0 {
-			items = append(items, m)
-		}
-	}
-	return p.write(w, r, a.urls, items, total)
+	return write(w, http.StatusOK, func(e *jx.Encoder) {
+		p.around(e, r, a.urls, total, func() {
+			v.users(e, users, of)
+		})
+	})
 }
 
 func userQuery(r *http.Request) (hub.UserQuery, error) {
@@ -118,11 +119,7 @@ func (a *API) usersWithin(ctx context.Context, f scope.Filter, q hub.UserQuery, 
 }
 
 func (a *API) getUser(w http.ResponseWriter, r *http.Request) error {
-	m, err := a.viewUser(r, a.viewer(r), targetOf(r).user)
-	if err != nil {
-		return err
-	}
-	return httpd.JSON(w, http.StatusOK, m)
+	return a.writeUser(w, r, a.viewer(r), targetOf(r).user, nil)
 }
 
 // newUsers is the body of a request for several users at once.
@@ -151,7 +148,7 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request) error {
 	}
 	httpd.Note(r, "users", body.Usernames)
 	httpd.Note(r, "admin", body.Admin)
-	v, items := a.viewer(r), []any{}
+	var made []hub.User
 	for _, name := range body.Usernames {
 		u, err := a.hub.CreateUser(r.Context(), name, body.Admin)
 		if hub.KindOf(err) == hub.Conflict {
@@ -160,12 +157,12 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		items = append(items, v.user(u, nil))
+		made = append(made, u)
 	}
-	if len(items) == 0 {
+	if len(made) == 0 {
 		return hub.Errorf(hub.Conflict, "All of these users exist already.")
 	}
-	return httpd.JSON(w, http.StatusCreated, items)
+	return write(w, http.StatusCreated, func(e *jx.Encoder) { a.viewer(r).users(e, made, nil) })
 }
 
 // userBody is what may be said of a user. What is not offered here is told apart from what is misspelt.
@@ -221,7 +218,12 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return httpd.JSON(w, http.StatusCreated, a.viewer(r).user(u, nil))
+	v := a.viewer(r)
+	return write(w, http.StatusCreated, func(e *jx.Encoder) {
+		e.ObjStart()
+		v.userFields(e, userObject(u), u, nil)
+		e.ObjEnd()
+	})
 }
 
 func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {
@@ -251,12 +253,9 @@ func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	m, err := a.viewUser(r, a.viewer(r), u)
-	if err != nil {
-		return err
-	}
-	m["auth_state"] = nil // here whoever may change a user may read it; the hub keeps none
-	return httpd.JSON(w, http.StatusOK, m)
+	v := a.viewer(r)
+	v.may.authState = v.scopes.Filter("admin:users") // here whoever may change a user may read it
+	return a.writeUser(w, r, v, u, nil)
 }
 
 func (a *API) deleteUser(w http.ResponseWriter, r *http.Request) error {

@@ -2,123 +2,208 @@ package api
 
 import (
 	"encoding/json"
+	"net/http"
+	"slices"
 	"time"
 
+	"github.com/go-faster/jx"
+
 	"github.com/nomadhub/nomadhub/auth/scope"
+	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// viewer makes JSON of what one caller may see. A field that may not be read is absent, not null: JupyterHub's clients look for the key.
+// viewer writes what one caller may see as JSON. A field that may not be read is absent, not null: JupyterHub's clients look for the key.
+//
+// Users and servers are written field by field: a list of them is what scripts ask for most, and what a map of values or reflection would cost is many times what
+// it takes to read them from the database.
 type viewer struct {
 	scopes  scope.Set
+	may     sights
 	roles   *scope.Policy
 	urls    hub.URLs
 	stopped bool // show servers that are not active, too
 }
 
-// can tells whether the caller holds the scope for a user.
-func (v viewer) can(name string, u hub.User) bool {
-	return v.scopes.Has(name, userObject(u))
+// sights are of whom the caller may see what.
+type sights struct {
+	all, roles, names, groups, activity, authState, servers, serverState scope.Filter
+}
+
+func newViewer(scopes scope.Set, roles *scope.Policy, urls hub.URLs) viewer {
+	return viewer{scopes: scopes, roles: roles, urls: urls, may: sights{
+		all: scopes.Filter("read:users"), roles: scopes.Filter("read:roles:users"), names: scopes.Filter("read:users:name"), groups: scopes.Filter("read:users:groups"),
+		activity: scopes.Filter("read:users:activity"), authState: scopes.Filter("admin:auth_state"), servers: scopes.Filter("read:servers"),
+		serverState: scopes.Filter("admin:server_state"),
+	}}
 }
 
 // needsServers tells whether any of the caller's fields depends on servers.
-func (v viewer) needsServers() bool {
-	return !v.scopes.Filter("read:servers").Empty() || !v.scopes.Filter("read:users").Empty()
+func (v viewer) needsServers() bool { return !v.may.servers.Empty() || !v.may.all.Empty() }
+
+// sees tells whether the caller may read anything of the user.
+func (v viewer) sees(on scope.Object) bool {
+	m := &v.may
+	return m.all.Covers(on) || m.roles.Covers(on) || m.names.Covers(on) || m.groups.Covers(on) || m.activity.Covers(on) || m.authState.Covers(on)
 }
 
-// user shows a user with those of their servers that were read. It is empty if the caller may read nothing of the user.
-func (v viewer) user(u hub.User, servers []hub.Server) map[string]any {
-	m := map[string]any{}
-	all, roles := v.can("read:users", u), v.can("read:roles:users", u)
-	named := v.can("read:users:name", u)
-	if all || roles || named {
-		m["admin"] = u.Admin
+// users writes a list of users, without those of whom the caller may read nothing.
+func (v viewer) users(e *jx.Encoder, users []hub.User, servers map[string][]hub.ServerOutline) {
+	e.ArrStart()
+	for _, u := range users {
+		v.user(e, u, servers[u.ID])
 	}
-	if all || named {
-		m["user_info"] = nil // the hub keeps none
+	e.ArrEnd()
+}
+
+// user writes a user with those of their servers that were read, unless the caller may read nothing of the user.
+func (v viewer) user(e *jx.Encoder, u hub.User, servers []hub.ServerOutline) {
+	on := userObject(u)
+	if !v.sees(on) {
+		return
+	}
+	e.ObjStart()
+	v.userFields(e, on, u, servers)
+	e.ObjEnd()
+}
+
+// userFields writes the fields of a user within an object. There are none if the caller may read nothing of the user.
+func (v viewer) userFields(e *jx.Encoder, on scope.Object, u hub.User, servers []hub.ServerOutline) {
+	if !v.sees(on) {
+		return
+	}
+	textField(e, "kind", "user")
+	textField(e, "name", u.Name)
+	all, roles := v.may.all.Covers(on), v.may.roles.Covers(on)
+	named := all || v.may.names.Covers(on)
+	if named || roles {
+		boolField(e, "admin", u.Admin)
+	}
+	if named {
+		nullField(e, "user_info") // the hub keeps none
 	}
 	if all || roles {
-		m["roles"] = v.roles.RolesOfUser(hub.HolderOf(u))
+		textsField(e, "roles", v.roles.RolesOfUser(hub.HolderOf(u)))
 	}
-	if all || v.can("read:users:groups", u) {
-		m["groups"] = append([]string{}, u.Groups...)
+	if all || v.may.groups.Covers(on) {
+		textsField(e, "groups", u.Groups)
 	}
-	if all || v.can("read:users:activity", u) {
-		m["last_activity"] = timestamp(u.LastActivity)
+	if all || v.may.activity.Covers(on) {
+		timeField(e, "last_activity", u.LastActivity)
 	}
 	if all {
-		m["created"] = timestamp(u.Created)
-		m["server"], m["pending"] = v.defaultServer(servers)
+		timeField(e, "created", u.Created)
+		v.defaultServer(e, u, servers)
 	}
-	if v.can("admin:auth_state", u) {
-		m["auth_state"] = nil // the hub keeps none
+	if v.may.authState.Covers(on) {
+		nullField(e, "auth_state") // the hub keeps none
 	}
-	if len(m) == 0 {
-		return m
-	}
-	m["kind"], m["name"] = "user", u.Name
-	if list := v.servers(u, servers); len(list) > 0 || v.can("read:servers", u) {
-		m["servers"] = list
-	}
-	return m
+	v.servers(e, on, u, servers)
 }
 
-// defaultServer is the URL of the default server while it is ready, and what is pending for it.
-func (v viewer) defaultServer(servers []hub.Server) (url, pending any) {
-	for _, s := range servers {
-		if s.Name != "" {
-			continue
+// defaultServer writes the URL of the default server while it is ready, and what is pending for it.
+func (v viewer) defaultServer(e *jx.Encoder, u hub.User, servers []hub.ServerOutline) {
+	var url, pending string
+	for i := range servers {
+		if s := &servers[i]; s.Name == "" {
+			if pending = s.State.Pending(); s.State == hub.Ready {
+				url = v.urls.Server(u.Name, "")
+			}
 		}
-		if s.State == hub.Ready {
-			url = v.urls.Server(s.UserName, s.Name)
-		}
-		return url, orNull(s.Pending())
 	}
-	return nil, nil
+	textOrNullField(e, "server", url)
+	textOrNullField(e, "pending", pending)
 }
 
-func (v viewer) servers(u hub.User, servers []hub.Server) map[string]any {
-	list := map[string]any{}
-	if v.stopped && v.scopes.Has("read:servers", serverObject(u, "")) { // everybody has one, also before its first start
-		list[""] = v.server(u, hub.Server{UserID: u.ID, UserName: u.Name, State: hub.Stopped})
+// servers writes those of a user's servers that the caller may read. It writes an empty object for who may read the user's servers and there are none, and nothing for others.
+func (v viewer) servers(e *jx.Encoder, on scope.Object, u hub.User, servers []hub.ServerOutline) {
+	began := false
+	begin := func() {
+		if !began {
+			e.FieldStart("servers")
+			e.ObjStart()
+		}
+		began = true
 	}
-	for _, s := range servers {
-		if (s.Active() || v.stopped) && v.scopes.Has("read:servers", serverObject(u, s.Name)) {
-			list[s.Name] = v.server(u, s)
+	if v.may.servers.Covers(on) {
+		begin()
+	}
+	show := func(s hub.ServerOutline) {
+		begin()
+		e.FieldStart(s.Name)
+		v.server(e, u, s)
+	}
+	isDefault := func(s hub.ServerOutline) bool { return s.Name == "" }
+	if v.stopped && !slices.ContainsFunc(servers, isDefault) && v.may.servers.Covers(serverObject(u, "")) {
+		show(hub.ServerOutline{UserID: u.ID, State: hub.Stopped}) // everybody has one, also before its first start
+	}
+	for i := range servers {
+		if s := &servers[i]; (s.State.Active() || v.stopped) && v.may.servers.Covers(serverObject(u, s.Name)) {
+			show(*s)
 		}
 	}
-	return list
+	if began {
+		e.ObjEnd()
+	}
 }
 
-// server shows a server of the user.
-func (v viewer) server(u hub.User, s hub.Server) map[string]any {
-	m := map[string]any{
-		"name": s.Name, "display_name": s.Title(), "full_name": u.Name + "/" + s.Name,
-		"last_activity": timestamp(s.LastActivity), "started": nil,
-		"pending": orNull(s.Pending()), "ready": s.State == hub.Ready, "stopped": s.State == hub.Stopped,
-		"url": v.urls.Server(u.Name, s.Name), "progress_url": v.urls.Progress(u.Name, s.Name),
-		"full_url": nil, "full_progress_url": nil, "user_options": options(s.Options),
+// server writes a server of the user.
+func (v viewer) server(e *jx.Encoder, u hub.User, s hub.ServerOutline) {
+	at, progress := v.urls.Server(u.Name, s.Name), v.urls.Progress(u.Name, s.Name)
+	e.ObjStart()
+	textField(e, "name", s.Name)
+	textField(e, "display_name", s.Title())
+	textField(e, "full_name", u.Name+"/"+s.Name)
+	timeField(e, "last_activity", s.LastActivity)
+	if s.State.Active() {
+		timeField(e, "started", s.Started)
+	} else {
+		nullField(e, "started")
 	}
-	if s.Active() {
-		m["started"] = timestamp(s.Started)
+	textOrNullField(e, "pending", s.State.Pending())
+	boolField(e, "ready", s.State == hub.Ready)
+	boolField(e, "stopped", s.State == hub.Stopped)
+	textField(e, "url", at)
+	textField(e, "progress_url", progress)
+	if v.urls.Public() != nil {
+		textField(e, "full_url", v.urls.Public().Scheme+"://"+v.urls.Public().Host+at)
+		textField(e, "full_progress_url", v.urls.Public().Scheme+"://"+v.urls.Public().Host+progress)
+	} else {
+		nullField(e, "full_url")
+		nullField(e, "full_progress_url")
 	}
-	addUse(m, s)
+	rawField(e, "user_options", options(s.Options))
+	v.use(e, s)
+	if v.may.serverState.Covers(serverObject(u, s.Name)) {
+		e.FieldStart("state")
+		e.ObjStart()
+		textField(e, "id", s.ID)
+		e.FieldStart("generation")
+		e.Int64(s.Generation)
+		textField(e, "instance", s.Instance)
+		textField(e, "address", s.Address)
+		e.ObjEnd()
+	}
+	e.ObjEnd()
+}
+
+// use writes what is known of a server's use, why it ended, and what its owner should know. None of it is JupyterHub's.
+func (v viewer) use(e *jx.Encoder, s hub.ServerOutline) {
+	timeField(e, "last_used", s.LastUsed)
+	if !s.KeepUntil.IsZero() {
+		timeField(e, "keep_until", s.KeepUntil)
+	}
+	if f := s.Failure; f != nil {
+		valueField(e, "failure", failureView{Message: f.Message, Cause: string(f.Cause), Time: timestamp(f.Time), Evidence: f.Evidence})
+	}
 	if s.Notice != nil {
-		m["notice"] = viewNotice(*s.Notice)
+		valueField(e, "notice", viewNotice(*s.Notice))
 	}
-	if p := v.urls.Public(); p != nil {
-		host := p.Scheme + "://" + p.Host
-		m["full_url"], m["full_progress_url"] = host+v.urls.Server(u.Name, s.Name), host+v.urls.Progress(u.Name, s.Name)
-	}
-	if v.scopes.Has("admin:server_state", serverObject(u, s.Name)) {
-		m["state"] = map[string]any{"id": s.ID, "generation": s.Generation, "instance": s.Instance, "address": s.Address}
-	}
-	return m
 }
 
-func options(raw json.RawMessage) any {
+func options(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
-		return map[string]any{}
+		return json.RawMessage("{}")
 	}
 	return raw
 }
@@ -130,14 +215,30 @@ func orNull(text string) any {
 	return text
 }
 
-// timestamp writes a time as JupyterHub does: in UTC with microseconds, which are left out if there are none; null for the zero time.
+// stamp is how JupyterHub writes times that have no parts of a second, and those that have, to the microsecond.
+const stamp, fineStamp = "2006-01-02T15:04:05Z", "2006-01-02T15:04:05.000000Z"
+
+// appendTime writes a time as JupyterHub does: in UTC with microseconds, which are left out if there are none.
+func appendTime(b []byte, t time.Time) []byte {
+	t = t.UTC().Truncate(time.Microsecond)
+	if t.Nanosecond() == 0 {
+		return t.AppendFormat(b, stamp)
+	}
+	return t.AppendFormat(b, fineStamp)
+}
+
+// timestamp is what [appendTime] writes, and null for the zero time.
 func timestamp(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC().Truncate(time.Microsecond)
-	if t.Nanosecond() == 0 {
-		return t.Format("2006-01-02T15:04:05Z")
-	}
-	return t.Format("2006-01-02T15:04:05.000000Z")
+	return string(appendTime(nil, t))
+}
+
+// write answers with what fill writes, which is one JSON value.
+func write(w http.ResponseWriter, status int, fill func(e *jx.Encoder)) error {
+	e := jx.GetEncoder()
+	defer jx.PutEncoder(e)
+	fill(e)
+	return httpd.JSONText(w, status, e.Bytes())
 }

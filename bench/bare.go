@@ -47,10 +47,11 @@ func (t template) named(id string) (*nomad.Job, *nomad.Variable, error) {
 	return job, &nomad.Variable{Path: "nomad/jobs/" + id, Items: t.Variable}, err
 }
 
-// bareStart is how one start went, in milliseconds from its beginning. Placed is when the allocation was seen, answered when the
+// bareStart is how one start went, in milliseconds from its beginning. Answered is when the
 // server's first answer was there, running when Nomad said so.
 type bareStart struct {
-	Placed   float64 `json:"placed"`
+	Alloc    string  `json:"alloc"`
+	Created  int64   `json:"created"` // when Nomad gave it its place, in nanoseconds since 1970
 	Answered float64 `json:"answered"`
 	Running  float64 `json:"running"`
 }
@@ -112,7 +113,8 @@ type barePeer struct {
 // bareWait is what is awaited of one server.
 type bareWait struct {
 	placed, running, ended chan struct{}
-	address                string
+	address, alloc         string
+	created                int64
 }
 
 func (b *barePeer) run(ctx context.Context, parallel int) (bareResult, error) {
@@ -148,7 +150,7 @@ func (b *barePeer) see(alloc *nomad.Allocation) {
 	}
 	if w.address == "" && alloc.AllocatedResources != nil && len(alloc.AllocatedResources.Shared.Ports) > 0 {
 		port := alloc.AllocatedResources.Shared.Ports[0]
-		w.address = net.JoinHostPort(port.HostIP, strconv.Itoa(port.Value))
+		w.address, w.alloc, w.created = net.JoinHostPort(port.HostIP, strconv.Itoa(port.Value)), alloc.ID, alloc.CreateTime
 		close(w.placed)
 	}
 	switch alloc.ClientStatus {
@@ -239,7 +241,7 @@ func (b *barePeer) startOne(ctx context.Context, i int, one *bareStart) (string,
 	if err := waitFor(ctx, w.placed, "the place of "+id); err != nil {
 		return id, w, err
 	}
-	one.Placed = since(began)
+	one.Alloc, one.Created = w.alloc, w.created
 	for answers(ctx, "http://"+w.address+"/") != nil {
 		if !pause(ctx, 2*time.Millisecond) {
 			return id, w, fmt.Errorf("%s does not answer at %s: %w", id, w.address, ctx.Err())

@@ -39,7 +39,7 @@ func (r *run) hammer(ctx context.Context) error {
 		}
 		defer c.stop()
 		h, err := newHub(ctx, hubOptions{
-			name: "h" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String()), cluster: c, users: hammerOthers, requests: hammerAllow,
+			name: "h" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String(), ""), cluster: c, users: hammerOthers, requests: hammerAllow,
 			logLevel: "info", profiles: r.profiles,
 		})
 		if err != nil {

@@ -2,14 +2,14 @@ package main
 
 import "fmt"
 
-// rawExec runs this program as the notebook.
-func rawExec(self string, boot string) string {
+// rawExec runs this program as the notebook, which says in a folder when it answers; "": nowhere.
+func rawExec(self string, boot string, told boots) string {
 	return jobspec(fmt.Sprintf(`
       driver = "raw_exec"
       config {
         command = %q
-        args    = ["notebook", "-boot", %q]
-      }`, self, boot))
+        args    = ["notebook", "-boot", %q, "-told", %q]
+      }`, self, boot, string(told)))
 }
 
 // mock runs nothing: only what Nomad does for any job is done.

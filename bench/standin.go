@@ -17,6 +17,7 @@ import (
 func notebook(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("notebook", flag.ContinueOnError)
 	boot := flags.Duration("boot", 100*time.Millisecond, "time between the start and the first answer")
+	told := flags.String("told", "", "folder in which to write when the first answer could be had; default: none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -27,7 +28,7 @@ func notebook(ctx context.Context, args []string) error {
 	if !pause(ctx, *boot) {
 		return nil
 	}
-	return answer(ctx, net.JoinHostPort("127.0.0.1", port))
+	return answer(ctx, net.JoinHostPort("127.0.0.1", port), func() error { return boots(*told).say(os.Getenv("NOMAD_ALLOC_ID")) })
 }
 
 // notebooks is the subcommand that answers at a whole range of ports, for jobs of a driver that runs nothing.
@@ -40,16 +41,21 @@ func notebooks(ctx context.Context, args []string) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for port := *first; port <= *last; port++ {
-		g.Go(func() error { return answer(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) })
+		g.Go(func() error { return answer(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil) })
 	}
 	return g.Wait()
 }
 
-// answer serves until ctx ends. The body is the address, so that a request which reached the wrong server is noticed.
-func answer(ctx context.Context, address string) error {
+// answer serves until ctx ends, and calls listening, if there is one, as soon as it can be reached. The body is the address, so that a request which reached the wrong server is noticed.
+func answer(ctx context.Context, address string, listening func() error) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return err
+	}
+	if listening != nil {
+		if err := listening(); err != nil {
+			return errors.Join(err, l.Close())
+		}
 	}
 	s := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,

@@ -56,8 +56,12 @@ func (r *run) startOne(ctx context.Context) error {
 			return err
 		}
 		defer c.stop()
+		told, err := r.folder("o13-" + database + "-boots")
+		if err != nil {
+			return err
+		}
 		o := hubOptions{
-			name: "s" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String()), cluster: c, users: r.starts + 1 + inFlight, logLevel: "info",
+			name: "s" + database, binary: r.hub, dsn: dsn, jobspec: rawExec(r.self, boot.String(), boots(told)), cluster: c, users: r.starts + 1 + inFlight, logLevel: "info",
 			profiles: r.profiles, more: heldProfile,
 		}
 		h, err := newHub(ctx, o)
@@ -72,7 +76,7 @@ func (r *run) startOne(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s := &series{run: r, hubProcess: h, cluster: c, database: database}
+		s := &series{run: r, hubProcess: h, cluster: c, database: database, told: boots(told)}
 		if err := s.alone(ctx, file); err != nil || !c.hasMock(ctx) {
 			return err
 		}
@@ -88,6 +92,9 @@ func (r *run) folder(name string) (string, error) {
 // hubStart is how one start went, in milliseconds from its request.
 type hubStart struct{ firstEvent, ready float64 }
 
+// job is the ID of the job in which a user's server runs.
+func (h *hubProcess) job(s hub.Server) string { return filepath.Base(h.dir) + "-" + s.ID }
+
 // template starts a server of that user, keeps its job for the peer, and stops it: the warm-up of both.
 func (h *hubProcess) template(ctx context.Context, c *cluster, user string) (file string, err error) {
 	if _, err := h.startServer(ctx, user); err != nil {
@@ -97,7 +104,7 @@ func (h *hubProcess) template(ctx context.Context, c *cluster, user string) (fil
 	if err != nil {
 		return "", err
 	}
-	t, err := take(ctx, c.nomad, filepath.Base(h.dir)+"-"+s.ID)
+	t, err := take(ctx, c.nomad, h.job(s))
 	if err != nil {
 		return "", err
 	}
@@ -117,8 +124,8 @@ func (h *hubProcess) serverOf(ctx context.Context, user string) (hub.Server, err
 	return h.store.ServerByName(ctx, u.ID, "")
 }
 
-// startEach starts one server after the other, and ends them together. There are that many stopped servers before it and after it.
-func (h *hubProcess) startEach(ctx context.Context, n, stopped int) ([]hubStart, error) {
+// startEach starts one server after the other, has a look at them, and ends them together. There are that many stopped servers before it and after it.
+func (h *hubProcess) startEach(ctx context.Context, n, stopped int, look func(context.Context) error) ([]hubStart, error) {
 	var all []hubStart
 	for i := range n {
 		one, err := h.startServer(ctx, userName(i))
@@ -126,6 +133,9 @@ func (h *hubProcess) startEach(ctx context.Context, n, stopped int) ([]hubStart,
 			return nil, err
 		}
 		all = append(all, one)
+	}
+	if err := look(ctx); err != nil {
+		return nil, err
 	}
 	err := <-h.askAll(ctx, http.MethodDelete, n)
 	if err == nil {

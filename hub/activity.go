@@ -111,9 +111,22 @@ func (b *activityBuffer) showServers(servers []Server) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range servers {
-		s := &servers[i]
-		s.LastActivity = latest(s.LastActivity, latest(b.servers[s.ID].at, b.writtenServers[s.ID].at))
+		servers[i].LastActivity = b.lastOf(servers[i].ID, servers[i].LastActivity)
 	}
+}
+
+// showOutlines is showServers for what lists show.
+func (b *activityBuffer) showOutlines(servers []ServerOutline) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range servers {
+		servers[i].LastActivity = b.lastOf(servers[i].ID, servers[i].LastActivity)
+	}
+}
+
+// lastOf is the last activity of a server, of which the database knows this one; the caller holds the lock.
+func (b *activityBuffer) lastOf(id string, known time.Time) time.Time {
+	return latest(known, latest(b.servers[id].at, b.writtenServers[id].at))
 }
 
 // maxClockSkew is how far into the future a report may lie before it is refused, as in JupyterHub.

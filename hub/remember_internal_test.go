@@ -27,7 +27,7 @@ var indifferent = []string{
 // reads change nothing.
 var reads = []string{
 	"ActivityWatched", "Audit", "Client", "CodeByHash", "CountActive", "CountServers", "CountStarts", "CountUsers", "CullCandidates", "Groups", "GroupsOfWaiting", "Identities", "LoadOfGroups",
-	"OpenRuns", "Ping", "Revisions", "ServerBriefs", "ServerByID", "ServerByName", "Servers", "Service", "Services", "SessionByID", "Sessions", "ShareCodeByHash", "ShareCodes",
+	"OpenRuns", "Ping", "Revisions", "ServerBriefs", "ServerByID", "ServerByName", "ServerOutlines", "Servers", "Service", "Services", "SessionByID", "Sessions", "ShareCodeByHash", "ShareCodes",
 	"Shares", "Starts", "SumUsage", "TokenByHash", "TokenByID", "Tokens", "TokensOfService", "UsageRuns", "UsageTouched", "UserByID", "UserByIdentity", "UserByName", "Users",
 	"VolumeByID", "VolumeByOwner", "VolumeUses", "Volumes",
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -77,11 +78,17 @@ type Server struct {
 }
 
 // Active tells whether the server runs, or is on its way up or down.
-func (s Server) Active() bool { return s.State != Stopped }
+func (s Server) Active() bool { return s.State.Active() }
 
 // Pending is what JupyterHub calls a transition: "spawn", "stop" or "".
-func (s Server) Pending() string {
-	switch s.State {
+func (s Server) Pending() string { return s.State.Pending() }
+
+// Active tells whether a server in this state runs, or is on its way up or down.
+func (s ServerState) Active() bool { return s != Stopped }
+
+// Pending is what JupyterHub calls the transition of a server in this state: "spawn", "stop" or "".
+func (s ServerState) Pending() string {
+	switch s {
 	case Starting:
 		return "spawn"
 	case Stopping:
@@ -155,6 +162,28 @@ type Notice struct {
 	Evidence []string `json:"evidence,omitempty"`
 }
 
+// ServerOutline is what lists show of a server; see [Server] for the meanings.
+type ServerOutline struct {
+	ID, UserID, Name, DisplayName              string
+	State                                      ServerState
+	Generation                                 int64
+	Started, LastActivity, LastUsed, KeepUntil time.Time
+	Options                                    json.RawMessage
+	Instance, Address                          string
+	Failure                                    *Failure
+	Notice                                     *Notice
+}
+
+// Title is what people call the server.
+func (s ServerOutline) Title() string { return cmp.Or(s.DisplayName, s.Name) }
+
+// Outline is the server as lists show it.
+func (s Server) Outline() ServerOutline {
+	return ServerOutline{
+		s.ID, s.UserID, s.Name, s.DisplayName, s.State, s.Generation, s.Started, s.LastActivity, s.LastUsed, s.KeepUntil, s.Options, s.Instance, s.Address, s.Failure, s.Notice,
+	}
+}
+
 // ServerBrief is what has to be known of a server to see that it runs as it should.
 type ServerBrief struct {
 	ID         string
@@ -196,6 +225,8 @@ type ServerStore interface {
 	ServerByID(ctx context.Context, id string) (Server, error)
 	ServerByName(ctx context.Context, userID, name string) (Server, error)
 	Servers(ctx context.Context, q ServerQuery) (servers []Server, total int, err error)
+	// ServerOutlines returns the servers of these users that are in these states, by ID; nil states: in any.
+	ServerOutlines(ctx context.Context, userIDs []string, states []ServerState) ([]ServerOutline, error)
 	// ServerBriefs returns the servers in these states, in no order. It is for who looks at all of them again and again.
 	ServerBriefs(ctx context.Context, states []ServerState) ([]ServerBrief, error)
 	// UpdateServer writes everything but the ID, the owner, Created and the times of activity, and returns the row with its new

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,12 +44,7 @@ func NormalizeDisplayName(text string) (string, error) {
 }
 
 // Title is what people call the server: the name that its owner gave it for that, or else its name.
-func (s Server) Title() string {
-	if s.DisplayName != "" {
-		return s.DisplayName
-	}
-	return s.Name
-}
+func (s Server) Title() string { return cmp.Or(s.DisplayName, s.Name) }
 
 var errNamedOff = Errorf(Invalid, "Named servers are not switched on at this hub.")
 

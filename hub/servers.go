@@ -34,6 +34,24 @@ func (h *Hub) Servers(ctx context.Context, q ServerQuery) ([]Server, int, error)
 	return servers, total, err
 }
 
+// ServersOf returns the servers of these users that are in these states, nil: in any, as lists show them, by the users' IDs.
+func (h *Hub) ServersOf(ctx context.Context, users []User, states []ServerState) (map[string][]ServerOutline, error) {
+	ids := make([]string, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	servers, err := h.store.ServerOutlines(ctx, ids, states)
+	if err != nil {
+		return nil, err
+	}
+	h.activity.showOutlines(servers)
+	of := make(map[string][]ServerOutline, len(servers))
+	for _, s := range servers {
+		of[s.UserID] = append(of[s.UserID], s)
+	}
+	return of, nil
+}
+
 // StopServer writes the wish that a server be gone, and returns at once. A start under way is given up. Stopping what is stopped is fine. With remove, the
 // record of a named server is deleted when it has stopped.
 func (h *Hub) StopServer(ctx context.Context, userName, serverName string, remove bool) (Server, error) {

@@ -44,7 +44,7 @@ type Bench struct {
 	Public  *httptest.Server // for browsers
 	Servers *httptest.Server // for users' servers
 
-	t    *testing.T
+	t    testing.TB
 	Acts httpd.Acts // what the audit log calls requests
 
 	registry *static.Registry
@@ -59,7 +59,7 @@ type routes struct {
 }
 
 // New opens a hub and runs it until the test ends. change may set what it is made of.
-func New(t *testing.T, change ...func(*hub.Options)) *Bench {
+func New(t testing.TB, change ...func(*hub.Options)) *Bench {
 	t.Helper()
 	b := &Bench{t: t, Fake: schedulertest.NewFake(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), registry: static.New()}
 	b.Store = openStore(t)
@@ -109,7 +109,7 @@ func (b *Bench) open(change []func(*hub.Options)) {
 	b.run()
 }
 
-func openStore(t *testing.T) *store.Store {
+func openStore(t testing.TB) *store.Store {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Options{DSN: "sqlite://" + filepath.Join(t.TempDir(), "hub.db")})
 	if err != nil {
@@ -122,7 +122,7 @@ func openStore(t *testing.T) *store.Store {
 	return db
 }
 
-func newKeys(t *testing.T) *secret.KeyRing {
+func newKeys(t testing.TB) *secret.KeyRing {
 	t.Helper()
 	ring, err := secret.NewKeyRing(secret.Secret{Values: map[string]secret.Value{"k1": secret.Value(strings.Repeat("5a", secret.MinKeySize))}})
 	if err != nil {

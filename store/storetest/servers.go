@@ -261,7 +261,32 @@ func serverPages() []test {
 				}
 				f.same(fmt.Sprintf("the result of %+v", c.query), got, c.want)
 				f.same("the total", total, len(c.want))
+				if c.query.UserIDs == nil {
+					continue
+				}
+				var shown []hub.ServerOutline
+				for _, s := range found {
+					shown = append(shown, s.Outline())
+				}
+				outlines, err := f.store.ServerOutlines(f.ctx, c.query.UserIDs, c.query.States)
+				f.must(err)
+				f.same(fmt.Sprintf("the outlines of %+v", c.query), outlines, shown)
 			}
+			none, err := f.store.ServerOutlines(f.ctx, nil, nil)
+			f.must(err)
+			f.same("the outlines of nobody's servers", none, []hub.ServerOutline(nil))
+		}},
+		{"An outline shows what lists show", func(f fixture) {
+			u := f.user("ada")
+			s := f.server(u, "lab", hub.Ready)
+			withNotes(&s)
+			s.DisplayName, s.Options, s.Instance, s.Address = "My lab", json.RawMessage(`{"profile": "small"}`), "a1", "127.0.0.1:8888"
+			s.Started, s.Failure = noon, &hub.Failure{Message: "It ended.", Time: noon}
+			s, err := f.store.UpdateServer(f.ctx, s)
+			f.must(err)
+			got, err := f.store.ServerOutlines(f.ctx, []string{u.ID}, []hub.ServerState{hub.Ready})
+			f.must(err)
+			f.same("the outline", got, []hub.ServerOutline{s.Outline()})
 		}},
 		{"Servers are counted by state", func(f fixture) {
 			u := f.user("ada")
