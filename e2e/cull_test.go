@@ -56,6 +56,21 @@ func newQuietHub(t *testing.T, binary, config string, scopes ...string) quietHub
 	d := newDev(t, binary, "hub5", config)
 	d.args = append(d.args, "-notebook", program) // the last one counts
 	d.start()
+	wanted := [][]string{nil}
+	if scopes != nil {
+		wanted = append(wanted, scopes)
+	}
+	tokens := d.operator(t, wanted...)
+	q := quietHub{hubProcess: d, apiClient: apiClient{base: d.URL, token: tokens[0]}}
+	if scopes != nil {
+		q.service = tokens[1]
+	}
+	return q
+}
+
+// operator makes an administrator of that name in an embedded hub, and gives it a token for each list of scopes: nil for all that it may do.
+func (d *hubProcess) operator(t testing.TB, wanted ...[]string) (tokens []string) {
+	t.Helper()
 	state := d.args[2] // after "dev -dir"
 	db, err := store.Open(t.Context(), store.Options{DSN: "sqlite://" + filepath.Join(state, "hub.db")})
 	if err != nil {
@@ -66,18 +81,14 @@ func newQuietHub(t *testing.T, binary, config string, scopes ...string) quietHub
 	if err := db.CreateUser(t.Context(), admin); err != nil {
 		t.Fatal(err)
 	}
-	token := func(scopes ...string) string {
+	for _, scopes := range wanted {
 		secret, _, err := hub.IssueToken(t.Context(), db, scope.Standard(), admin, hub.NewToken{Scopes: scopes})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return secret
+		tokens = append(tokens, secret)
 	}
-	q := quietHub{hubProcess: d, apiClient: apiClient{base: d.URL, token: token()}}
-	if scopes != nil {
-		q.service = token(scopes...)
-	}
-	return q
+	return tokens
 }
 
 func (q quietHub) up(t *testing.T, user string) {

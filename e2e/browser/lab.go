@@ -71,11 +71,18 @@ func (p *Page) LabRunCell(code string) string {
 	}
 	defer p.morePatience()()
 	p.WaitTrue("the notebook's kernel can be given code", labConnected)
+	mark := p.labTypeCell(code)
+	p.Press(kb.Enter, kb.ModifierShift)
+	return p.labOutput(mark, labIdle)
+}
+
+// labTypeCell writes the code into an empty last cell and returns the mark by which that cell is found again.
+func (p *Page) labTypeCell(code string) string {
+	p.t.Helper()
 	mark := p.labEnterLastCell()
 	p.Type(code)
 	p.WaitTrue("the cell holds the code", labSource(markedCell(mark))+` !== ""`)
-	p.Press(kb.Enter, kb.ModifierShift)
-	return p.labOutput(mark)
+	return mark
 }
 
 // labEnterLastCell puts the cursor into an empty last cell and returns the mark by which that cell is found again.
@@ -107,8 +114,8 @@ func markedCell(mark string) string {
 	return fmt.Sprintf(`document.querySelector("[data-e2e=%s]")`, mark)
 }
 
-// labOutput waits until the cell has been run, as its number tells, the kernel rests again, and something was put out.
-func (p *Page) labOutput(mark string) string {
+// labOutput waits until the cell has been run, as its number tells, the kernel rests again, as the JavaScript in idle tells, and something was put out.
+func (p *Page) labOutput(mark, idle string) string {
 	p.t.Helper()
 	script := fmt.Sprintf(`(() => {
 		const cell = %s;
@@ -116,7 +123,7 @@ func (p *Page) labOutput(mark string) string {
 		return JSON.stringify({
 			Prompt: text(".jp-InputPrompt"), Output: text(".jp-OutputArea-output"), Idle: %s,
 		});
-	})()`, markedCell(mark), labIdle)
+	})()`, markedCell(mark), idle)
 	var state struct {
 		Prompt, Output string
 		Idle           bool
