@@ -34,3 +34,12 @@ type SessionStore interface {
 	// DeleteSessionsBefore removes what expired before then, and says how many.
 	DeleteSessionsBefore(ctx context.Context, then time.Time) (int, error)
 }
+
+// Supersede ends a session in whose browser somebody has logged in again. If it is the same user, what was issued to servers there stays: the page in another tab goes on,
+// and the new session's end is its end. Otherwise it is a logout.
+func (h *Hub) Supersede(ctx context.Context, before, now Session) error {
+	if before.UserID != now.UserID || before.BrowserID != now.BrowserID {
+		return h.Logout(ctx, before)
+	}
+	return h.store.DeleteSession(ctx, before.ID)
+}

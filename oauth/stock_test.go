@@ -38,6 +38,8 @@ type stock struct {
 	t   *testing.T
 	env pyenv.Env
 
+	asked url.Values // what the server asked of the hub through the last browser that walked
+
 	mu   sync.Mutex
 	seen []string // what servers asked of the hub: "POST /hub/api/oauth2/token 200"
 	news chan struct{}
@@ -157,6 +159,9 @@ func (s *stock) walk(c *http.Client, path string) (hops []string, res *http.Resp
 	for range 12 {
 		res, body = s.get(c, at)
 		hops = append(hops, fmt.Sprintf("%d %s", res.StatusCode, res.Request.URL.Path))
+		if strings.HasSuffix(res.Request.URL.Path, "/oauth2/authorize") {
+			s.asked = res.Request.URL.Query()
+		}
 		if res.StatusCode != http.StatusFound && res.StatusCode != http.StatusMovedPermanently {
 			return hops, res, body
 		}
@@ -230,6 +235,9 @@ func TestStockServer(t *testing.T) {
 			owner, path := s.User(user, false), s.Hub.URLs().Server(user, "")
 			server := s.begin(owner, path)
 			s.visitByOwner(owner, path)
+			if method := map[string]string{"hub6": "S256"}[name]; s.asked.Get("code_challenge_method") != method {
+				t.Errorf("A42: the server sends the proof key %q, want the method %q", s.asked.Get("code_challenge"), method)
+			}
 			s.visitByStranger(path)
 			s.visitByAdmin(path)
 			s.tokens(owner, path)

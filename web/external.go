@@ -66,6 +66,24 @@ func (h *Web) beginExternal(w http.ResponseWriter, r *http.Request) error {
 // flowKey names what the browser keeps for one login: two tabs that log in at once do not spoil each other's.
 func flowKey(authenticator, state string) string { return authenticator + "." + state }
 
+// nothingBegun answers a browser that keeps nothing of a login with which it comes back. Whoever is logged in came by the back button or a bookmark, or was sent here by
+// somebody who wants them to be another: they go on as who they are, and the provider is asked nothing.
+func (h *Web) nothingBegun(w http.ResponseWriter, r *http.Request, a auth.Redirect) error {
+	p, err := h.sessions.Browser(r)
+	if hub.KindOf(err) == hub.Unauthenticated {
+		return h.loginFailed(w, r, a.Label(), "", fmt.Errorf("no login was begun in this browser: %w", auth.ErrDenied))
+	}
+	if err != nil {
+		return err
+	}
+	to, err := h.landing(r, p.User, "", nil)
+	if err != nil {
+		return err
+	}
+	h.lead(w, to, http.StatusFound)
+	return nil
+}
+
 // finishExternal receives the browser back from a provider.
 func (h *Web) finishExternal(w http.ResponseWriter, r *http.Request) error {
 	a, err := h.external(r)
@@ -74,7 +92,7 @@ func (h *Web) finishExternal(w http.ResponseWriter, r *http.Request) error {
 	}
 	var j journey
 	if !h.sessions.TakeFlow(w, r, flowKey(a.ID(), r.FormValue("state")), &j) {
-		return h.loginFailed(w, r, a.Label(), "", fmt.Errorf("no login was begun in this browser: %w", auth.ErrDenied))
+		return h.nothingBegun(w, r, a)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), providerPatience)
 	defer cancel()
@@ -90,6 +108,6 @@ func (h *Web) finishExternal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	redirect(w, to, http.StatusFound)
+	h.lead(w, to, http.StatusFound)
 	return nil
 }

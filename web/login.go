@@ -184,7 +184,7 @@ func (h *Web) admit(w http.ResponseWriter, r *http.Request, id auth.Identity, o 
 		return hub.User{}, err
 	}
 	if before, err := h.sessions.Browser(r); err == nil {
-		if err := h.hub.Logout(r.Context(), *before.Session); err != nil {
+		if err := h.hub.Supersede(r.Context(), *before.Session, session); err != nil {
 			return hub.User{}, err
 		}
 	}

@@ -169,9 +169,10 @@ func TestLoginThroughAProvider(t *testing.T) {
 	again := b.visit()
 	again.get("/hub/oauth_login/corp").want(http.StatusFound)
 	again.get("/hub/oauth_callback/corp?state=other&code=alice").want(http.StatusForbidden).says("try again")
-	again.get("/hub/oauth_callback/corp?state=s1&code=alice").want(http.StatusForbidden) // another browser's
-	again.get("/hub/oauth_callback/corp?state=s2&code=alice").want(http.StatusFound)     // a wrong answer does not spoil the right one
-	again.get("/hub/oauth_callback/corp?state=s2&code=alice").want(http.StatusForbidden) // which counts once
+	again.get("/hub/oauth_callback/corp?state=s1&code=alice").want(http.StatusForbidden)            // another browser's
+	again.get("/hub/oauth_callback/corp?state=s2&code=alice").want(http.StatusFound)                // a wrong answer does not spoil the right one
+	again.get("/hub/oauth_callback/corp?state=s2&code=bob").want(http.StatusFound).to("/hub/spawn") // which counts once
+	again.get("/hub/home").want(http.StatusOK).says("alice")
 	b.visit().get("/hub/oauth_login/nobody").want(http.StatusNotFound)
 	b.visit().get("/hub/oauth_login/door").want(http.StatusNotFound)
 	evil := b.visit()

@@ -3,6 +3,7 @@
 package authtest
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -47,6 +48,10 @@ type Behaviour struct {
 	TokenError     string // the token endpoint answers with this error of OAuth
 	APIStatus      int    // userinfo, or GitHub's API, answers with this status
 	Scope          string // granted instead of what was asked for
+	// Down cuts every connection without an answer.
+	Down bool
+	// Hold keeps every request waiting until it is closed, or until the asker leaves; see [Provider.Held].
+	Hold <-chan struct{}
 
 	// The rest is of OpenID only.
 	DiscoveryStatus int                             // instead of a discovery document
@@ -71,6 +76,7 @@ type Provider struct {
 	codes     map[string]*grant // a code that was used stays, used
 	tokens    map[string]*grant
 	exchanges int
+	held      int
 	basic     bool // how the client secret came the last time
 	keys      *signingKeys
 }
@@ -92,7 +98,7 @@ func newProvider(t testing.TB, openID bool) *Provider {
 	} else {
 		p.routeGitHub(mux)
 	}
-	p.server = httptest.NewUnstartedServer(mux)
+	p.server = httptest.NewUnstartedServer(p.reachable(mux))
 	p.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	p.server.StartTLS()
 	t.Cleanup(p.server.Close)
@@ -153,6 +159,42 @@ func (p *Provider) Basic() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.basic
+}
+
+// Held says how many requests were kept waiting so far.
+func (p *Provider) Held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
+}
+
+// reachable lets requests through as far as the provider's behaviour allows.
+func (p *Provider) reachable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		down, hold := p.behaviour.Down, p.behaviour.Hold
+		if hold != nil {
+			p.held++
+		}
+		p.mu.Unlock()
+		if down {
+			panic(http.ErrAbortHandler)
+		}
+		if hold != nil {
+			// The server notices that the asker left only once the body was read.
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			select {
+			case <-hold:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Visit does what a browser with a willing person does at the provider's login page, and returns the request that it then sends to the callback.
