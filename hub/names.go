@@ -89,10 +89,13 @@ func escape(s, keep string) string {
 	return b.String()
 }
 
+// clientPrefix begins the OAuth client IDs of servers.
+const clientPrefix = "jupyterhub-user-"
+
 // ClientID is the OAuth client ID of a server, and the name of the login cookie on it. JupyterHub puts a hyphen before the name of a named server, and then the
 // server "b" of "a" has the client of the user "a-b". The slash, encoded, is in no name.
 func ClientID(userName, serverName string) string {
-	id := "jupyterhub-user-" + escapeClientID(userName)
+	id := clientPrefix + escapeClientID(userName)
 	if serverName != "" {
 		id += "%2F" + escapeClientID(serverName)
 	}

@@ -143,7 +143,7 @@ func (f *follower) tellPlace(ctx context.Context, now Server) bool {
 func (h *Hub) finalEvent(s Server, generation int64) (ProgressEvent, bool) {
 	switch {
 	case s.State == Ready && s.Generation == generation:
-		url := h.urls.Server(s.UserName, s.Name)
+		url := h.urls.ServerURL(s.UserName, s.Name)
 		return ProgressEvent{
 			Progress: 100, Ready: true, URL: url, Message: "Server ready at " + url,
 			HTMLMessage: `Server ready at <a href="` + html.EscapeString(url) + `">` + html.EscapeString(url) + `</a>`,

@@ -11,6 +11,7 @@ import (
 // ProxyRoute is a route of this process's proxy.
 type ProxyRoute struct {
 	Path    string // percent-encoded, with a slash at both ends
+	Host    string // where only one host leads there; "": all do
 	Target  string // the URL to which requests go
 	Hub     bool   // it leads to the hub itself
 	User    string // whose server it leads to; "": nobody's
@@ -23,7 +24,7 @@ type tabled interface{ Table() *routing.Table }
 
 // ProxyRoutes returns one page of the routes of this process's proxy by path, the hub's own first, and how many there are.
 func (h *Hub) ProxyRoutes(offset, limit int) (page []ProxyRoute, total int) {
-	all := []ProxyRoute{{Path: h.urls.Base(), Target: strings.TrimSuffix(h.urls.APIForServers(), strings.TrimSuffix(h.urls.API(), "/")), Hub: true}}
+	all := []ProxyRoute{{Path: h.urls.Base(), Host: h.urls.CookieDomain(), Target: strings.TrimSuffix(h.urls.APIForServers(), strings.TrimSuffix(h.urls.API(), "/")), Hub: true}}
 	if t, ok := h.opts.Routes.(tabled); ok {
 		for r := range t.Table().All() {
 			all = append(all, h.proxyRoute(r))
@@ -36,7 +37,7 @@ func (h *Hub) ProxyRoutes(offset, limit int) (page []ProxyRoute, total int) {
 
 // proxyRoute tells a route by its path: names hold no slash.
 func (h *Hub) proxyRoute(r routing.Route) ProxyRoute {
-	p := ProxyRoute{Path: h.urls.Base(), Target: "http://" + r.Address}
+	p := ProxyRoute{Path: h.urls.Base(), Host: h.urls.HostOf(r.Prefix), Target: "http://" + r.Address}
 	segments := strings.Split(strings.Trim(strings.TrimPrefix(r.Prefix, h.urls.Base()), "/"), "/")
 	for _, s := range segments {
 		p.Path += EscapePath(s) + "/"

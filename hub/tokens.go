@@ -132,7 +132,7 @@ func (h *Hub) issueServerToken(ctx context.Context, s Server) (string, error) {
 			return err
 		}
 		return tx.PutClient(ctx, OAuthClient{
-			ID: ClientID(s.UserName, s.Name), RedirectURI: path + "oauth_callback", ServerID: s.ID,
+			ID: ClientID(s.UserName, s.Name), RedirectURI: h.urls.ServerURL(s.UserName, s.Name) + "oauth_callback", ServerID: s.ID,
 			Description: "Server at " + path, AllowedScopes: []string{},
 		})
 	})

@@ -10,6 +10,9 @@ type URLs struct {
 	base   string   // with leading and trailing slash
 	public *url.URL // nil: not known; requests tell it
 	api    string   // absolute, for servers, without trailing slash
+
+	subdomains bool // see WithSubdomains
+	hostPrefix bool // see WithHostPrefix
 }
 
 // NewURLs returns the addresses below base ("/" or "/prefix/"). public is the absolute address at which browsers reach the hub, or nil;
