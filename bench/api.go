@@ -2,21 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/nomadhub/nomadhub/hub"
-	"github.com/nomadhub/nomadhub/store"
 )
 
 // question is a request that is repeated.
@@ -42,15 +37,20 @@ func questions(users int) []question {
 		{operation: "O10", name: "page_of_50", method: http.MethodGet, path: "/users?limit=50"},
 		{operation: "O10", name: "ready", method: http.MethodGet, path: page + "&state=ready", running: true},
 		{operation: "O10", name: "name_filter", method: http.MethodGet, path: page + "&name_filter=" + userName(users / 2)[:9], running: true},
-		{operation: "O11", name: "activity", method: http.MethodPost, path: "/users/%s/activity", body: `{"last_activity": "` + time.Now().UTC().Format(time.RFC3339) + `"}`, running: true},
+		activity(),
+	}
+}
+
+// activity is the report that somebody did something just now.
+func activity() question {
+	return question{
+		operation: "O11", name: "activity", method: http.MethodPost, path: "/users/%s/activity", running: true,
+		body: `{"last_activity": "` + time.Now().UTC().Format(time.RFC3339) + `"}`,
 	}
 }
 
 // Whoever asks are so many at once, each again as soon as it has its answer.
-const (
-	askers  = 8
-	asksFor = 4 * time.Second
-)
+const askers = 8
 
 // answered is what came of a question that was repeated.
 type answered struct {
@@ -67,15 +67,20 @@ type asked struct {
 }
 
 func newAsked(base, token string, pid int) asked {
-	return asked{base, token, pid, &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: askers, DisableCompression: true}}}
+	return asked{base, token, pid, &http.Client{Timeout: askPatience, Transport: &http.Transport{MaxIdleConnsPerHost: askers, DisableCompression: true}}}
 }
 
 // repeat puts one question again and again.
-func (a asked) repeat(ctx context.Context, q question, users int) (x answered, err error) {
-	if err := a.ask(ctx, q, 0); err != nil { // connections, statements and caches are there
+func (a asked) repeat(ctx context.Context, q question, users int, window time.Duration) (x answered, err error) {
+	return again(ctx, a.pid, window, func(ctx context.Context, n int) error { return a.ask(ctx, q, n%users) })
+}
+
+// again does something again and again, and tells what each time took of a process, and until it was done. do is told how often it was called before.
+func again(ctx context.Context, pid int, window time.Duration, do func(ctx context.Context, n int) error) (x answered, err error) {
+	if err := do(ctx, 0); err != nil { // connections, statements and caches are there
 		return x, err
 	}
-	before, err := cpuTime(a.pid)
+	before, err := cpuTime(pid)
 	if err != nil {
 		return x, err
 	}
@@ -91,9 +96,9 @@ func (a asked) repeat(ctx context.Context, q question, users int) (x answered, e
 		work.Go(func() {
 			var mine []float64
 			var err error
-			for err == nil && ctx.Err() == nil && time.Since(began) < asksFor {
+			for err == nil && ctx.Err() == nil && time.Since(began) < window {
 				asked := time.Now()
-				err = a.ask(ctx, q, int(next.Add(1))%users)
+				err = do(ctx, int(next.Add(1)))
 				mine = append(mine, since(asked))
 			}
 			mu.Lock()
@@ -103,7 +108,7 @@ func (a asked) repeat(ctx context.Context, q question, users int) (x answered, e
 	}
 	work.Wait()
 	all := time.Since(began).Seconds()
-	after, err := cpuTime(a.pid)
+	after, err := cpuTime(pid)
 	if err = errors.Join(append(errs, err, ctx.Err())...); err != nil {
 		return x, err
 	}
@@ -132,103 +137,159 @@ func (a asked) ask(ctx context.Context, q question, user int) error {
 	return err
 }
 
-// apiKey is where an answer goes; running tells that every user has a server.
-func apiKey(q question, what, unit string, users int, running bool) key {
-	name := q.name
-	if running {
+// examined is a hub whose answers are measured.
+type examined struct {
+	asked
+	whose    string
+	users    int
+	database string
+	running  bool // every user has a server
+	writes   func(ctx context.Context) (float64, error)
+}
+
+// key is where an answer goes.
+func (e examined) key(operation, name, what, unit string) key {
+	if e.running {
 		name += "_running"
 	}
-	return key{Operation: q.operation, Name: name + "_" + what, Size: users, Database: "sqlite", Unit: unit}
+	return key{Operation: operation, Name: name + "_" + what, Size: e.users, Database: e.database, Unit: unit}
 }
 
 // askAll puts all questions, round by round.
-func (r *run) askAll(ctx context.Context, whose string, a asked, users int, running bool) error {
+func (r *run) askAll(ctx context.Context, e examined) error {
 	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
-		came := map[string]answered{} // by name
-		for _, q := range questions(users) {
-			if running && !q.running {
-				continue
-			}
-			x, err := a.repeat(ctx, q, users)
-			if err != nil {
-				return nil, err
-			}
-			came[q.name] = x
+		came, err := r.askOnce(ctx, e)
+		if err != nil {
+			return nil, err
 		}
+		transactions, err := e.transactions(ctx)
 		return func(in round) {
-			var first, far float64
-			for _, q := range questions(users) {
-				x, there := came[q.name]
-				if !there {
-					continue
-				}
-				r.add(apiKey(q, "cpu", "ms", users, running), whose, in, x.cpu)
-				r.add(apiKey(q, "rate", "1/s", users, running), whose, in, x.rate)
-				r.add(apiKey(q, "p99", "ms", users, running), whose, in, x.p99)
-				switch q.name {
-				case "page_of_200":
-					first = x.cpu
-				case "page_of_200_far":
-					far = x.cpu
-				}
-			}
-			r.add(apiKey(question{operation: "O10", name: "far_by_first"}, "cpu", "times", users, running), whose, in, far/first)
-		}, nil
+			r.reportAnswers(e, in, came)
+			r.add(e.key("O11", "activity", "transactions", "of 1,000"), e.whose, in, transactions)
+		}, err
 	})
+}
+
+// askOnce puts each question for a while, and returns what came of it by its name.
+func (r *run) askOnce(ctx context.Context, e examined) (map[string]answered, error) {
+	came := map[string]answered{}
+	for _, q := range questions(e.users) {
+		if e.running && !q.running {
+			continue
+		}
+		x, err := e.repeat(ctx, q, e.users, r.asks)
+		if err != nil {
+			return nil, err
+		}
+		came[q.name] = x
+	}
+	return came, nil
+}
+
+func (r *run) reportAnswers(e examined, in round, came map[string]answered) {
+	for _, q := range questions(e.users) {
+		x, there := came[q.name]
+		if !there {
+			continue
+		}
+		r.add(e.key(q.operation, q.name, "cpu", "ms"), e.whose, in, x.cpu)
+		r.add(e.key(q.operation, q.name, "rate", "1/s"), e.whose, in, x.rate)
+		r.add(e.key(q.operation, q.name, "p99", "ms"), e.whose, in, x.p99)
+	}
+	r.add(e.key("O10", "far_by_first", "cpu", "times"), e.whose, in, came["page_of_200_far"].cpu/came["page_of_200"].cpu)
 }
 
 // apiRounds are fewer than the others: each puts every question for seconds.
 const apiRounds = 3
 
-// api is O9 to O11: the hub's core, its API and its database, with as many users and then with a server for each, on a scheduler that takes no time.
+// api is O9 to O11: the hub's core, its API and its database, with as many users and then with a server for each, on a scheduler that takes no time; and then with a
+// crowd of users.
 func (r *run) api(ctx context.Context) error {
-	for _, users := range r.sizes {
-		if users < 1000 {
-			continue
+	few := r.times(apiRounds)
+	return r.eachDatabase(ctx, func(ctx context.Context, database string, fresh freshDatabase) error {
+		for _, users := range r.sizes {
+			if users < 1000 {
+				continue
+			}
+			if err := few.apiOf(ctx, database, fresh, users); err != nil {
+				return fmt.Errorf("%s, %d users: %w", database, users, err)
+			}
 		}
-		dir, err := r.folder(fmt.Sprintf("api-%d", users))
-		if err != nil {
-			return err
+		if r.crowd <= r.largest() {
+			return nil
 		}
-		if err := r.times(apiRounds).apiOf(ctx, dir, users); err != nil {
-			return err
+		if err := few.apiOfCrowd(ctx, database, fresh); err != nil {
+			return fmt.Errorf("%s, %d users: %w", database, r.crowd, err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-func (r *run) apiOf(ctx context.Context, dir string, users int) error {
-	p, err := spawn(dir, program{name: "fake", core: coreUnderTest, path: r.self, args: []string{"fake", "-dir", dir, "-users", strconv.Itoa(users)}})
+// openAPI opens a hub whose answers are measured.
+func (r *run) openAPI(ctx context.Context, name, database string, fresh freshDatabase, users int) (*fakeChild, examined, error) {
+	dir, err := r.folder(fmt.Sprintf("%s-%s-%d", name, database, users))
+	if err != nil {
+		return nil, examined{}, err
+	}
+	dsn, err := fresh(ctx)
+	if err != nil {
+		return nil, examined{}, err
+	}
+	f, err := r.spawnFake(ctx, fakeOptions{dir: dir, dsn: dsn, users: users, port: 8888})
+	if err != nil {
+		return nil, examined{}, err
+	}
+	return f, examined{asked: newAsked(f.URL+"/hub/api", f.Token, f.pid()), whose: ours, users: users, database: database}, nil
+}
+
+func (r *run) apiOf(ctx context.Context, database string, fresh freshDatabase, users int) error {
+	f, e, err := r.openAPI(ctx, "api", database, fresh, users)
 	if err != nil {
 		return err
 	}
-	defer p.stop()
-	var at fakeAddress
-	err = p.await(ctx, time.Minute, func(context.Context) error {
-		text, err := os.ReadFile(p.log)
-		return errors.Join(err, json.Unmarshal(text, &at))
+	defer f.stop()
+	counted, err := countWrites(ctx, f.dsn)
+	if err != nil {
+		return err
+	}
+	defer counted.close()
+	e.writes = counted.so
+	if err := r.askAll(ctx, e); err != nil {
+		return err
+	}
+	if err := f.fill(ctx, 0, users); err != nil {
+		return err
+	}
+	e.running = true
+	return r.askAll(ctx, e)
+}
+
+// apiOfCrowd asks a hub with a crowd of users in turn with one that has as many as the measurements with the most servers: what an answer takes should not depend on
+// how many there are.
+func (r *run) apiOfCrowd(ctx context.Context, database string, fresh freshDatabase) error {
+	f, few, err := r.openAPI(ctx, "few", database, fresh, r.largest())
+	if err != nil {
+		return err
+	}
+	defer f.stop()
+	c, crowd, err := r.openAPI(ctx, "crowd", database, fresh, r.crowd)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
+		before, err := r.askOnce(ctx, few)
+		if err != nil {
+			return nil, err
+		}
+		after, err := r.askOnce(ctx, crowd)
+		return func(in round) {
+			r.reportAnswers(crowd, in, after)
+			for _, q := range questions(r.crowd) {
+				r.add(crowd.key(q.operation, q.name, "by_fewer", "times"), ours, in, after[q.name].cpu/before[q.name].cpu)
+			}
+		}, err
 	})
-	if err != nil {
-		return err
-	}
-	a := newAsked(at.URL+"/hub/api", at.Token, p.pid())
-	if err := r.askAll(ctx, ours, a, users, false); err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, store.Options{DSN: "sqlite://" + filepath.Join(dir, "hub.db")})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	waiting, cancel := context.WithTimeout(ctx, burstPatience)
-	defer cancel()
-	if err := newStarter(at.URL, at.Token).askAll(waiting, http.MethodPost, 0, users); err != nil {
-		return err
-	}
-	if err := awaitState(waiting, db, hub.Ready, users); err != nil {
-		return err
-	}
-	return r.askAll(ctx, ours, a, users, true)
 }
 
 // questions puts to the stock hub what is put to ours.
@@ -236,5 +297,8 @@ func (f *stockField) questions(ctx context.Context, running bool) error {
 	if !f.wants("api") {
 		return nil
 	}
-	return f.times(stockRounds).askAll(ctx, stock, newAsked(f.url+"/hub/api", f.token, f.pid()), f.size, running)
+	counted := &sqliteHeader{path: filepath.Join(f.stockHub.dir, "jupyterhub.sqlite")}
+	return f.times(stockRounds).askAll(ctx, examined{
+		asked: newAsked(f.url+"/hub/api", f.token, f.pid()), whose: stock, users: f.size, database: "sqlite", running: running, writes: counted.so,
+	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nomadhub/nomadhub/api"
 	"github.com/nomadhub/nomadhub/auth/scope"
@@ -38,8 +40,12 @@ type fakeHub struct {
 	fake    *schedulertest.Fake
 	asked   *countingScheduler
 	starter
-	placed atomic.Int64
-	change []func(*hub.Options)
+	placed  atomic.Int64
+	options fakeOptions
+	// What a whole one has beside its API.
+	public  string // URL of what browsers ask
+	metrics *prometheus.Registry
+	secrets sync.Map // of servers, by their users' names
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -52,15 +58,38 @@ type knownRoutes struct {
 	*routing.Proxy
 }
 
+// fakeOptions say what a [fakeHub] is made of.
+type fakeOptions struct {
+	dir   string // for SQLite
+	dsn   string // "": SQLite in the folder
+	users int
+	port  int // of the addresses at which servers are said to be
+	// whole adds what a hub does beside its API: pages with a login that believes everybody, OAuth, the audit log, and metrics.
+	whole  bool
+	change []func(*hub.Options)
+}
+
+// database is where the hub keeps what it knows.
+func (o fakeOptions) database() string {
+	return cmp.Or(o.dsn, "sqlite://"+filepath.Join(o.dir, "hub.db"))
+}
+
 // newFakeHub opens one with that many users, on SQLite in the folder. Its options can be changed.
 func newFakeHub(ctx context.Context, dir string, users int, change ...func(*hub.Options)) (*fakeHub, error) {
-	f := &fakeHub{fake: schedulertest.NewFake(), change: change}
+	return newFake(ctx, fakeOptions{dir: dir, users: users, port: 8888, change: change})
+}
+
+func newFake(ctx context.Context, o fakeOptions) (*fakeHub, error) {
+	f := &fakeHub{fake: schedulertest.NewFake(), options: o}
+	if o.whole {
+		f.metrics = prometheus.NewRegistry()
+	}
 	var err error
-	if f.db, err = store.Open(ctx, store.Options{DSN: "sqlite://" + filepath.Join(dir, "hub.db")}); err != nil {
+	if f.db, err = store.Open(ctx, store.Options{DSN: o.database()}); err != nil {
 		return nil, err
 	}
 	ctx, f.cancel = context.WithCancel(ctx)
-	if err := f.open(ctx, users); err != nil {
+	if err := f.open(ctx, o.users); err != nil {
 		f.close()
 		return nil, err
 	}
@@ -77,7 +106,10 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	}
 	notebook := f.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	f.fake.OnStart = func(spec scheduler.Spec) {
-		f.fake.Place(spec.ID, f.nextAddress())
+		if f.options.whole {
+			f.secrets.Store(spec.Env["JUPYTERHUB_USER"], spec.Secrets["JUPYTERHUB_API_TOKEN"])
+		}
+		f.fake.Place(spec.ID, fakePlace(f.placed.Add(1), f.options.port))
 		f.fake.Run(spec.ID)
 	}
 	log := slog.New(slog.DiscardHandler)
@@ -86,7 +118,7 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	if err != nil {
 		return err
 	}
-	proxy, err := routing.NewProxy(routing.Options{Router: router, Fallback: http.NotFoundHandler(), Logger: log})
+	proxy, err := routing.NewProxy(routing.Options{Router: router, Fallback: http.NotFoundHandler(), Logger: log, Registerer: f.registerer()})
 	if err != nil {
 		return err
 	}
@@ -94,9 +126,9 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	o := hub.Options{
 		Store: f.counted, Scheduler: f.asked, Publisher: registry, Routes: knownRoutes{router, proxy}, Logger: log,
 		URLs: hub.NewURLs("/", nil, "http://127.0.0.1:1"), Admission: hub.Admission{AllowAll: true},
-		Limits: hub.Limits{ConcurrentStarts: 1_000_000, QueuedStarts: 1_000_000}, Probe: probeAt(notebook.Listener.Addr().String()),
+		Limits: hub.Limits{ConcurrentStarts: 1_000_000, QueuedStarts: 1_000_000}, Probe: probeAt(notebook.Listener.Addr().String()), Registerer: f.registerer(),
 	}
-	for _, change := range f.change {
+	for _, change := range f.options.change {
 		change(&o)
 	}
 	if f.hub, err = hub.New(o); err != nil {
@@ -110,10 +142,17 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	return nil
 }
 
-// nextAddress is another one for each server, since no two that run may have the same.
-func (f *fakeHub) nextAddress() string {
-	n := f.placed.Add(1)
-	return fmt.Sprintf("127.%d.%d.%d:8888", n>>14&0x7f+1, n>>7&0x7f, n&0x7f+1)
+// registerer is where metrics are registered; nil: nowhere.
+func (f *fakeHub) registerer() prometheus.Registerer {
+	if f.metrics == nil {
+		return nil // and no interface that holds a nil
+	}
+	return f.metrics
+}
+
+// fakePlace is the address of the n-th server, another one for each, since no two that run may have the same.
+func fakePlace(n int64, port int) string {
+	return fmt.Sprintf("127.%d.%d.%d:%d", n>>14&0x7f+1, n>>7&0x7f, n&0x7f+1, port)
 }
 
 // probeAt asks one server, whichever was meant.
@@ -126,7 +165,7 @@ func probeAt(address string) *http.Client {
 	}}
 }
 
-func (f *fakeHub) listen(proxy http.Handler, log *slog.Logger) error {
+func (f *fakeHub) listen(proxy *routing.Proxy, log *slog.Logger) error {
 	keys, err := secret.NewKeyRing(secret.Secret{Values: map[string]secret.Value{"k1": secret.Value(strings.Repeat("5a", secret.MinKeySize))}})
 	if err != nil {
 		return err
@@ -138,10 +177,17 @@ func (f *fakeHub) listen(proxy http.Handler, log *slog.Logger) error {
 		return err
 	}
 	none := func(chi.Router) {}
-	routers := httpd.NewRouters(httpd.Parts{
-		URLs: f.hub.URLs(), Pages: none, API: rest.Mount, OAuth: none, Proxy: proxy, RenderPage: httpd.RenderJSON, Log: log,
-	})
+	parts := httpd.Parts{
+		URLs: f.hub.URLs(), Pages: none, API: rest.Mount, OAuth: none, Proxy: proxy, RenderPage: httpd.RenderJSON, Log: log, Registerer: f.registerer(),
+	}
+	if f.options.whole {
+		if err := f.makeWhole(&parts, sessions); err != nil {
+			return err
+		}
+	}
+	routers := httpd.NewRouters(parts)
 	f.starter = newStarter(f.serve(routers.Servers).URL, f.token)
+	f.public = f.serve(routers.Public).URL
 	return nil
 }
 

@@ -9,47 +9,134 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"time"
 
+	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/store"
 )
 
 // fakeAddress is what a [fakeHub] in a process of its own says about itself.
 type fakeAddress struct {
-	URL   string `json:"url"`
-	Check string `json:"check"`
-	Token string `json:"token"`
+	URL    string `json:"url"`    // of the API
+	Check  string `json:"check"`  // tells whether so many servers were started once
+	Token  string `json:"token"`  // of an administrator
+	Public string `json:"public"` // URL of what browsers ask
+	// Metrics and Secrets are there in a whole one: what it tells of itself, and the secret of a user's server.
+	Metrics string `json:"metrics,omitempty"`
+	Secrets string `json:"secrets,omitempty"`
 }
 
 // runFake is the subcommand that is a hub with a scheduler in memory.
 func runFake(ctx context.Context, args []string) error {
+	var o fakeOptions
 	flags := flag.NewFlagSet("fake", flag.ContinueOnError)
-	dir := flags.String("dir", "", "folder for the database")
-	users := flags.Int("users", 0, "how many users there are")
+	flags.StringVar(&o.dir, "dir", "", "folder for the database")
+	flags.StringVar(&o.dsn, "dsn", "", "database; default: SQLite in the folder")
+	flags.IntVar(&o.users, "users", 0, "how many users there are")
+	flags.IntVar(&o.port, "port", 8888, "port of servers' addresses")
+	flags.BoolVar(&o.whole, "whole", false, "with pages, OAuth, audit log and metrics")
+	profile := flags.String("profile", "", "file for a profile of the processor time; default: none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	f, err := newFakeHub(ctx, *dir, *users)
+	f, err := newFake(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	check := f.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		want, err := strconv.Atoi(r.URL.Query().Get("want"))
-		if err == nil {
-			err = f.startedOnce(r.Context(), want)
-		}
+	at := fakeAddress{URL: f.url, Token: f.token, Public: f.public}
+	at.Check = f.serve(http.HandlerFunc(f.check)).URL
+	if o.whole {
+		at.Metrics, at.Secrets = f.serve(httpd.NewScrape(f.metrics)).URL, f.serve(http.HandlerFunc(f.tellSecret)).URL
+	}
+	if *profile != "" {
+		stop, err := startProfile(*profile)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
+			return err
 		}
-	}))
-	if err := json.NewEncoder(os.Stdout).Encode(fakeAddress{f.url, check.URL, f.token}); err != nil {
+		defer stop()
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(at); err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// check answers whether so many servers were started, each once.
+func (f *fakeHub) check(w http.ResponseWriter, r *http.Request) {
+	want, err := strconv.Atoi(r.URL.Query().Get("want"))
+	if err == nil {
+		err = f.startedOnce(r.Context(), want)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+	}
+}
+
+// startProfile profiles this process from now on.
+func startProfile(path string) (stop func(), err error) {
+	out, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	return func() { pprof.StopCPUProfile(); _ = out.Close() }, nil
+}
+
+// fakeChild is a [fakeHub] in a process of its own, on the core of what is measured.
+type fakeChild struct {
+	*child
+	fakeAddress
+	dsn string
+}
+
+// fakePatience is how long it may take to make its users.
+const fakePatience = 10 * time.Minute
+
+// spawnFake starts one and waits until it can be asked. Its profile is called after its folder.
+func (r *run) spawnFake(ctx context.Context, o fakeOptions) (*fakeChild, error) {
+	args := []string{"fake", "-dir", o.dir, "-dsn", o.dsn, "-users", strconv.Itoa(o.users), "-port", strconv.Itoa(o.port)}
+	if o.whole {
+		args = append(args, "-whole")
+	}
+	if r.profiles != "" {
+		args = append(args, "-profile", filepath.Join(r.profiles, filepath.Base(o.dir)+".pprof"))
+	}
+	p, err := spawn(o.dir, program{name: "fake", core: coreUnderTest, path: r.self, args: args})
+	if err != nil {
+		return nil, err
+	}
+	f := &fakeChild{child: p, dsn: o.database()}
+	err = p.await(ctx, fakePatience, func(context.Context) error {
+		text, err := os.ReadFile(p.log)
+		return errors.Join(err, json.Unmarshal(text, &f.fakeAddress))
+	})
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return f, nil
+}
+
+// fill starts the servers of the users from first to last, that one not included, and waits until so many are ready in all.
+func (f *fakeChild) fill(ctx context.Context, first, last int) error {
+	db, err := store.Open(ctx, store.Options{DSN: f.dsn})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(ctx, burstPatience)
+	defer cancel()
+	if err := newStarter(f.URL, f.Token).askAll(ctx, http.MethodPost, first, last); err != nil {
+		return err
+	}
+	return awaitState(ctx, db, hub.Ready, last)
 }
 
 // atOnce is how many servers are asked for in the same instant.
@@ -92,27 +179,19 @@ func (r *run) burstOnFake(ctx context.Context) error {
 
 func (r *run) onFake(ctx context.Context, dir string) (burstResult, error) {
 	var b burstResult
-	p, err := spawn(dir, program{name: "fake", core: coreUnderTest, path: r.self, args: []string{"fake", "-dir", dir, "-users", strconv.Itoa(atOnce)}})
+	p, err := r.spawnFake(ctx, fakeOptions{dir: dir, users: atOnce, port: 8888})
 	if err != nil {
 		return b, err
 	}
 	defer p.stop()
-	var at fakeAddress
-	err = p.await(ctx, time.Minute, func(context.Context) error {
-		text, err := os.ReadFile(p.log)
-		return errors.Join(err, json.Unmarshal(text, &at))
-	})
-	if err != nil {
-		return b, err
-	}
-	db, err := store.Open(ctx, store.Options{DSN: "sqlite://" + filepath.Join(dir, "hub.db")})
+	db, err := store.Open(ctx, store.Options{DSN: p.dsn})
 	if err != nil {
 		return b, err
 	}
 	defer db.Close()
 	ctx, cancel := context.WithTimeout(ctx, burstPatience)
 	defer cancel()
-	asks := newStarter(at.URL, at.Token)
+	asks := newStarter(p.URL, p.Token)
 
 	before, err1 := cpuTime(p.pid())
 	began := time.Now()
@@ -125,7 +204,7 @@ func (r *run) onFake(ctx context.Context, dir string) (burstResult, error) {
 	}
 	b.allReady = since(began)
 	between, err2 := cpuTime(p.pid())
-	if err := answers(ctx, at.Check+"/?want="+strconv.Itoa(atOnce)); err != nil {
+	if err := answers(ctx, p.Check+"/?want="+strconv.Itoa(atOnce)); err != nil {
 		return b, fmt.Errorf("servers were lost or started twice: %w", err)
 	}
 	start, err3 := cpuTime(p.pid())

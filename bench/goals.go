@@ -39,8 +39,8 @@ func goals() []goal {
 		{key: fake("accepted", "ms"), limit: 5000, meaning: "5,000 asked for at once are accepted"},
 		{key: fake("ahead_of_few", "starts"), limit: smallGroup + fairStarts, meaning: "of 400 of one group who asked before 40 of another, so many come before the last of these"},
 	}
-	all = append(all, apiGoals()...)
 	for _, db := range []string{"sqlite", "postgres"} {
+		all = append(all, apiGoals(db)...)
 		start := func(name string) key { return key{Operation: "O13", Name: name, Database: db, Unit: "ms"} }
 		burst := func(name string, size int, unit string) key {
 			return key{Operation: "O12a", Name: name, Size: size, Database: db, Unit: unit}
@@ -97,7 +97,7 @@ func (r *recorder) judged() []verdict {
 		}
 		value := median(own)
 		if g.peer != "" {
-			theirs, calm := r.values(g.key, g.peer)
+			theirs, calm := r.peerValues(g.key, g.peer)
 			if len(theirs) == 0 {
 				continue
 			}
@@ -125,17 +125,24 @@ func (r *recorder) verdicts(w io.Writer) error {
 	return t.Flush()
 }
 
-// apiGoals are those of O9 to O11: how much less of a core an answer takes than JupyterHub's does.
-func apiGoals() []goal {
-	const users = 10_000
+// countedUsers are those with whom answers are compared; crowd is how many there are where it should make no difference.
+const (
+	countedUsers = 10_000
+	crowd        = 100_000
+)
+
+// apiGoals are those of O7 to O11 on one database: how much less of a core an answer takes than JupyterHub's does, and that it does not grow with the users.
+func apiGoals(database string) []goal {
 	of := func(operation, name, unit string) key {
-		return key{Operation: operation, Name: name, Size: users, Database: "sqlite", Unit: unit}
+		return key{Operation: operation, Name: name, Size: countedUsers, Database: database, Unit: unit}
 	}
 	times := func(operation, name string, least float64, meaning string) goal {
 		return goal{key: of(operation, name+"_cpu", "ms"), peer: stock, limit: 1 / least, meaning: meaning}
 	}
-	return []goal{
-		times("O9", "root", 15, "what the API says of itself: a 15th of JupyterHub's processor time"),
+	all := []goal{
+		times("O7", "login", 20, "a login: a 20th of JupyterHub's processor time"),
+		times("O8", "visit", 20, "a visit to one's own server: a 20th"),
+		times("O9", "root", 15, "what the API says of itself: a 15th"),
 		times("O9", "token_check", 40, "a look at a token: a 40th"),
 		times("O9", "token_check_running", 40, "and with 10,000 servers"),
 		{key: of("O9", "token_check_p99", "ms"), limit: 5, meaning: "99 of 100 looks at a token, 8 at once"},
@@ -149,5 +156,26 @@ func apiGoals() []goal {
 		times("O10", "name_filter", 20, "users by a part of their names: a 20th"),
 		times("O11", "activity", 100, "a report of activity: a 100th"),
 		times("O11", "activity_running", 100, "and with 10,000 servers"),
+		{key: of("O11", "activity_transactions", "of 1,000"), limit: 20, meaning: "transactions for 1,000 reports of activity"},
+		{key: of("O11", "activity_running_transactions", "of 1,000"), limit: 20, meaning: "and with 10,000 servers"},
+	}
+	for _, q := range questions(crowd) {
+		all = append(all, goal{
+			key: key{Operation: q.operation, Name: q.name + "_by_fewer", Size: crowd, Database: database, Unit: "times"}, limit: 1.2,
+			meaning: q.name + " with 100,000 users takes 1.2 times what it takes with 10,000",
+		})
+	}
+	return append(all, mixedGoals(database)...)
+}
+
+// mixedGoals are those of O17 on one database.
+func mixedGoals(database string) []goal {
+	of := func(name, unit string) key {
+		return key{Operation: "O17", Name: name, Size: countedUsers, Database: database, Unit: unit}
+	}
+	return []goal{
+		{key: of("token_check_p99", "ms"), limit: 20, meaning: "99 of 100 looks at a token while everything goes on at once"},
+		{key: of("longest_gap", "ms"), limit: 100, meaning: "and the longest time without an answer to one"},
+		{key: of("failed", "requests"), limit: 0, meaning: "and no request fails"},
 	}
 }

@@ -63,6 +63,9 @@ type settings struct {
 	sizes    []int
 	stock    []int // numbers of servers at which the stock hub is measured
 	patience time.Duration
+	asks     time.Duration // how long each question is repeated in a round
+	window   time.Duration // how long the mixed load goes on in a round
+	crowd    int           // users of the largest hub of which lists are asked for; 0: there is none
 	out      string
 	page     string
 	hub      string
@@ -81,6 +84,9 @@ func parseSettings(args []string) (settings, error) {
 	flags.IntVar(&s.starts, "starts", 40, "servers that are started one after the other in each repetition")
 	flags.IntVar(&s.burst, "burst", 500, "servers that are started at once")
 	flags.DurationVar(&s.patience, "patience", 30*time.Second, "how long each repetition may wait until nobody else uses the machine")
+	flags.DurationVar(&s.asks, "asks", 4*time.Second, "how long each question to the API, login and visit is repeated in each repetition")
+	flags.DurationVar(&s.window, "window", time.Minute, "how long the mixed load goes on in each repetition; 10m for a result to publish")
+	flags.IntVar(&s.crowd, "crowd", 100_000, "users, of whom none has a server, with whom questions to the API are asked beside those with the most servers; 0: not")
 	flags.StringVar(&s.out, "out", "bench.jsonl", "file for the measurements, one JSON line each")
 	flags.StringVar(&s.page, "page", "", "file for a page of documentation with the results; default: none")
 	flags.StringVar(&s.hub, "hub", "../bin/nomadhub", "the hub's program")
@@ -212,6 +218,9 @@ func (r *run) operations(ctx context.Context) error {
 		{"O12b", r.burstOnFake},
 		{"O14", r.many},
 		{"api", r.api},
+		{"login", r.logins},
+		{"oauth", r.visits},
+		{"mixed", r.mixed},
 		{"F30", r.hammer},
 		{"stock", r.besideStock},
 	} {

@@ -111,6 +111,35 @@ var meanings = []struct { //nolint:gochecknoglobals // a table that nothing chan
 	{"O11", "activity_running_p99", "a report of activity, a server for each user: 99 % of 8 at once"},
 	{"O10", "far_by_first_cpu", "a page after nine tenths of all users, by the first"},
 	{"O10", "far_by_first_running_cpu", "a page after nine tenths of all users, by the first, a server for each user"},
+	{"O7", "login_cpu", "a login with name and password: processor time"},
+	{"O7", "login_rate", "logins a second"},
+	{"O7", "login_p99", "a login: 99 % of 8 at once"},
+	{"O8", "visit_cpu", "somebody who is logged in comes to their server (authorize, exchange of the code, who is it): processor time"},
+	{"O8", "visit_rate", "such visits a second"},
+	{"O8", "visit_p99", "such a visit: 99 % of 8 at once"},
+	{"O11", "activity_transactions", "transactions for 1,000 reports of activity, 200 a second"},
+	{"O11", "activity_running_transactions", "transactions for 1,000 reports of activity, a server for each user"},
+	{"O9", "root_by_fewer", "what the API says of itself: processor time, by that with fewer users"},
+	{"O9", "token_check_by_fewer", "a look at a token: processor time, by that with fewer users"},
+	{"O9", "one_user_by_fewer", "one user: processor time, by that with fewer users"},
+	{"O10", "page_of_200_by_fewer", "a page of 200 users: processor time, by that with fewer users"},
+	{"O10", "page_of_200_far_by_fewer", "the same after nine tenths of all users: processor time, by that with fewer users"},
+	{"O10", "page_of_50_by_fewer", "a page of 50 users: processor time, by that with fewer users"},
+	{"O10", "ready_by_fewer", "200 users whose servers are ready: processor time, by that with fewer users"},
+	{"O10", "name_filter_by_fewer", "users by a part of their names: processor time, by that with fewer users"},
+	{"O11", "activity_by_fewer", "a report of activity: processor time, by that with fewer users"},
+	{"O17", "token_check_p50", "a look at a token while everything goes on at once: median"},
+	{"O17", "token_check_p99", "a look at a token while everything goes on at once: 99 %"},
+	{"O17", "token_check_slowest", "the slowest of these"},
+	{"O17", "longest_gap", "the longest time without an answer to one"},
+	{"O17", "login_p99", "a login meanwhile: 99 %"},
+	{"O17", "start_p99", "a start meanwhile, until it is accepted: 99 %"},
+	{"O17", "activity_p99", "a report of activity meanwhile: 99 %"},
+	{"O17", "cull_pass", "a look of the culler meanwhile, at most"},
+	{"O17", "scrape", "a look at the metrics meanwhile, at most"},
+	{"O17", "message_p99", "a message on a websocket and back meanwhile: 99 %"},
+	{"O17", "cpu", "the hub's processor meanwhile"},
+	{"O17", "failed", "requests that were refused or not answered in time"},
 	{"F30", "others_p99_alone", "20 others' requests to the API, 99 %"},
 	{"F30", "others_p99_beside", "the same beside a notebook that asks 1,000 times a second, 99 %"},
 	{"F30", "others_p99_ratio", "how many times as long that is"},
@@ -186,11 +215,11 @@ func (r *recorder) inOrder() ([]key, map[key][]string) {
 // scoreboard has all that was measured beside a peer.
 func (r *recorder) scoreboard(b *strings.Builder) {
 	b.WriteString("\n## Beside others\n\nMedians; in parentheses the ratio to ours: how many times as much the other takes, and its 95 % interval. Nomad alone is the bound: the same " +
-		"job through its API, by a program that looks after nothing.\n\n")
+		"job through its API, by a program that looks after nothing. JupyterHub is on SQLite, in rows of Postgres too.\n\n")
 	b.WriteString("| operation | what | servers | database | NomadHub | JupyterHub | Nomad alone |\n|---|---|---|---|---|---|---|\n")
 	keys, subjects := r.inOrder()
 	for _, k := range keys {
-		if !slices.Contains(subjects[k], ours) || len(subjects[k]) < 2 {
+		if theirs, _ := r.peerValues(k, stock); !slices.Contains(subjects[k], ours) || len(subjects[k]) < 2 && len(theirs) == 0 {
 			continue
 		}
 		_, text := place(k)
@@ -201,10 +230,14 @@ func (r *recorder) scoreboard(b *strings.Builder) {
 // cell is the median of what was measured, with its unit; a star if the machine was not quiet.
 func (r *recorder) cell(k key, subject string) string {
 	values, quiet := r.values(k, subject)
+	return cellText(values, quiet, k.Unit)
+}
+
+func cellText(values []float64, quiet bool, unit string) string {
 	if len(values) == 0 {
 		return ""
 	}
-	text := withUnit(median(values), k.Unit)
+	text := withUnit(median(values), unit)
 	if !quiet {
 		text += "\\*"
 	}
@@ -212,13 +245,14 @@ func (r *recorder) cell(k key, subject string) string {
 }
 
 func (r *recorder) peerCell(k key, subject string) string {
-	values, _ := r.values(k, subject)
+	values, quiet := r.peerValues(k, subject)
 	own, _ := r.values(k, ours)
+	text := cellText(values, quiet, k.Unit)
 	if len(values) == 0 || median(own) == 0 {
-		return r.cell(k, subject)
+		return text
 	}
 	i := ratioInterval(values, own)
-	return fmt.Sprintf("%s (%s×; %s to %s)", r.cell(k, subject), number(median(values)/median(own)), number(i.Low), number(i.High))
+	return fmt.Sprintf("%s (%s×; %s to %s)", text, number(median(values)/median(own)), number(i.Low), number(i.High))
 }
 
 // withUnit writes a value as people read it.

@@ -69,6 +69,7 @@ func newStock(ctx context.Context, dir, self string) (h *stockHub, err error) {
 	h.env = []string{
 		"BENCH_DATABASE=" + h.database, "BENCH_HUB=" + h.url, "BENCH_PROXY=http://" + loopback(ports[1]), "BENCH_ROUTES=" + routes,
 		"BENCH_TOKEN=" + h.token, "BENCH_NOTEBOOK_PORT=" + strconv.Itoa(h.notebook),
+		"BENCH_SECRETS=" + filepath.Join(dir, secretsFile),
 	}
 	servers, err := spawn(dir, program{
 		name: "servers", core: coreForRest, path: self,

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -54,15 +55,29 @@ func (r *run) stockOf(ctx context.Context, size int) error {
 	if err := f.questions(ctx, false); err != nil {
 		return err
 	}
-	if size == f.burstAmong() {
+	if err := f.people(ctx); err != nil {
+		return err
+	}
+	if size == f.burstAmong() && f.compares("O12b") {
 		if err := f.starts(ctx, r.burst); err != nil {
 			return err
 		}
+	}
+	if err := f.mixed(ctx); err != nil {
+		return err
+	}
+	if !f.compares("O14") && !f.compares("api") {
+		return nil
 	}
 	if err := f.servers(ctx); err != nil {
 		return err
 	}
 	return f.questions(ctx, true)
+}
+
+// compares tells whether an operation of ours is measured beside the stock hub, or the stock hub is all that is.
+func (f *stockField) compares(operation string) bool {
+	return slices.Equal(f.only, []string{"stock"}) || f.wants(operation)
 }
 
 // burstAmong is the smallest size that has enough users for a burst.

@@ -12,6 +12,8 @@ class SharedServer(Spawner):
 
     async def start(self):
         self.up = True
+        with open(os.environ["BENCH_SECRETS"], "a") as f:
+            f.write(f"{self.user.name} {self.api_token}\n")
         return ("127.0.0.1", int(os.environ["BENCH_NOTEBOOK_PORT"]))
 
     async def stop(self, now=False):
