@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,6 +121,43 @@ func oauth() []test {
 				f.same("whether there was a token", gone, want)
 			}
 			f.notes(u, "other", "of no code")
+		}},
+		{"Of many who exchange a code one makes a token, and one of the others revokes it", func(f fixture) {
+			u := f.user("ada")
+			c := f.code(u, f.client(f.server(u, "", hub.Ready)))
+			var made, found atomic.Int64
+			var wg sync.WaitGroup
+			for i := range 20 {
+				wg.Go(func() {
+					mine := false
+					err := f.store.InTx(f.ctx, func(tx hub.Store) (err error) {
+						if mine, err = tx.TakeCode(f.ctx, c.Hash); err != nil || !mine {
+							return err
+						}
+						_, err = tx.CreateToken(f.ctx, hub.Token{UserID: u.ID, ClientID: c.ClientID, CodeHash: c.Hash, Hash: hashOf(strconv.Itoa(i))})
+						return err
+					})
+					if err != nil {
+						f.Error(err)
+						return
+					}
+					if mine {
+						made.Add(1)
+						return
+					}
+					gone, err := f.store.DeleteTokenOfCode(f.ctx, c.ClientID, c.Hash)
+					if err != nil {
+						f.Error(err)
+					}
+					if gone {
+						found.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			f.same("how many made a token", made.Load(), int64(1))
+			f.same("how many revoked it", found.Load(), int64(1))
+			f.notes(u)
 		}},
 		{"Only codes that expired before then are removed", func(f fixture) {
 			u := f.user("ada")
