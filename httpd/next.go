@@ -49,5 +49,5 @@ func ownHost(r *http.Request, urls hub.URLs, u *url.URL) bool {
 	if p := urls.Public(); p != nil && strings.EqualFold(u.Host, p.Host) {
 		return true
 	}
-	return strings.EqualFold(u.Host, r.Host)
+	return strings.EqualFold(u.Host, r.Host) || urls.IsBelow(u.Host) // the path alone counts; where it leads is looked up anew
 }

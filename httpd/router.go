@@ -42,17 +42,15 @@ type Routers struct {
 func NewRouters(p Parts) Routers {
 	around := p.around()
 	return Routers{
-		Public:  split(p.URLs, around(p.own(true)), p.Proxy),
+		Public:  p.hosted(split(p.URLs, around(p.own(true)), p.Proxy)),
 		Servers: around(p.own(false)),
 	}
 }
 
 // split sends the hub's own paths to the hub, and everything else to the proxy, untouched by middleware: no time limit, no body limit, no buffer.
 func split(urls hub.URLs, own, proxy http.Handler) http.Handler {
-	prefix := urls.Hub()
-	bare := strings.TrimSuffix(prefix, "/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == bare || strings.HasPrefix(r.URL.Path, prefix) {
+		if isOwn(urls, r.URL.Path) {
 			own.ServeHTTP(w, r)
 			return
 		}

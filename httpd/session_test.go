@@ -179,23 +179,23 @@ func TestFlow(t *testing.T) {
 	s := newSessions(t)
 	const key = `corp "é";,=`
 	kept := httptest.NewRecorder()
-	if err := s.KeepFlow(kept, request("GET", "/hub/oauth_login/x"), key, flow{"s1", "/hub/home"}); err != nil {
+	if err := s.KeepFlow(kept, request("GET", "/hub/oauth_login/x"), key, flow{"the state", "/hub/home"}); err != nil {
 		t.Fatal(err)
 	}
 	c := cookies(kept)[0]
-	if !c.HttpOnly || c.Path != "/hub/" || c.MaxAge <= 0 || c.MaxAge > 3600 || strings.Contains(c.Value, "s1") {
+	if !c.HttpOnly || c.Path != "/hub/" || c.MaxAge <= 0 || c.MaxAge > 3600 || strings.Contains(c.Value, "the state") {
 		t.Errorf("cookie %+v", c)
 	}
 	var got flow
 	taken := httptest.NewRecorder()
-	if !s.TakeFlow(taken, request("GET", "/hub/oauth_callback/x", c), key, &got) || got != (flow{"s1", "/hub/home"}) {
+	if !s.TakeFlow(taken, request("GET", "/hub/oauth_callback/x", c), key, &got) || got != (flow{"the state", "/hub/home"}) {
 		t.Errorf("took %+v", got)
 	}
 	if back := cookies(taken)[0]; back.Name != c.Name || back.MaxAge >= 0 {
 		t.Errorf("the browser keeps it: %+v", back)
 	}
 	for name, bad := range map[string]*http.Cookie{
-		"changed": {Name: c.Name, Value: c.Value + "x"}, "empty": {Name: c.Name}, "plain": {Name: c.Name, Value: `{"value":{"State":"s1"}}`},
+		"changed": {Name: c.Name, Value: c.Value + "x"}, "empty": {Name: c.Name}, "plain": {Name: c.Name, Value: `{"value":{"State":"the state"}}`},
 	} {
 		if s.TakeFlow(httptest.NewRecorder(), request("GET", "/x", bad), key, &got) {
 			t.Errorf("%s is taken", name)

@@ -33,8 +33,12 @@ func (s *Sessions) setPageToken(w http.ResponseWriter, r *http.Request, token st
 	s.set(w, r, c)
 }
 
-// PageToken returns the token for the forms of a page, and sees to it that the browser has the cookie. session is nil for a visitor.
+// PageToken returns the token for the forms of a page, and sees to it that the browser has the cookie. session is nil for a visitor. A script that does not know the
+// token does not learn it from the page: "".
 func (s *Sessions) PageToken(w http.ResponseWriter, r *http.Request, session *hub.Session) string {
+	if readByScript(r) && !s.carriesPageToken(r, session) {
+		return ""
+	}
 	for _, c := range r.CookiesNamed(xsrfCookie) {
 		if s.validPageToken(c.Value, session) {
 			return c.Value
@@ -71,20 +75,32 @@ func (s *Sessions) CheckXSRF(r *http.Request, session *hub.Session, api bool) er
 	if !needsPageToken(r, api) {
 		return nil
 	}
+	if !isReading(r.Method) && madeElsewhere(r, s.URLs) || !s.carriesPageToken(r, session) {
+		return errXSRF
+	}
+	return nil
+}
+
+// carriesPageToken tells whether the request has the token of the session's pages, or, for a visitor, the one that is in the visitor's cookie.
+func (s *Sessions) carriesPageToken(r *http.Request, session *hub.Session) bool {
 	for _, token := range []string{r.Header.Get("X-XSRFToken"), r.Header.Get("X-CSRFToken"), r.URL.Query().Get(xsrfCookie), formToken(r)} {
 		if token == "" || !s.validPageToken(token, session) {
 			continue
 		}
 		if session != nil {
-			return nil
+			return true
 		}
 		for _, c := range r.CookiesNamed(xsrfCookie) {
 			if subtle.ConstantTimeCompare([]byte(c.Value), []byte(token)) == 1 {
-				return nil
+				return true
 			}
 		}
 	}
-	return errXSRF
+	return false
+}
+
+func isReading(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 func formToken(r *http.Request) string {
@@ -98,7 +114,7 @@ func formToken(r *http.Request) string {
 }
 
 func needsPageToken(r *http.Request, api bool) bool {
-	reading := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	reading := isReading(r.Method)
 	if !api && reading || r.Method == http.MethodHead || r.Method == http.MethodOptions {
 		return false
 	}
