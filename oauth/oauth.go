@@ -105,6 +105,7 @@ func guarded(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Content-Security-Policy", "frame-ancestors 'none'")
+		httpd.Alone(h)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -316,6 +316,6 @@ func (h *Web) backToAdmin(w http.ResponseWriter, r *http.Request) error {
 	if to == "" {
 		to = h.urls.Hub() + "admin"
 	}
-	redirect(w, to, http.StatusSeeOther)
+	h.lead(w, to, http.StatusSeeOther)
 	return nil
 }

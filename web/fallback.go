@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +12,7 @@ import (
 )
 
 // Fallback serves what is neither the hub's nor has a route: readers are sent to the same place below /hub/, where they are told what they can do; writers are
-// refused.
+// refused. Where servers have hosts of their own, who asks for one at another host is sent there first.
 func (h *Web) Fallback() http.Handler {
 	return httpd.Versioned(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -22,9 +23,12 @@ func (h *Web) Fallback() http.Handler {
 		if !ok {
 			rest = strings.TrimLeft(r.URL.EscapedPath(), "/")
 		}
-		status, to := http.StatusFound, h.urls.Hub()+rest
+		status, to := http.StatusFound, h.urls.Origin()+h.urls.Hub()+rest
 		if kind, name, found := strings.Cut(rest, "/"); ok && found && name != "" && !strings.Contains(name, "/") && (kind == "user" || kind == "services") {
 			status, to = http.StatusMovedPermanently, h.urls.Base()+rest+"/"
+		}
+		if at := h.urls.OnItsHost(r.URL.EscapedPath()); ok && strings.Contains(at, "://") && !h.isAt(r, at) {
+			status, to = http.StatusFound, at
 		}
 		if r.URL.RawQuery != "" {
 			to += "?" + r.URL.RawQuery
@@ -32,6 +36,12 @@ func (h *Web) Fallback() http.Handler {
 		w.Header().Set("Cache-Control", "no-store") // tomorrow there may be a server
 		redirect(w, to, status)
 	}))
+}
+
+// isAt tells whether the request came to the host of an address.
+func (h *Web) isAt(r *http.Request, address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && h.urls.Serves(r.Host, u.Path)
 }
 
 // refuseOutside answers a write to a place where nothing is: as everywhere, first of all whether it comes from our own pages.

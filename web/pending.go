@@ -28,7 +28,7 @@ func (h *Web) pending(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case s.State == hub.Ready:
-		redirect(w, h.afterReady(r, s), http.StatusFound)
+		h.lead(w, h.afterReady(r, s), http.StatusFound)
 		return nil
 	case s.State == hub.Starting:
 		return h.showStarting(w, r, s)
@@ -94,6 +94,6 @@ func (h *Web) stop(w http.ResponseWriter, r *http.Request) error {
 	if to == "" {
 		to = h.urls.Home()
 	}
-	redirect(w, to, http.StatusSeeOther)
+	h.lead(w, to, http.StatusSeeOther)
 	return nil
 }

@@ -37,6 +37,11 @@ func redirect(w http.ResponseWriter, to string, status int) {
 	w.WriteHeader(status)
 }
 
+// lead sends the browser on to a place of ours, at the host on which it is.
+func (h *Web) lead(w http.ResponseWriter, to string, status int) {
+	redirect(w, h.urls.OnItsHost(to), status)
+}
+
 // sendToLogin has a visitor log in and come back.
 func (h *Web) sendToLogin(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

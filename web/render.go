@@ -53,11 +53,11 @@ func (h *Web) chrome(w http.ResponseWriter, r *http.Request, title, section stri
 
 // bareChrome is for pages that may be shown where the hub's cookies do not reach.
 func (h *Web) bareChrome(title string) chrome {
-	at := h.urls.Hub()
+	at := h.urls.Origin() + h.urls.Hub()
 	return chrome{
 		Title: title, Version: h.version,
 		Links: links{
-			Index: at, Home: h.urls.Home(), Token: at + "token", Usage: at + "usage", Admin: at + "admin", Login: h.urls.Login(), Logout: at + "logout", Hub: at,
+			Index: at, Home: at + "home", Token: at + "token", Usage: at + "usage", Admin: at + "admin", Login: at + "login", Logout: at + "logout", Hub: at,
 		},
 	}
 }
@@ -126,11 +126,16 @@ func (h *Web) show(w http.ResponseWriter, status int, name string, page any) err
 	return nil
 }
 
-// setSecureHeaders says what a page may do: nothing that we did not write ourselves. Servers of users live on the same origin, so a hole here would
-// be one into them.
+// setSecureHeaders says what a page may do: nothing that we did not write ourselves. Servers of users may live on the same origin, so a hole here would
+// be one into them. Pages about servers that do not answer are shown on the servers' hosts. What follows a form may lead to any of these.
 func setSecureHeaders(header http.Header, urls hub.URLs) {
-	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "+
-		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; report-uri "+urls.Hub()+"security/csp-report")
+	self, onwards := "'self'", "'self'"
+	if urls.Subdomains() {
+		self, onwards = "'self' "+urls.Origin(), "'self' "+urls.Origin()+" "+urls.Everywhere()
+	}
+	header.Set("Content-Security-Policy", "default-src 'none'; script-src "+self+"; style-src "+self+"; img-src "+self+" data:; connect-src 'self'; "+
+		"form-action "+onwards+"; frame-ancestors 'none'; base-uri 'none'; report-uri "+urls.Origin()+urls.Hub()+"security/csp-report")
+	httpd.Alone(header)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
 }

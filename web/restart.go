@@ -86,6 +86,6 @@ func (h *Web) keep(w http.ResponseWriter, r *http.Request) error {
 	if to == "" {
 		to = h.urls.Home()
 	}
-	redirect(w, to, http.StatusSeeOther)
+	h.lead(w, to, http.StatusSeeOther)
 	return nil
 }

@@ -13,7 +13,7 @@ type serviceLink struct{ Name, URL string }
 // servicesFor are the services that the person may use and that pages show.
 func (h *Web) servicesFor(p hub.Principal) (links []serviceLink) {
 	for _, s := range h.hub.ServicesFor(p) {
-		links = append(links, serviceLink{s.Name, h.urls.Service(s.Name)})
+		links = append(links, serviceLink{s.Name, h.urls.ServiceURL(s.Name)})
 	}
 	return links
 }

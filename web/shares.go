@@ -276,7 +276,7 @@ func (h *Web) postAccept(w http.ResponseWriter, r *http.Request) error {
 	if to == "" {
 		to = h.urls.Server(share.UserName, share.ServerName)
 	}
-	redirect(w, to, http.StatusFound)
+	h.lead(w, to, http.StatusFound)
 	return nil
 }
 
@@ -332,7 +332,7 @@ func (h *Web) sharedWith(r *http.Request, u hub.User) ([]sharedView, error) {
 		list = append(list, sharedView{
 			Owner: sh.UserName, Label: h.viewServer(s, time.Now()).Label, By: sh.Group, Running: sh.Ready,
 			Usable:  slices.Contains(sh.Scopes, scopeAccess) || slices.Contains(sh.Scopes, scopeShares),
-			OpenURL: h.urls.Server(sh.UserName, sh.ServerName), LeaveURL: h.action("leave-share", s),
+			OpenURL: h.urls.ServerURL(sh.UserName, sh.ServerName), LeaveURL: h.action("leave-share", s),
 		})
 	}
 	return list, nil

@@ -93,7 +93,7 @@ func (h *Web) spawn(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case s.State == hub.Ready:
-		redirect(w, h.afterReady(r, s), http.StatusFound)
+		h.lead(w, h.afterReady(r, s), http.StatusFound)
 		return nil
 	case s.Active():
 		redirect(w, withNext(h.urls.SpawnPending(user.Name, name), h.next(r)), http.StatusFound)

@@ -87,7 +87,7 @@ func (h *Web) jsonNotRunning(w http.ResponseWriter, user, server string) error {
 		label += "/" + server
 	}
 	return httpd.JSON(w, http.StatusFailedDependency, map[string]string{
-		"message": "The server of " + label + " is not running. Start it at " + h.urls.Spawn(user, server),
+		"message": "The server of " + label + " is not running. Start it at " + h.urls.Origin() + h.urls.Spawn(user, server),
 	})
 }
 
@@ -148,7 +148,7 @@ func (h *Web) sendBack(w http.ResponseWriter, r *http.Request) error {
 	q.Set(redirectArgument, strconv.Itoa(n+1))
 	to := h.urls.Base() + strings.TrimPrefix(r.URL.EscapedPath(), h.urls.Hub())
 	w.Header().Set("Cache-Control", "no-store")
-	redirect(w, to+"?"+q.Encode(), http.StatusFound)
+	h.lead(w, to+"?"+q.Encode(), http.StatusFound)
 	return nil
 }
 

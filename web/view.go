@@ -113,7 +113,7 @@ func (h *Web) viewServer(s hub.Server, now time.Time) serverView {
 		Owner: s.UserName, Name: s.Name, Label: s.Title(), Called: s.DisplayName, State: string(s.State),
 		Ready: s.State == hub.Ready, Starting: s.State == hub.Starting, Stopping: s.State == hub.Stopping, Stopped: s.State == hub.Stopped,
 		Started: when(s.Started, now), LastActivity: when(s.LastActivity, now),
-		OpenURL: h.urls.Server(s.UserName, s.Name), StartURL: h.urls.Spawn(s.UserName, s.Name),
+		OpenURL: h.urls.ServerURL(s.UserName, s.Name), StartURL: h.urls.Spawn(s.UserName, s.Name),
 		StopURL: h.action("stop", s), PendingURL: h.urls.SpawnPending(s.UserName, s.Name),
 		RestartURL: h.action("restart", s), DetailsURL: h.action("server", s), Profile: s.Profile, Chosen: s.Options != nil,
 		Notice: h.viewNotice(s, now), Wait: viewWait(s),

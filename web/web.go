@@ -72,7 +72,7 @@ func New(o Options) (*Web, error) {
 		return nil, err
 	}
 	var err error
-	if h.assets, err = loadAssets(h.urls.Hub() + "static/"); err != nil {
+	if h.assets, err = loadAssets(h.urls.Origin() + h.urls.Hub() + "static/"); err != nil {
 		return nil, err
 	}
 	h.pages, err = newPages(h.assets)
@@ -93,7 +93,7 @@ func (h *Web) Mount(r chi.Router) {
 	h.mountUser(r)
 
 	r.Group(func(r chi.Router) {
-		r.Use(h.sessions.NeedLogin(h.group))
+		r.Use(h.sessions.NeedLogin(h.group), h.sessions.NeedPerson(h.group))
 		read(r, "/home", h.do(h.home))
 		read(r, "/user-redirect", h.do(h.userRedirect))
 		read(r, "/user-redirect/*", h.do(h.userRedirect))
@@ -134,6 +134,6 @@ func (h *Web) index(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	redirect(w, to, http.StatusFound)
+	h.lead(w, to, http.StatusFound)
 	return nil
 }

@@ -5,6 +5,12 @@
 (() => {
   const each = (selector, run) => document.querySelectorAll(selector).forEach(run);
 
+  // The hub shows its pages to people, and to scripts only with its page token.
+  const asPage = () => ({
+    credentials: "same-origin",
+    headers: { "X-XSRFToken": document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "" },
+  });
+
   // A start, told by the hub as server-sent events.
   const follow = (box) => {
     const bar = box.querySelector("progress");
@@ -94,7 +100,7 @@
     const again = () => setTimeout(look, document.hidden ? 10000 : 2000);
     const look = async () => {
       try {
-        const answer = await fetch(location.href, { credentials: "same-origin" });
+        const answer = await fetch(location.href, asPage());
         if (answer.status === 429 || answer.status > 500) {
           again(); // the hub is away for a moment
           return;
@@ -130,7 +136,7 @@
     const again = () => tries-- > 0 && setTimeout(look, 1500);
     const look = async () => {
       try {
-        const answer = await fetch(location.href, { credentials: "same-origin" });
+        const answer = await fetch(location.href, asPage());
         if (!answer.ok || answer.redirected) {
           again();
           return;
