@@ -100,7 +100,10 @@ type Nomad struct {
 	Variables  map[string]string `hcl:"variables,optional" doc:"Values for the jobspec's variables."`
 	WarmImages bool              `hcl:"warm_images,optional" doc:"Whether machines keep the images of the profiles, so that no start waits for a pull. Takes a small container on each machine for each image."`
 	JobPrefix  string            `hcl:"job_prefix,optional" doc:"Beginning of the jobs' IDs; the server's ID follows."`
-	MHzPerCore int               `hcl:"mhz_per_core,optional" doc:"What a core counts in Nomad; 0: what a core of the slowest machine in the server's node pool has."`
+	// Services that run as jobs have a jobspec of their own.
+	ServiceJobspec   string            `hcl:"service_jobspec,optional" doc:"File with the job of one service; default: the one that comes with the hub."`
+	ServiceVariables map[string]string `hcl:"service_variables,optional" doc:"Values for the variables of that jobspec."`
+	MHzPerCore       int               `hcl:"mhz_per_core,optional" doc:"What a core counts in Nomad; 0: what a core of the slowest machine in the server's node pool has."`
 }
 
 // Consul says how routes are found. CONSUL_HTTP_ADDR and the other standard variables hold where an option is empty.

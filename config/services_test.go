@@ -90,7 +90,12 @@ func TestServicesInEachOthersWay(t *testing.T) {
 		"service \"a\" { url = \"http://h:1\" }\nservice \"b\" { url = \"http://h:1\" }":                          `line 2: service "b": the service "a" listens at h:1 already`,
 		"service \"a\" {}\nservice \"b\" { oauth_client_id = \"service-a\" }":                                     `line 2: service "b": the service "a" has the OAuth client ID`,
 		"service \"a\" { url = \"http://%zz\" }":                                                                  `line 1: service "a": its url`,
-		cluster + "service \"a\" {\n  command = [\"x\"]\n  url = \"http://127.0.0.1:1\"\n}":                       `line 3: service "a": a hub of several replicas`,
+		cluster + "service \"a\" {\n  command = [\"x\"]\n  url = \"http://127.0.0.1:1\"\n}":                       `line 3: service "a": Nomad runs it and decides where it listens`,
+		cluster + "service \"a\" { serves = true }":                                                               `line 3: service "a": it has neither command nor image`,
+		cluster + "service \"a\" {\n  image = \"x\"\n  port = 80\n}":                                              `line 3: service "a": it has a port`,
+		cluster + "service \"a\" {\n  image = \"x\"\n  serves = true\n  port = 70000\n}":                          `line 3: service "a": port is 0 to 65535`,
+		cluster + "service \"a\" {\n  image = \"x\"\n  serves = true\n  port = 8000\n}":                           "",
+		"service \"a\" {\n  command = [\"x\"]\n  serves = true\n}":                                                `line 1: service "a": serves, image, driver`,
 		cluster + "service \"a\" { url = \"http://127.0.0.1:1\" }\nservice \"b\" { command = [\"cull-idle\"] }\n": "",
 	} {
 		c, err := loadTexts(t, text)

@@ -57,6 +57,10 @@ type Options struct {
 	ServiceRoutes func([]routing.Route)
 	// ServiceRunner runs the commands of services; nil: none is run.
 	ServiceRunner ServiceRunner
+	// ServiceScheduler runs the jobs of services, and nothing else; nil: there are none. ServiceTemplate differs from what it was whenever the same job would be another
+	// one there, so that services are started anew.
+	ServiceScheduler scheduler.Scheduler
+	ServiceTemplate  string
 
 	// ServiceName tells under which name discovery shall find a server; nil: it is not registered.
 	ServiceName func(serverID string) string
@@ -200,6 +204,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.watchServices(gctx) })
 	if h.opts.ServiceRunner != nil {
 		g.Go(func() error { return h.opts.Elect(gctx, "services", h.runServices) })
+	}
+	if h.opts.ServiceScheduler != nil {
+		g.Go(func() error { return h.opts.Elect(gctx, "service-jobs", h.keepServiceJobs) })
 	}
 	g.Go(func() error { return h.opts.Elect(gctx, "purge", h.keepHouse) })
 	g.Go(func() error { return h.opts.Elect(gctx, "volumes", h.keepVolumes) })

@@ -15,6 +15,7 @@ var indifferent = []string{
 	"AcquireLease", "ReleaseLease", "AddAudit", "AdmitStarts", "OpenRun", "CloseRun", "CloseRunsOf", "CountExchange", "RecordActivity", "TouchSession", "TouchTokens", "TouchUsage",
 	"WatchActivity", "UnwatchActivity", "LinkIdentity", "UpdateVolume", "UseVolume", "ReleaseVolumes", "SetGroupProperties", "TakeCode",
 	"UpdateServer", "UpdateServerAndOpenRun", // a rename is told of by ServerRenamed
+	"BeginServiceRun", "PlaceServiceRun",
 	"PutClient", // a client of the same ID is the same server's or service's, unless that was deleted meanwhile
 	// What did not exist nobody was remembered by.
 	"CreateCode", "CreateGroup", "CreateServer", "CreateService", "CreateSession", "CreateShareCode", "CreateToken", "CreateUser", "CreateVolume",
@@ -27,7 +28,7 @@ var indifferent = []string{
 // reads change nothing.
 var reads = []string{
 	"ActivityWatched", "Audit", "Client", "CodeByHash", "CountActive", "CountServers", "CountStarts", "CountUsers", "CullCandidates", "Groups", "GroupsOfWaiting", "Identities", "LoadOfGroups",
-	"OpenRuns", "Ping", "Revisions", "ServerBriefs", "ServerByID", "ServerByName", "ServerOutlines", "Servers", "Service", "Services", "SessionByID", "Sessions", "ShareCodeByHash", "ShareCodes",
+	"OpenRuns", "Ping", "Revisions", "ServerBriefs", "ServerByID", "ServerByName", "ServerOutlines", "Servers", "Service", "ServiceRuns", "Services", "SessionByID", "Sessions", "ShareCodeByHash", "ShareCodes",
 	"Shares", "Starts", "SumUsage", "TokenByHash", "TokenByID", "Tokens", "TokensOfService", "UsageRuns", "UsageTouched", "UserByID", "UserByIdentity", "UserByName", "Users",
 	"VolumeByID", "VolumeByOwner", "VolumeUses", "Volumes",
 }

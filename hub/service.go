@@ -26,6 +26,11 @@ type Service struct {
 	AllowedScopes []string `json:"oauth_client_allowed_scopes,omitempty"`
 	NoConfirm     bool     `json:"oauth_no_confirm,omitempty"` // visitors are not asked
 
+	// Scheduled: the cluster runs it, as a job that the hub keeps; see [ServiceJob].
+	Scheduled bool `json:"scheduled,omitempty"`
+	// Serves: that job listens, and the scheduler decides where. URL is then where its present run does, and "" while that is not known.
+	Serves bool `json:"serves,omitempty"`
+
 	Created time.Time `json:"-"`
 }
 
@@ -49,4 +54,11 @@ type ServiceStore interface {
 	Services(ctx context.Context) ([]Service, error)
 	// DeleteService is ErrNotFound for the unknown.
 	DeleteService(ctx context.Context, name string) error
+
+	// ServiceRuns returns the runs that the cluster shall have, by the names of their services. A run goes with its service.
+	ServiceRuns(ctx context.Context) ([]ServiceRun, error)
+	// BeginServiceRun writes the next run of a service, in the place of the one of that generation; 0: of none. ErrStale if another one is there.
+	BeginServiceRun(ctx context.Context, r ServiceRun, before int64) error
+	// PlaceServiceRun writes where a run is. ErrStale if there is no run of this generation any more.
+	PlaceServiceRun(ctx context.Context, r ServiceRun) error
 }

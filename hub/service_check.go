@@ -30,6 +30,9 @@ func checkService(s Service) error {
 			return err
 		}
 	}
+	if s.Scheduled && s.URL != "" {
+		return Errorf(Invalid, "The cluster decides where the job of a service listens. Leave its url out, and say that it serves pages.")
+	}
 	if s.ClientID != "" && (!strings.HasPrefix(s.ClientID, serviceClientPrefix) || !serviceName.MatchString(s.ClientID)) {
 		return Errorf(Invalid, "oauth_client_id must begin with service- and have no more than letters, digits and - _ . ~ in it, so that it is no server's.")
 	}

@@ -59,7 +59,7 @@ func (h *Hub) runServices(ctx context.Context) error {
 			}
 		}
 		for name, s := range configured {
-			if _, ok := runs[name]; ok || !s.managed() {
+			if _, ok := runs[name]; ok || len(s.Command) == 0 || s.Job != nil {
 				continue
 			}
 			rctx, stop := context.WithCancel(ctx)
@@ -144,7 +144,7 @@ func serviceEnvironment(u URLs, s Service, token string) map[string]string {
 	path, public, publicHub := u.Service(s.Name), "", ""
 	if p := u.Public(); p != nil {
 		publicHub = p.Scheme + "://" + p.Host + u.Hub()
-		if s.URL != "" {
+		if s.pages() {
 			public = p.Scheme + "://" + p.Host + path
 		}
 	}
@@ -169,8 +169,11 @@ func serviceEnvironment(u URLs, s Service, token string) map[string]string {
 		"JUPYTERHUB_PUBLIC_URL":                  public,
 		"JUPYTERHUB_PUBLIC_HUB_URL":              publicHub,
 	}
-	if s.URL != "" {
-		env["JUPYTERHUB_SERVICE_URL"], env["JUPYTERHUB_SERVICE_PREFIX"] = s.URL, path
+	if s.pages() {
+		env["JUPYTERHUB_SERVICE_PREFIX"] = path
+	}
+	if s.URL != "" { // else whoever gives the service its address says so
+		env["JUPYTERHUB_SERVICE_URL"] = s.URL
 	}
 	maps.Copy(env, s.Environment)
 	return env

@@ -74,7 +74,7 @@ func (h *Hub) RefreshServices(ctx context.Context) ([]Service, error) {
 func (h *Hub) serviceRoutes(all []Service) []routing.Route {
 	routes := []routing.Route{}
 	for _, s := range all {
-		if s.URL == "" {
+		if s.URL == "" || s.Scheduled { // the way to a job is published when it has a place, as to a server
 			continue
 		}
 		if address, err := serviceAddress(s.URL); err == nil {

@@ -21,10 +21,15 @@ type ConfiguredService struct {
 	Service
 	// Token is what it speaks to the API with. "": nothing, or, if the hub runs its command, a new one at each start.
 	Token string
+	// Job is what the cluster runs; nil: the hub runs the command itself, or somebody else runs the service.
+	Job *ServiceJob
 }
 
-// managed tells whether the hub runs it.
-func (s ConfiguredService) managed() bool { return len(s.Command) > 0 }
+// managed tells whether the hub sees to it that it runs, and gives it its token.
+func (s ConfiguredService) managed() bool { return len(s.Command) > 0 || s.Job != nil }
+
+// pages tells whether people can visit it below the hub's address.
+func (s Service) pages() bool { return s.URL != "" || s.Serves }
 
 // services is what a replica knows of services beside their rows.
 type services struct {
@@ -72,7 +77,7 @@ func (h *Hub) SetServices(ctx context.Context, all []ConfiguredService) error {
 	defer h.services.changing.Unlock()
 	next := map[string]ConfiguredService{}
 	for _, s := range all {
-		s.Origin = FromConfig
+		s.Origin, s.Scheduled = FromConfig, s.Job != nil
 		if err := errors.Join(checkService(s.Service), checkServiceToken(s.Token)); err != nil {
 			return fmt.Errorf("service %q: %w", s.Name, err)
 		}
@@ -150,10 +155,10 @@ func (h *Hub) writeService(ctx context.Context, tx Store, s ConfiguredService, b
 	return nil // who runs it gives it one
 }
 
-// writeServiceToken makes this the only token of the service.
-func (h *Hub) writeServiceToken(ctx context.Context, tx Store, name, secret, note string) error {
+// writeServiceToken makes this the only token of the service, beside those with these hashes.
+func (h *Hub) writeServiceToken(ctx context.Context, tx Store, name, secret, note string, beside ...[]byte) error {
 	hash := hashSecret(secret)
-	if err := tx.DeleteTokensOfService(ctx, name, hash); err != nil {
+	if err := tx.DeleteTokensOfService(ctx, name, append([][]byte{hash}, beside...)...); err != nil {
 		return err
 	}
 	t, err := tx.TokenByHash(ctx, hash)
@@ -192,7 +197,7 @@ func (s Service) clientID() string {
 	switch {
 	case s.ClientID != "":
 		return s.ClientID
-	case s.URL != "" || s.RedirectURI != "":
+	case s.pages() || s.RedirectURI != "":
 		return serviceClientPrefix + s.Name
 	}
 	return ""
@@ -216,13 +221,13 @@ var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$`)
 // Service returns a service, or a NotFound [Error].
 func (h *Hub) Service(ctx context.Context, name string) (Service, error) {
 	if s, ok := (*h.services.configured.Load())[name]; ok {
-		return s.Service, nil
+		return h.services.placed(s.Service), nil
 	}
 	s, err := h.store.Service(ctx, name)
 	if errors.Is(err, ErrNotFound) {
 		return Service{}, Errorf(NotFound, "There is no service %s.", name)
 	}
-	return s, err
+	return h.services.placed(s), err
 }
 
 // Services returns all services, by name.
@@ -238,7 +243,7 @@ func (h *Hub) Services(ctx context.Context) ([]Service, error) {
 			rows[i].Created = row.Created
 		}
 	}
-	return rows, nil
+	return h.placeServices(ctx, rows)
 }
 
 // ServicesFor returns the services with pages that the principal may use and that are meant to be shown, by name. It is at most some seconds old.
@@ -248,7 +253,7 @@ func (h *Hub) ServicesFor(p Principal) (shown []Service) {
 		return nil
 	}
 	for _, s := range *all {
-		if s.URL != "" && s.Display && p.Can("access:services", scope.Service(s.Name)) {
+		if s.pages() && s.Display && p.Can("access:services", scope.Service(s.Name)) {
 			shown = append(shown, s)
 		}
 	}

@@ -76,6 +76,9 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	}, func() float64 { return time.Since(a.keys.LastRead()).Seconds() }))
 	lazy := &lazyRoutes{Router: a.routes.router}
 	options := a.hubOptions(urls, lazy)
+	if err := a.runServices(&options); err != nil {
+		return err
+	}
 	if options.Culling, err = cullRules(*a.config.Culling); err != nil {
 		return err
 	}
@@ -98,7 +101,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	if err != nil {
 		return err
 	}
-	a.services = &serviceDefinitions{hub: a.hub, secrets: a.secrets, every: a.config.Secrets.Interval.Value(), log: a.log}
+	a.services = &serviceDefinitions{hub: a.hub, secrets: a.secrets, every: a.config.Secrets.Interval.Value(), cluster: a.config.Nomad != nil, log: a.log}
 	a.watchers = append(watchers, a.services.run, giveBack, a.events.run, a.metrics.run)
 	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
 	if a.adviser = newAdviser(a.scheduler, a.log); a.adviser != nil {
@@ -200,8 +203,17 @@ func (a *assembly) hubOptions(urls hub.URLs, r hub.Routes) hub.Options {
 		AuditKeep:       c.Audit.Keep.Value(),
 		Elect:           a.elector(),
 		ServiceRoutes:   a.routes.services.Set,
-		ServiceRunner:   processes{a.log},
 	}
+}
+
+// runServices says what runs the services that the hub sees to: Nomad, or this process.
+func (a *assembly) runServices(o *hub.Options) (err error) {
+	if a.config.Nomad == nil {
+		o.ServiceRunner = processes{a.log}
+		return nil
+	}
+	o.ServiceScheduler, o.ServiceTemplate, err = openServiceScheduler(*a.config.Nomad, a.log)
+	return err
 }
 
 // elector has one of several replicas look after all servers. A hub that runs servers as its own processes is the only one.

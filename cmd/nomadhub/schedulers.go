@@ -3,13 +3,17 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +70,7 @@ func openNomad(c config.Nomad, named map[string]string, log *slog.Logger) (sched
 	if err != nil {
 		return nil, err
 	}
-	jobspec, err := readJobspec(c.Jobspec)
+	jobspec, err := readJobspec(c.Jobspec, "notebook.nomad.hcl")
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +100,35 @@ func openNomad(c config.Nomad, named map[string]string, log *slog.Logger) (sched
 	return fleet, err
 }
 
+// serviceJobs follows the prefix of servers' jobs in the names of services' jobs. With its underscore none of these is ever taken for a server's, and what a policy says
+// of the one prefix holds for both.
+const serviceJobs = "service_"
+
+// openServiceScheduler opens what runs services as jobs, in the hub's own namespace and region. It returns beside it what tells one template from another.
+func openServiceScheduler(c config.Nomad, log *slog.Logger) (scheduler.Scheduler, string, error) {
+	client, err := nomadClient(c, log)
+	if err != nil {
+		return nil, "", err
+	}
+	jobspec, err := readJobspec(c.ServiceJobspec, "service.nomad.hcl")
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := nomad.New(nomad.Options{
+		Client: client, Namespace: c.Namespace, Region: c.Region, Jobspec: jobspec, Variables: c.ServiceVariables,
+		JobPrefix: c.JobPrefix + serviceJobs, MHzPerCore: c.MHzPerCore, Logger: log,
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("the jobs of services: %w", err)
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%q", jobspec)
+	for _, name := range slices.Sorted(maps.Keys(c.ServiceVariables)) {
+		fmt.Fprintf(sum, "%q%q", name, c.ServiceVariables[name])
+	}
+	return s, hex.EncodeToString(sum.Sum(nil)), nil
+}
+
 // nomadFleet are the schedulers of several namespaces and regions as one.
 type nomadFleet struct {
 	*mux.Scheduler
@@ -113,9 +146,10 @@ func (f *nomadFleet) SetJobspecs(named map[string]string) error {
 	return nil
 }
 
-func readJobspec(name string) (string, error) {
+// readJobspec reads a file, or the jobspec of that name that comes with the hub.
+func readJobspec(name, own string) (string, error) {
 	if name == "" {
-		b, err := jobspecs.FS.ReadFile("notebook.nomad.hcl")
+		b, err := jobspecs.FS.ReadFile(own)
 		return string(b), err
 	}
 	b, err := os.ReadFile(name)

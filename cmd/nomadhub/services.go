@@ -12,19 +12,40 @@ import (
 
 	"github.com/nomadhub/nomadhub/config"
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/scheduler"
 	"github.com/nomadhub/nomadhub/secret"
 )
 
-// serviceOf is a service of the configuration as the hub takes it.
-func serviceOf(c config.Service) hub.ConfiguredService {
+// serviceOf is a service of the configuration as the hub takes it. On a cluster, what the hub sees to that it runs is a job.
+func serviceOf(c config.Service, cluster bool) hub.ConfiguredService {
 	info := map[string]any{}
 	for k, v := range c.Info {
 		info[k] = v
 	}
-	return hub.ConfiguredService{Token: string(c.APIToken), Service: hub.Service{
+	s := hub.ConfiguredService{Token: string(c.APIToken), Service: hub.Service{
 		Name: c.Name, Origin: hub.FromConfig, Admin: c.Admin, URL: c.URL, Command: some(c.Command), Directory: c.Directory, User: c.User, Environment: c.Environment,
 		Info: info, Display: c.Displayed(), ClientID: c.ClientID, RedirectURI: c.RedirectURI, AllowedScopes: some(c.AllowedScopes), NoConfirm: c.NoConfirm,
+		Serves: c.Serves,
 	}}
+	if cluster && c.Runs() {
+		s.Job = jobOf(c)
+	}
+	return s
+}
+
+// jobOf is what Nomad shall run for a service. Its jobspec says the rest.
+func jobOf(c config.Service) *hub.ServiceJob {
+	w := scheduler.Workload{
+		Driver: c.Driver, Image: c.Image, User: c.User, WorkDir: c.Directory,
+		Placement: scheduler.Placement{NodePool: c.NodePool}, Network: scheduler.Network{Mode: c.Network, Port: c.Port},
+	}
+	if w.Driver == "" && w.Image != "" {
+		w.Driver = "docker"
+	}
+	if len(c.Command) > 0 {
+		w.Command, w.Args = c.Command[0], some(c.Command[1:])
+	}
+	return &hub.ServiceJob{Workload: w, Resources: scheduler.Resources{CPU: c.CPU, MemoryMB: c.Memory, MemoryMaxMB: c.MemoryMax}}
 }
 
 // checkServices finds what is wrong with each service by itself.
@@ -35,7 +56,7 @@ func checkServices(cfg config.Config) error {
 	}
 	var errs []error
 	for _, c := range cfg.Services {
-		s := serviceOf(c)
+		s := serviceOf(c, cfg.Nomad != nil)
 		err := hub.CheckService(s.Service, s.Token)
 		if err == nil {
 			err = policy.Validate(s.AllowedScopes)
@@ -52,6 +73,7 @@ type serviceDefinitions struct {
 	hub     *hub.Hub
 	secrets secret.Store
 	every   time.Duration
+	cluster bool // services are run as jobs
 	log     *slog.Logger
 
 	mu      sync.Mutex
@@ -81,7 +103,7 @@ func (d *serviceDefinitions) apply(ctx context.Context, all []config.Service) er
 func (d *serviceDefinitions) put(ctx context.Context, all []config.Service, tokens map[string]string) error {
 	services := make([]hub.ConfiguredService, len(all))
 	for i, c := range all {
-		services[i] = serviceOf(c)
+		services[i] = serviceOf(c, d.cluster)
 		if fromSecrets(c) {
 			services[i].Token = tokens[c.Name]
 		}
@@ -94,7 +116,7 @@ func (d *serviceDefinitions) put(ctx context.Context, all []config.Service, toke
 }
 
 // fromSecrets tells whether the token of a service is looked for where secrets are: somebody else runs it, and the configuration has none.
-func fromSecrets(c config.Service) bool { return c.APIToken == "" && len(c.Command) == 0 }
+func fromSecrets(c config.Service) bool { return c.APIToken == "" && !c.Runs() }
 
 // read reads the tokens that are secrets. A service may have none: then it cannot speak to the hub.
 func (d *serviceDefinitions) read(ctx context.Context, all []config.Service) (map[string]string, error) {

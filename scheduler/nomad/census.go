@@ -208,6 +208,9 @@ func (l *allocList) view(stub []byte, prefix string, jobs []jobView) (*allocView
 	if err != nil || len(id) < 2 || len(job) < len(prefix)+2 || !bytes.HasPrefix(job[1:], []byte(prefix)) {
 		return nil, err
 	}
+	if bytes.IndexByte(job[1+len(prefix):], notInID) >= 0 {
+		return nil, nil
+	}
 	at, known := slices.BinarySearchFunc(l.newest, job[1:len(job)-1], func(v *allocView, job []byte) int { return compareText(v.job, job) })
 	if known && l.newest[at].index == index && l.newest[at].id == string(id[1:len(id)-1]) {
 		return l.newest[at], nil
@@ -221,6 +224,9 @@ func (l *allocList) view(stub []byte, prefix string, jobs []jobView) (*allocView
 	}
 	return viewOfAlloc(alloc).kept(), nil
 }
+
+// notInID is in no server's ID. The hub's other jobs have it after the prefix, such as those that keep images and those of services.
+const notInID = '_'
 
 // compareText is strings.Compare without a copy.
 func compareText(a string, b []byte) int {

@@ -52,7 +52,8 @@ type Options struct {
 	// machine in a server's node pool has.
 	MHzPerCore int
 
-	// JobPrefix begins the ID of each job and separates several hubs in one namespace; by default "notebook-".
+	// JobPrefix begins the ID of each job and separates several hubs in one namespace; by default "notebook-". Two schedulers of which one's prefix begins with the other's do
+	// not see each other's jobs if what follows has an underscore in it.
 	JobPrefix string
 	// BindAddress is the host in the URL that a server is told to listen at. By default the jobspec decides: "0.0.0.0" where the server
 	// has a network of its own (the group's mode is bridge or cni, or the task publishes the port), else "${NOMAD_IP_http}", the address
@@ -96,7 +97,7 @@ var (
 )
 
 // A job's ID is part of its variable's path, which allows fewer characters than a job's ID does.
-var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+var prefixPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,48}$`)
 
 // New checks the options. It does not talk to Nomad; see [Scheduler.Check].
 func New(opts Options) (*Scheduler, error) {
@@ -111,7 +112,7 @@ func New(opts Options) (*Scheduler, error) {
 	case strings.TrimSpace(opts.Jobspec) == "":
 		return nil, errors.New("nomad: no jobspec given")
 	case !prefixPattern.MatchString(opts.JobPrefix):
-		return nil, fmt.Errorf("nomad: the job prefix %q needs 1 to 40 letters, digits, hyphens and underscores", opts.JobPrefix)
+		return nil, fmt.Errorf("nomad: the job prefix %q needs 1 to 48 letters, digits, hyphens and underscores", opts.JobPrefix)
 	case opts.MHzPerCore < 0:
 		return nil, fmt.Errorf("nomad: %d MHz per core cannot be", opts.MHzPerCore)
 	case strings.ContainsAny(opts.BindAddress, "/ \t\n\"'@"):

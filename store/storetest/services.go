@@ -48,6 +48,25 @@ func services() []test {
 			f.must(err)
 			f.same("the services", got, []hub.Service{upper, a, b})
 		}},
+		{"A run of a service is begun once, placed while it is the present one, and goes with its service", func(f fixture) {
+			f.service("one")
+			first := hub.ServiceRun{Service: "one", Generation: 7, Salt: []byte{0, 1}, Mark: []byte{2}, Token: hashOf("a")}
+			f.wants(f.store.BeginServiceRun(f.ctx, first, 6), hub.ErrStale)
+			f.must(f.store.BeginServiceRun(f.ctx, first, 0))
+			f.wants(f.store.BeginServiceRun(f.ctx, first, 0), hub.ErrStale)
+			placed := first
+			placed.Instance, placed.Address = "an-allocation", "10.0.0.5:9000"
+			f.must(f.store.PlaceServiceRun(f.ctx, placed))
+			f.serviceRuns(placed)
+			second := hub.ServiceRun{Service: "one", Generation: 9, Salt: []byte{3}, Mark: []byte{4}, Token: hashOf("b")}
+			f.must(f.store.BeginServiceRun(f.ctx, second, 7))
+			f.wants(f.store.BeginServiceRun(f.ctx, first, 7), hub.ErrStale)
+			f.wants(f.store.PlaceServiceRun(f.ctx, placed), hub.ErrStale)
+			f.serviceRuns(second)
+			f.must(f.store.DeleteService(f.ctx, "one"))
+			f.serviceRuns()
+			f.wants(f.store.BeginServiceRun(f.ctx, first, 0), hub.ErrStale)
+		}},
 		{"A token belongs to a service, which must be there, or to a user, and not to both or neither", func(f fixture) {
 			f.service("one")
 			made := f.token(hub.Token{Service: "one", Scopes: []string{"inherit"}, Created: noon})
@@ -137,4 +156,11 @@ func (f fixture) serviceTokens(service string, want ...hub.Token) {
 	got, err := f.store.TokensOfService(f.ctx, service)
 	f.must(err)
 	f.same("the tokens of "+service, got, slices.Clip(want))
+}
+
+func (f fixture) serviceRuns(want ...hub.ServiceRun) {
+	f.Helper()
+	got, err := f.store.ServiceRuns(f.ctx)
+	f.must(err)
+	f.same("the runs of services", got, want)
 }
