@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -65,6 +66,13 @@ func visibleJS(selector string) string {
 // poll repeats check until it is true. An error is no end: while a page is being replaced there is nothing to ask.
 func (p *Page) poll(what string, patience time.Duration, check func(context.Context) (bool, error)) {
 	p.t.Helper()
+	if err := p.try(patience, check); err != nil {
+		p.fail("waited %s in vain until: %s (%v)", patience, what, err)
+	}
+}
+
+// try is poll for what may be in vain; the error is that of the last check, if it had one.
+func (p *Page) try(patience time.Duration, check func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	again := time.NewTicker(pollEvery)
@@ -73,7 +81,7 @@ func (p *Page) poll(what string, patience time.Duration, check func(context.Cont
 	for {
 		ok, err := check(ctx)
 		if ok && err == nil {
-			return
+			return nil
 		}
 		if ctx.Err() == nil {
 			last = err
@@ -81,10 +89,7 @@ func (p *Page) poll(what string, patience time.Duration, check func(context.Cont
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			if last != nil {
-				p.fail("waited %s in vain until: %s (%v)", patience, what, last)
-			}
-			p.fail("waited %s in vain until: %s", patience, what)
+			return cmp.Or(last, ctx.Err())
 		}
 	}
 }
