@@ -88,8 +88,19 @@ func (a *API) changeProxy(w http.ResponseWriter, r *http.Request) error {
 
 // shutdownBody says what ends with the hub.
 type shutdownBody struct {
-	Proxy   *bool `json:"proxy"`
-	Servers *bool `json:"servers"`
+	Proxy   json.RawMessage `json:"proxy"`
+	Servers json.RawMessage `json:"servers"`
+}
+
+// choice reads a field that is true, false or not there. JupyterHub refuses null here, and so what somebody may have meant is not guessed.
+func choice(name string, field json.RawMessage) (*bool, error) {
+	switch string(field) {
+	case "":
+		return nil, nil //nolint:nilnil // nothing was said
+	case "true", "false":
+		return new(string(field) == "true"), nil
+	}
+	return nil, hub.Errorf(hub.Invalid, "The field %s must be true or false.", name)
 }
 
 // shutdown ends this hub when the requests that it has are answered. Its proxy is a part of it and ends with it; servers go on, unless the request or the configuration
@@ -99,13 +110,20 @@ func (a *API) shutdown(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if _, err := choice("proxy", body.Proxy); err != nil {
+		return err
+	}
+	servers, err := choice("servers", body.Servers)
+	if err != nil {
+		return err
+	}
 	if a.opts.Shutdown == nil {
 		return hub.Errorf(hub.Unavailable, "This hub cannot be ended by a request. Stop it where it was started.")
 	}
-	if body.Servers != nil {
-		a.hub.TakeServersAlong(*body.Servers)
+	if servers != nil {
+		a.hub.TakeServersAlong(*servers)
 	}
-	a.opts.Logger.InfoContext(r.Context(), "shutdown asked for", "by", httpd.Principal(r).User.Name, "servers", body.Servers != nil && *body.Servers)
+	a.opts.Logger.InfoContext(r.Context(), "shutdown asked for", "by", httpd.Principal(r).User.Name, "servers", servers != nil && *servers)
 	err = httpd.JSON(w, http.StatusAccepted, map[string]string{"message": "Shutting down Hub"})
 	a.opts.Shutdown()
 	return err

@@ -119,7 +119,7 @@ func TestShutdown(t *testing.T) {
 	var ended atomic.Int32
 	b := newBenchWith(t, api.Options{Shutdown: func() { ended.Add(1) }})
 	b.as("alice", http.MethodPost, "/shutdown", "").want(http.StatusForbidden)
-	for _, body := range []string{`{"servers": "yes"}`, `{"proxy": 1}`, `{"servers": [true]}`, `[]`, `{`} {
+	for _, body := range []string{`{"servers": "yes"}`, `{"proxy": 1}`, `{"servers": [true]}`, `{"servers": null}`, `{"proxy": null}`, `[]`, `{`} {
 		b.as("root", http.MethodPost, "/shutdown", body).want(http.StatusBadRequest)
 	}
 	same(t, "not ended", ended.Load(), int32(0))
