@@ -33,7 +33,7 @@ type notebookLife struct {
 }
 
 // TestClusterNotebookLife is what else happens to notebooks on a real cluster than that they are started and stopped: they wait for room, nobody uses them, they use
-// up what somebody may have, they need more memory, their images are kept on machines, and their files outlive them.
+// up what somebody may have, they need more memory, their images are kept on machines, and their files outlive them; and services run beside them.
 func TestClusterNotebookLife(t *testing.T) {
 	t.Parallel()
 	l := &notebookLife{browser: browser.New(t), Stack: stack.NewOwn(t, stack.Options{Postgres: true})}
@@ -44,7 +44,7 @@ func TestClusterNotebookLife(t *testing.T) {
 	var parts sync.WaitGroup
 	for name, part := range map[string]func(*testing.T){
 		"full cluster": l.testFullCluster, "limits and ledger": l.testLimitsAndLedger, "culling": l.testCulling, "homes": l.testHomes, "warm images": l.testWarmImages,
-		"killed": l.testKilled,
+		"killed": l.testKilled, "services": l.testServices,
 	} {
 		parts.Go(func() { t.Run(name, part) })
 	}
