@@ -112,7 +112,7 @@ func openChat(ctx context.Context, address, path string) (net.Conn, *bufio.Reade
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	reader := bufio.NewReader(conn)
-	res, err := http.ReadResponse(reader, nil)
+	res, err := http.ReadResponse(reader, nil) //nolint:bodyclose // what follows the head of an upgrade is the websocket
 	if err == nil && res.StatusCode != http.StatusSwitchingProtocols {
 		err = errors.New(res.Status)
 	}

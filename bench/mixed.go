@@ -264,15 +264,15 @@ func (m *mix) cull(ctx context.Context) error {
 		}
 		req.Header.Set("Authorization", "token "+m.token)
 		req.Header.Set("Accept", "application/jupyterhub-pagination+json")
-		res, text, err := send(m.client, req)
+		res, err := send(m.client, req)
 		if err != nil {
 			return err
 		}
 		var page struct {
 			Pages struct{ Next *struct{ Offset int } } `json:"_pagination"`
 		}
-		if err := json.Unmarshal(text, &page); err != nil || res.StatusCode != http.StatusOK {
-			return fmt.Errorf("a page for the culler: %s, %v", res.Status, err)
+		if err := json.Unmarshal(res.text, &page); err != nil || res.code != http.StatusOK {
+			return fmt.Errorf("a page for the culler came with %d: %.300s", res.code, res.text)
 		}
 		if there = page.Pages.Next != nil; there {
 			offset = page.Pages.Next.Offset

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -101,19 +102,11 @@ func (r *run) visit(ctx context.Context, whose string, at site, pid, users int, 
 	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
 		x, err := again(ctx, pid, r.asks, func(ctx context.Context, n int) error {
 			v := *people[n%len(people)] // a browser of theirs for each visit, as it may be the same person twice
-			v.cookies = copyCookies(v.cookies)
+			v.cookies = maps.Clone(v.cookies)
 			return v.enter(ctx, secrets[n%len(people)])
 		})
 		return func(in round) { r.reportPerson("O8", "visit", whose, users, database, in, x) }, err
 	})
-}
-
-func copyCookies(all map[string]*http.Cookie) map[string]*http.Cookie {
-	own := make(map[string]*http.Cookie, len(all))
-	for name, c := range all {
-		own[name] = c
-	}
-	return own
 }
 
 // people are O7 and O8 of the stock hub, with nothing that runs but the servers that are visited.

@@ -134,8 +134,8 @@ func TestLongestGap(t *testing.T) {
 	t.Parallel()
 	began := time.Unix(1000, 0)
 	s := &stream{}
-	for _, after := range []time.Duration{5, 2, 3} { // answers do not come in the order of requests
-		s.at = append(s.at, began.Add(after*time.Second))
+	for _, after := range []time.Duration{5 * time.Second, 2 * time.Second, 3 * time.Second} { // answers do not come in the order of requests
+		s.at = append(s.at, began.Add(after))
 	}
 	if got := s.longestGap(began); got != 2*time.Second {
 		t.Errorf("the longest gap is %s", got)
