@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -75,7 +76,7 @@ func writeSparse(t *testing.T, name string, size int64) []byte {
 	for {
 		at := content.at
 		n, err := content.Read(buf)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return sum.Sum(nil)
 		}
 		sum.Write(buf[:n])
@@ -182,7 +183,7 @@ func (h *programs) bounded(t *testing.T, do func()) {
 	pid := strconv.Itoa(h.cmd.Process.Pid)
 	const fromNow = "5" // the peak is that since now
 	if err := os.WriteFile(filepath.Join("/proc", pid, "clear_refs"), []byte(fromNow), 0o200); err != nil {
-		t.Fatal(err)
+		t.Logf("growth is counted from the hub's peak so far: %v", err)
 	}
 	before := peak(t, pid)
 	do()

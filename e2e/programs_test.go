@@ -209,7 +209,9 @@ func (h *programs) dial(t *testing.T, path string) *websocket.Conn {
 // do sends a request to the server and returns its answer, whose body the caller closes.
 func (h *programs) do(t *testing.T, method, path string, body io.Reader) *http.Response {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, h.URL+"/user/admin/"+path, body)
+	ctx, cancel := context.WithTimeout(t.Context(), slowly)
+	t.Cleanup(cancel) // after the body
+	req, err := http.NewRequestWithContext(ctx, method, h.URL+"/user/admin/"+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
