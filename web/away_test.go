@@ -84,6 +84,14 @@ func (v *visitor) browserID() string {
 	return ""
 }
 
+// forget has the browser lose a cookie of the whole site.
+func (v *visitor) forget(name string) {
+	v.b.t.Helper()
+	site, err := url.Parse(v.b.site.URL)
+	check(v.b.t, err)
+	v.client.Jar.SetCookies(site, []*http.Cookie{{Name: name, Path: "/", MaxAge: -1}})
+}
+
 func (v *visitor) is(name string) {
 	v.b.t.Helper()
 	v.get("/hub/home").want(http.StatusOK).says(name)

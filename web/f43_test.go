@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/nomadhub/nomadhub/auth/authtest"
+	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 )
 
@@ -110,6 +111,16 @@ func TestF43_TwoTabs(t *testing.T) {
 	v.get("/hub/logout").want(http.StatusFound)
 	if opened() != 0 {
 		t.Error("the logout left something open")
+	}
+	// A browser that has forgotten its visit begins another, and what the forgotten one had opened nobody could end any more.
+	a.enter(v)
+	open("in a visit that is forgotten")
+	again := v.leave("corp")
+	v.forget(httpd.BrowserCookie)
+	v.back(answerOf(a.corp, again)).want(http.StatusFound)
+	v.is("alice")
+	if opened() != 0 {
+		t.Error("what was opened in a forgotten visit stays open")
 	}
 	// Somebody else's login in the same browser is the end of the first one's visit.
 	a.enter(v)
