@@ -17,6 +17,7 @@ func remotes() []struct {
 		verbs []verb
 	}{
 		{"user", userVerbs()}, {"group", groupVerbs()}, {"server", serverVerbs()}, {"token", tokenVerbs()}, {"share", shareVerbs()}, {"service", serviceVerbs()},
+		{"volume", volumeVerbs()}, {"usage", usageVerbs()}, {"audit", auditVerbs()},
 	}
 }
 

@@ -189,7 +189,7 @@ func (s series) max() float64 {
 func (p prometheusServer) ask(path string, query url.Values) ([]series, error) {
 	const patience = time.Minute
 	ask := http.Client{Timeout: patience}
-	res, err := ask.Get(p.base + path + "?" + query.Encode()) //nolint:noctx // bounded by the client
+	res, err := ask.Get(p.base + path + "?" + query.Encode())
 	if err != nil {
 		return nil, err
 	}

@@ -47,14 +47,14 @@ func (s notebook) state() string {
 }
 
 func serverVerbs() []verb {
-	return []verb{
+	return append([]verb{
 		{"list", "", 0, 0, "list servers", prepareServerList},
 		{"show", "USER [SERVER]", 1, 2, "tell about a server", plain(showServer)},
 		{"start", "USER [SERVER]", 1, 2, "start a server, and wait until it is ready", prepareServerStart},
 		{"stop", "USER [SERVER]", 1, 2, "stop a server, and wait until it is gone", prepareServerStop},
 		{"progress", "USER [SERVER]", 1, 2, "follow a start until its end", plain(followServer)},
 		{"logs", "USER [SERVER]", 1, 2, "print what a server has printed", prepareServerLogs},
-	}
+	}, careVerbs()...)
 }
 
 // serverPath is where the server of the arguments is in the API.

@@ -49,6 +49,7 @@ func shareVerbs() []verb {
 		{"remove", "USER [SERVER]", 1, 2, "share a server no longer", prepareShareRemove},
 		{"with", "USER", 1, 1, "list what is shared with a user", plain(listShared)},
 		{"code", "USER [SERVER]", 1, 2, "make a link by which whoever has it may join a server", prepareShareCode},
+		{"leave", "USER OWNER [SERVER]", 2, 3, "give up what a user was given of another's server", plain(leaveShare)},
 		{"codes", "USER [SERVER]", 1, 2, "list the links that are in force", plain(listShareCodes)},
 	}
 }
@@ -191,4 +192,12 @@ func (r *remote) revokeCodes(ctx context.Context, path, which string) error {
 		return err
 	}
 	return r.done(nil, "revoked")
+}
+
+func leaveShare(ctx context.Context, r *remote, args []string) error {
+	path := restclient.Path("users", args[0]) + ofServer("shared", args[1:])
+	if _, err := r.call(ctx, http.MethodDelete, path, nil, nil); err != nil {
+		return err
+	}
+	return r.done(nil, "the server of %s is not shared with %s", args[1], args[0])
 }
