@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/nomadhub/nomadhub/auth"
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/scheduler"
@@ -42,6 +43,10 @@ type Options struct {
 	Metrics http.Handler
 	// OpenMetrics lets everybody read the metrics, without a token.
 	OpenMetrics bool
+	// Authenticators are the ways to log in. Those that take passwords are asked about a name and a password in a request for a token.
+	Authenticators []auth.Authenticator
+	// LinkByName holds the IDs of authenticators whose people are those of the others, by name; see [hub.LoginOptions].
+	LinkByName map[string]bool
 	// Info is shown by /info.
 	Info Info
 }
@@ -85,6 +90,7 @@ func (a *API) Mount(r chi.Router) {
 	r.Group(a.mountDocs)
 	r.Group(a.mountStarts)
 	r.Group(a.mountOpenMetrics)
+	r.Group(a.mountTokenRequests)
 	r.Group(func(r chi.Router) {
 		r.Use(a.sessions.NeedCredential(a.group))
 		a.mountInfo(r)

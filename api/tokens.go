@@ -18,7 +18,6 @@ import (
 
 func (a *API) mountTokens(r chi.Router) {
 	r.With(a.need(onUser("read:tokens"))).Get("/users/{name}/tokens", a.do(a.listTokens))
-	r.With(a.need(onUserBluntly("tokens"))).Post("/users/{name}/tokens", a.do(a.createToken))
 	r.With(a.need(onUser("read:tokens"))).Get("/users/{name}/tokens/{token}", a.do(a.getToken))
 	r.With(a.need(onUser("tokens"))).Delete("/users/{name}/tokens/{token}", a.do(a.deleteToken))
 }

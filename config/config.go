@@ -146,6 +146,9 @@ type Limits struct {
 	// Requests are counted by each hub for itself.
 	RequestsPerSecond int `hcl:"requests_per_second,optional" doc:"Requests to the API that each token may make in the long run, at one hub; 0: any number. Every user may make four times as many with all tokens together."`
 	RequestBurst      int `hcl:"request_burst,optional" doc:"Requests that may be made at once beyond that, by a token that was quiet before."`
+	// So are wrong passwords.
+	WrongPerName    int `hcl:"wrong_passwords_per_name,optional" doc:"Wrong passwords for one name, at one hub, before others from where it never logged in have to wait; 0: any number."`
+	WrongPerAddress int `hcl:"wrong_passwords_per_address,optional" doc:"Wrong passwords from one address, at one hub, before names that never logged in from there have to wait; 0: any number."`
 	// TokenSeconds has JupyterHub's name.
 	TokenSeconds int `hcl:"token_expires_in_max_seconds,optional" doc:"How long a token that somebody makes lives at most, and if nothing is said; 0: as long as they like."`
 
@@ -206,7 +209,7 @@ func Default(directory string) Config {
 		Secrets:  &Secrets{File: directory + "/secrets.json", Interval: "10s"},
 		Local:    &Local{Directory: directory + "/servers", Home: directory + "/home", Command: []string{"jupyterhub-singleuser"}},
 		Notebook: &Notebook{PlaceTimeout: "2m", AnswerTimeout: "1m", QueueTimeout: "1h"},
-		Limits:   &Limits{ConcurrentStarts: 100, QueuedStarts: 10_000, RequestsPerSecond: 200, RequestBurst: 2000},
+		Limits:   &Limits{ConcurrentStarts: 100, QueuedStarts: 10_000, RequestsPerSecond: 200, RequestBurst: 2000, WrongPerName: 5, WrongPerAddress: 50},
 		Culling: &Culling{
 			Warning: "10m", KeepFor: "2h", Interval: "1m", ActivityInterval: "5m", BusyKernels: true, BusyCPU: 0.2, BusyDevices: 5,
 		},

@@ -53,6 +53,8 @@ func (l Limits) validate() error {
 	check("limits.servers_per_user", l.ServersPerUser, 0)
 	check("limits.requests_per_second", l.RequestsPerSecond, 0)
 	check("limits.request_burst", l.RequestBurst, 0)
+	check("limits.wrong_passwords_per_name", l.WrongPerName, 0)
+	check("limits.wrong_passwords_per_address", l.WrongPerAddress, 0)
 	check("limits.token_expires_in_max_seconds", l.TokenSeconds, 0)
 	for _, g := range l.Groups {
 		block := fmt.Sprintf("limits.group %q: ", g.Name)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/go-chi/chi/v5/middleware"
 
@@ -88,9 +89,7 @@ func (g Group) Fail(w http.ResponseWriter, r *http.Request, err error) {
 		if he.Kind != hub.Internal {
 			p.Message = he.Message
 		}
-		if he.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(he.RetryAfter.Seconds()))))
-		}
+		RetryAfter(w, he.RetryAfter)
 	} else if kind == hub.NotFound {
 		p.Message = "There is nothing at this address."
 	} else if kind == hub.Conflict {
@@ -102,4 +101,11 @@ func (g Group) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	g.Log.Log(r.Context(), level, "request failed", "request_id", p.RequestID, "method", r.Method, "status", p.Status, "err", err)
 	g.Render(w, r, p)
+}
+
+// RetryAfter tells a client how long to wait, in whole seconds; 0 tells nothing.
+func RetryAfter(w http.ResponseWriter, d time.Duration) {
+	if d > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
+	}
 }

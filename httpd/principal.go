@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"context"
+	"errors"
 	"mime"
 	"net/http"
 	"net/url"
@@ -54,6 +55,12 @@ func (s *Sessions) NeedLogin(g Group) func(http.Handler) http.Handler {
 
 // NeedCredential lets requests pass that carry a token, or the login cookie of a browser. All others are refused with 403, as in JupyterHub.
 func (s *Sessions) NeedCredential(g Group) func(http.Handler) http.Handler {
+	return s.NeedCredentialOr(g, func(*http.Request) (hub.Principal, error) { return hub.Principal{}, ErrNoCredential })
+}
+
+// NeedCredentialOr is NeedCredential where there is another way to tell who one is: other is asked if there is neither a token that is known nor a login.
+// [ErrNoCredential] says that there is nothing of that kind either.
+func (s *Sessions) NeedCredentialOr(g Group, other func(*http.Request) (hub.Principal, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return g.Do(func(w http.ResponseWriter, r *http.Request) error {
 			// The token's text is enough to hold it back: a request that is refused costs no look into the database.
@@ -61,6 +68,9 @@ func (s *Sessions) NeedCredential(g Group) func(http.Handler) http.Handler {
 				return err
 			}
 			p, err := s.credential(r)
+			if errors.Is(err, ErrNoCredential) {
+				p, err = other(r)
+			}
 			if err != nil {
 				return err
 			}
@@ -73,7 +83,8 @@ func (s *Sessions) NeedCredential(g Group) func(http.Handler) http.Handler {
 	}
 }
 
-var errNoCredential = hub.Errorf(hub.Forbidden, "Missing or invalid credentials.")
+// ErrNoCredential is said of requests without any.
+var ErrNoCredential = hub.Errorf(hub.Forbidden, "Missing or invalid credentials.")
 
 func (s *Sessions) credential(r *http.Request) (hub.Principal, error) {
 	p, present, err := s.Token(r)
@@ -81,11 +92,11 @@ func (s *Sessions) credential(r *http.Request) (hub.Principal, error) {
 		return p, err
 	}
 	if ct := r.Header.Get("Content-Type"); r.Method == http.MethodPost && ct != "" && !isJSON(ct) {
-		return hub.Principal{}, errNoCredential // a form of another site can send cookies, but no JSON
+		return hub.Principal{}, ErrNoCredential // a form of another site can send cookies, but no JSON
 	}
 	p, err = s.Browser(r)
 	if hub.KindOf(err) == hub.Unauthenticated {
-		return hub.Principal{}, errNoCredential
+		return hub.Principal{}, ErrNoCredential
 	}
 	if err != nil {
 		return hub.Principal{}, err

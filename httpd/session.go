@@ -48,6 +48,8 @@ type Sessions struct {
 	URLs     hub.URLs
 	// Throttle bounds how often the API may be asked with one credential; nil: nothing does.
 	Throttle *Throttle
+	// Guesses slows down who guesses passwords and tokens; nil: nothing does.
+	Guesses *Guesses
 }
 
 // Begin gives the browser the cookies of a new session, and the page token that belongs to it.
@@ -106,13 +108,21 @@ func (s *Sessions) Browser(r *http.Request) (hub.Principal, error) {
 	return hub.Principal{}, hub.ErrNoSession
 }
 
-// Token tells the principal by the Authorization header. present is false if there is no token at all.
+// Token tells the principal by the Authorization header. present is false if there is no token at all. A TooMany
+// error says that so many wrong ones came from the same address that this one was not looked at.
 func (s *Sessions) Token(r *http.Request) (p hub.Principal, present bool, err error) {
 	token := tokenOf(r)
 	if token == "" {
 		return hub.Principal{}, false, nil
 	}
+	from := addressOf(r)
+	if err := s.Guesses.mayTry(from); err != nil {
+		return hub.Principal{}, true, err
+	}
 	p, err = s.Accounts.TokenPrincipal(r.Context(), token)
+	if err == nil || hub.KindOf(err) == hub.Forbidden {
+		s.Guesses.tried(from, token, err == nil)
+	}
 	return p, true, err
 }
 

@@ -31,33 +31,57 @@ type LoginOptions struct {
 	// LinkByName lets a provider's subject take over an existing user of the same name whom another provider vouched for. Only
 	// right where both providers speak of the same people.
 	LinkByName bool
+	// KnownOnly is set where nobody becomes a user: only who is one already is let in.
+	KnownOnly bool
 }
 
 // Login admits an identity or refuses it with a Forbidden [Error]. It creates the user at the first login, brings groups, roles and the admin flag up
 // to date where the provider speaks of them, and begins a session.
 func (h *Hub) Login(ctx context.Context, id auth.Identity, b Browser, o LoginOptions) (Session, User, error) {
-	id.Roles = h.grantableRoles(ctx, id)
-	var user User
 	var sess Session
-	err := h.store.InTx(ctx, func(tx Store) error {
+	user, err := h.admit(ctx, id, b, o, func(tx Store, u User) error {
+		sess = h.newSession(u, id.Provider, b)
+		return tx.CreateSession(ctx, sess)
+	})
+	if err != nil {
+		return Session{}, User{}, err
+	}
+	return sess, user, nil
+}
+
+// LoginOnce admits an identity for one request, by the same rules as Login, and tells what it may do. No session begins, and nobody becomes a user by it: a
+// Forbidden [Error] if there is none of this name.
+func (h *Hub) LoginOnce(ctx context.Context, id auth.Identity, b Browser, o LoginOptions) (Principal, error) {
+	o.KnownOnly = true
+	u, err := h.admit(ctx, id, b, o, func(Store, User) error { return nil })
+	if err != nil {
+		return Principal{}, err
+	}
+	h.seen(u.ID)
+	return Principal{User: u, Scopes: h.userScopes(u)}, nil
+}
+
+// admit finds or makes the user behind an identity, has also done what belongs to it in the same transaction, and tells how it went.
+func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOptions, also func(Store, User) error) (user User, err error) {
+	id.Roles = h.grantableRoles(ctx, id)
+	err = h.store.InTx(ctx, func(tx Store) error {
 		var err error
 		if user, err = h.enroll(ctx, tx, id, o); err != nil {
 			return err
 		}
-		sess = h.newSession(user, id.Provider, b)
-		return tx.CreateSession(ctx, sess)
+		return also(tx, user)
 	})
 	switch {
 	case KindOf(err) == Forbidden && err != nil:
 		h.metrics.login(false)
 		h.log.InfoContext(ctx, "login refused", "name", clip(id.Name), "provider", id.Provider, "err", err)
-		return Session{}, User{}, err
+		return User{}, err
 	case err != nil:
-		return Session{}, User{}, fmt.Errorf("login by %s: %w", id.Provider, err)
+		return User{}, fmt.Errorf("login by %s: %w", id.Provider, err)
 	}
 	h.metrics.login(true)
 	h.log.InfoContext(ctx, "logged in", "user", user.Name, "provider", id.Provider, "client", b.Address)
-	return sess, user, nil
+	return user, nil
 }
 
 // grantableRoles are those of a provider's roles that there are, sorted; nil if it says nothing of roles. What is no role here, or none that a login can give, is ignored.
@@ -89,7 +113,7 @@ func clip(name string) string { return name[:min(len(name), maxUserName)] }
 func (h *Hub) newSession(u User, provider string, b Browser) Session {
 	now := h.now()
 	if len(b.ID) != browserIDSize {
-		b.ID = newSecret()
+		b.ID = newBrowserID()
 	}
 	return Session{
 		ID: newID(), UserID: u.ID, BrowserID: b.ID, Provider: provider, Address: b.Address,
@@ -147,6 +171,8 @@ func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOpt
 func (h *Hub) enrollByName(ctx context.Context, tx Store, name string, id auth.Identity, o LoginOptions) (User, error) {
 	user, err := tx.UserByName(ctx, name)
 	switch {
+	case errors.Is(err, ErrNotFound) && o.KnownOnly:
+		return User{}, Errorf(Forbidden, "Nobody called %q uses this hub yet. Log in with a browser first.", name)
 	case errors.Is(err, ErrNotFound):
 		user = User{ID: newID(), Name: name, Created: h.now()}
 		if err := tx.CreateUser(ctx, user); err != nil {

@@ -47,9 +47,10 @@ type bench struct {
 
 // setup is what a test may change of the bench.
 type setup struct {
-	base  string
-	hub   hub.Options
-	pages web.Options
+	guesses *httpd.Guesses // nil: nobody who guesses is held back
+	base    string
+	hub     hub.Options
+	pages   web.Options
 }
 
 type routes struct{ *routing.Router }
@@ -152,7 +153,7 @@ func newBench(t *testing.T, change ...func(*setup)) *bench {
 // serve puts the rims together as the program does.
 func (b *bench) serve(s setup, router *routing.Router, log *slog.Logger) {
 	b.t.Helper()
-	sessions := &httpd.Sessions{Accounts: b.hub, Keys: b.keys, URLs: b.urls}
+	sessions := &httpd.Sessions{Accounts: b.hub, Keys: b.keys, URLs: b.urls, Guesses: s.guesses}
 	s.pages.Hub, s.pages.Sessions = b.hub, sessions
 	var err error
 	b.web, err = web.New(s.pages)

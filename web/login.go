@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -154,17 +155,34 @@ func (h *Web) postLogin(w http.ResponseWriter, r *http.Request) error {
 		return hub.Errorf(hub.Invalid, "There is no such way to log in here.")
 	}
 	name := strings.TrimSpace(r.PostFormValue("username"))
-	ctx, cancel := context.WithTimeout(r.Context(), providerPatience)
-	defer cancel()
-	id, err := a.Login(ctx, name, r.PostFormValue("password"))
-	if err != nil {
-		return h.loginFailed(w, r, a.Label(), name, err)
-	}
-	user, err := h.admit(w, r, id, hub.LoginOptions{LinkByName: h.linkByName[id.Provider]})
+	user, err := h.tryPassword(w, r, a, name)
 	if err != nil {
 		return h.loginFailed(w, r, a.Label(), name, err)
 	}
 	return h.goOn(w, r, user)
+}
+
+// tryPassword logs in by the name and the password of a form, unless there were too many wrong ones.
+func (h *Web) tryPassword(w http.ResponseWriter, r *http.Request, a auth.Password, name string) (hub.User, error) {
+	try, err := h.sessions.Attempt(r, name)
+	if err != nil {
+		return hub.User{}, err
+	}
+	defer try.End()
+	ctx, cancel := context.WithTimeout(r.Context(), providerPatience)
+	defer cancel()
+	id, err := a.Login(ctx, name, r.PostFormValue("password"))
+	if errors.Is(err, auth.ErrDenied) {
+		try.Wrong()
+	}
+	if err != nil {
+		return hub.User{}, err
+	}
+	user, err := h.admit(w, r, id, hub.LoginOptions{LinkByName: h.linkByName[id.Provider]})
+	if err == nil {
+		h.sessions.Welcome(w, r, try)
+	}
+	return user, err
 }
 
 // password finds the authenticator of a form; the first one if the form names none, as scripts that were written for JupyterHub do.
@@ -196,8 +214,12 @@ func (h *Web) admit(w http.ResponseWriter, r *http.Request, id auth.Identity, o 
 
 // loginFailed shows the login page again with a sentence; faults of ours become an error page.
 func (h *Web) loginFailed(w http.ResponseWriter, r *http.Request, label, name string, err error) error {
-	h.log.InfoContext(r.Context(), "login failed", "authenticator", label, "client", h.sessions.Client(r).Address, "err", err)
-	h.noteFailedLogin(r, label, name)
+	level := slog.LevelInfo
+	if hub.KindOf(err) == hub.TooMany {
+		level = slog.LevelDebug // as many as anybody likes to send
+	}
+	h.log.Log(r.Context(), level, "login failed", "authenticator", label, "client", h.sessions.Client(r).Address, "err", err)
+	httpd.NoteFailedLogin(r, h.hub.UserByName, label, name, err)
 	switch {
 	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return h.showLogin(w, r, http.StatusServiceUnavailable, label+" cannot be reached at this moment. Please try again soon.", name)
@@ -206,7 +228,12 @@ func (h *Web) loginFailed(w http.ResponseWriter, r *http.Request, label, name st
 	case errors.Is(err, auth.ErrDenied):
 		return h.showLogin(w, r, http.StatusForbidden, label+" did not let you in, or the login took too long. Please try again.", name)
 	}
-	if he, ok := errors.AsType[*hub.Error](err); ok && (he.Kind == hub.Forbidden || he.Kind == hub.Invalid) {
+	he, ok := errors.AsType[*hub.Error](err)
+	switch {
+	case ok && he.Kind == hub.TooMany:
+		httpd.RetryAfter(w, he.RetryAfter)
+		return h.showLogin(w, r, http.StatusTooManyRequests, he.Message, name)
+	case ok && (he.Kind == hub.Forbidden || he.Kind == hub.Invalid):
 		return h.showLogin(w, r, http.StatusForbidden, he.Message, name)
 	}
 	return err

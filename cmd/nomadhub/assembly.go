@@ -49,6 +49,7 @@ type assembly struct {
 	proxy    *routing.Proxy
 	watchers []func(context.Context) error
 	throttle *httpd.Throttle
+	guesses  *httpd.Guesses
 	services *serviceDefinitions
 	routers  httpd.Routers
 }
@@ -104,6 +105,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	a.services = &serviceDefinitions{hub: a.hub, secrets: a.secrets, every: a.config.Secrets.Interval.Value(), cluster: a.config.Nomad != nil, log: a.log}
 	a.watchers = append(watchers, a.services.run, giveBack, a.events.run, a.metrics.run)
 	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
+	a.guesses = httpd.NewGuesses(a.config.Limits.WrongPerName, a.config.Limits.WrongPerAddress, time.Now, a.registry)
 	if a.adviser = newAdviser(a.scheduler, a.log); a.adviser != nil {
 		a.adviser.tell(a.loaded)
 		a.watchers = append(a.watchers, a.adviser.run)
@@ -112,7 +114,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		a.reload.prepare(a.loaded, a.log, a.registry, a.liveParts()...)
 		a.watchers = append(a.watchers, a.reload.run)
 	}
-	sessions := &httpd.Sessions{Accounts: a.hub, Keys: a.keys, URLs: urls, Throttle: a.throttle}
+	sessions := &httpd.Sessions{Accounts: a.hub, Keys: a.keys, URLs: urls, Throttle: a.throttle, Guesses: a.guesses}
 	pages := web.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Authenticators: ways, Version: version, HomeFirst: true}
 	if a.link != nil {
 		pages.Link = a.link
@@ -136,7 +138,8 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	}
 	lazy.proxy.Store(a.proxy)
 	rest, err := api.New(api.Options{Hub: a.hub, Sessions: sessions, Logger: a.log, Metrics: httpd.NewScrape(a.registry),
-		OpenMetrics: !a.config.Metrics.AuthenticatePrometheus, Info: info(a.config), Shutdown: a.end})
+		OpenMetrics: !a.config.Metrics.AuthenticatePrometheus, Info: info(a.config), Shutdown: a.end,
+		Authenticators: ways, LinkByName: pages.LinkByName})
 	if err != nil {
 		return err
 	}

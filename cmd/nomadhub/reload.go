@@ -279,6 +279,7 @@ func (a *assembly) liveParts() []livePart {
 		{"limits", covering("limits"), func(_ context.Context, l loaded) error {
 			a.hub.SetLimits(hubLimits(*l.Limits))
 			a.throttle.Set(l.Limits.RequestsPerSecond, l.Limits.RequestBurst)
+			a.guesses.Set(l.Limits.WrongPerName, l.Limits.WrongPerAddress)
 			return nil
 		}},
 		{"roles", covering("role", "scope"), func(_ context.Context, l loaded) error {
