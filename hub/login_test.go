@@ -101,8 +101,8 @@ func (b *bench) question(session hub.Session) hub.ExchangeRequest {
 	}
 }
 
-// TestNoTokenForACodeAfterLogout: a server may sit on a code until its visitor has logged out.
-func TestNoTokenForACodeAfterLogout(t *testing.T) {
+// TestA41_NoTokenForACodeAfterLogout: a server may sit on a code until its visitor has logged out.
+func TestA41_NoTokenForACodeAfterLogout(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.placeAt(notebook(t))
