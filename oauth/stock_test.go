@@ -47,6 +47,11 @@ type stock struct {
 
 func newStock(t *testing.T, name string) *stock {
 	t.Helper()
+	return newStockIn(t, name, hubtest.New)
+}
+
+func newStockIn(t *testing.T, name string, open func(testing.TB, ...func(*hub.Options)) *hubtest.Bench) *stock {
+	t.Helper()
 	env, err := pyenv.Find(t.Context(), pyenv.Options{Name: name})
 	if errors.Is(err, fs.ErrNotExist) && os.Getenv("NOMADHUB_TEST_REQUIRE") != "1" {
 		t.Skipf("no stock server to test with: %v", err)
@@ -55,7 +60,7 @@ func newStock(t *testing.T, name string) *stock {
 		t.Fatal(err)
 	}
 	s := &stock{t: t, env: env, news: make(chan struct{}, 1)}
-	s.Bench = hubtest.New(t, func(o *hub.Options) { o.Notebook.AnswerTimeout = stockPatience })
+	s.Bench = open(t, func(o *hub.Options) { o.Notebook.AnswerTimeout = stockPatience })
 	a, err := api.New(api.Options{Hub: s.Hub, Sessions: s.Sessions, Logger: s.Log})
 	if err != nil {
 		t.Fatal(err)

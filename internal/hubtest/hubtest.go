@@ -5,6 +5,7 @@ package hubtest
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -50,6 +51,7 @@ type Bench struct {
 	registry *static.Registry
 	services *static.List
 	stop     func()
+	apart    bool // see NewApart
 }
 
 // routes are what the hub needs of router and proxy.
@@ -61,7 +63,12 @@ type routes struct {
 // New opens a hub and runs it until the test ends. change may set what it is made of.
 func New(t testing.TB, change ...func(*hub.Options)) *Bench {
 	t.Helper()
-	b := &Bench{t: t, Fake: schedulertest.NewFake(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), registry: static.New()}
+	return open(t, false, change)
+}
+
+func open(t testing.TB, apart bool, change []func(*hub.Options)) *Bench {
+	t.Helper()
+	b := &Bench{t: t, apart: apart, Fake: schedulertest.NewFake(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), registry: static.New()}
 	b.Store = openStore(t)
 	notebook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(r.URL.Path + " of a notebook"))
@@ -70,6 +77,12 @@ func New(t testing.TB, change ...func(*hub.Options)) *Bench {
 	b.Fake.OnStart = func(spec scheduler.Spec) { b.Up(spec.ID, notebook.Listener.Addr().String()) }
 	b.open(change)
 	return b
+}
+
+// NewApart is New for a hub that keeps its users apart in every way: over TLS, each user on a host below hub.localhost, cookies with the host prefix.
+func NewApart(t testing.TB, change ...func(*hub.Options)) *Bench {
+	t.Helper()
+	return open(t, true, change)
 }
 
 // Replica opens another hub on the same database, cluster and routes, with the same keys.
@@ -90,12 +103,17 @@ func (b *Bench) open(change []func(*hub.Options)) {
 	if b.Router, err = routing.NewRouter(routing.RouterOptions{Sources: sources, Logger: b.Log}); err != nil {
 		b.t.Fatal(err)
 	}
-	if b.Proxy, err = routing.NewProxy(routing.Options{Router: b.Router, Fallback: http.NotFoundHandler(), Logger: b.Log}); err != nil {
+	urls := b.urls()
+	proxy := routing.Options{Router: b.Router, Fallback: http.NotFoundHandler(), Logger: b.Log}
+	if b.apart {
+		proxy.Serves, proxy.Foreign = urls.Serves, urls.Foreign
+	}
+	if b.Proxy, err = routing.NewProxy(proxy); err != nil {
 		b.t.Fatal(err)
 	}
 	o := hub.Options{
 		Store: b.Store, Scheduler: b.Fake, Publisher: b.registry, Routes: routes{b.Router, b.Proxy}, Logger: b.Log,
-		URLs:      hub.NewURLs("/", nil, "http://"+b.Servers.Listener.Addr().String()),
+		URLs:      urls,
 		Admission: hub.Admission{AllowAll: true, BlockedUsers: []string{"blocked"}}, Limits: hub.Limits{AllowNamed: true},
 		ServiceRoutes: b.services.Set,
 	}
@@ -107,6 +125,19 @@ func (b *Bench) open(change []func(*hub.Options)) {
 	}
 	b.Sessions = &httpd.Sessions{Accounts: b.Hub, Keys: newKeys(b.t), URLs: o.URLs}
 	b.run()
+}
+
+// urls are the addresses of the hub, whose sockets are there already.
+func (b *Bench) urls() hub.URLs {
+	servers := "http://" + b.Servers.Listener.Addr().String()
+	if !b.apart {
+		return hub.NewURLs("/", nil, servers)
+	}
+	_, port, err := net.SplitHostPort(b.Public.Listener.Addr().String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return hub.NewURLs("/", &url.URL{Scheme: "https", Host: "hub.localhost:" + port}, servers).WithSubdomains().WithHostPrefix()
 }
 
 func openStore(t testing.TB) *store.Store {
@@ -172,7 +203,11 @@ func (b *Bench) Serve(api, oauth func(chi.Router)) {
 	}
 	routers := httpd.NewRouters(p)
 	b.Public.Config.Handler, b.Servers.Config.Handler = routers.Public, routers.Servers
-	b.Public.Start()
+	if b.apart {
+		b.Public.StartTLS()
+	} else {
+		b.Public.Start()
+	}
 	b.Servers.Start()
 	b.t.Cleanup(func() {
 		b.Public.CloseClientConnections()
