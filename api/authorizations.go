@@ -65,7 +65,7 @@ func (a *API) ownerOfCookie(w http.ResponseWriter, r *http.Request) error {
 		}
 		value = strings.TrimSpace(string(body))
 	}
-	if name != httpd.LoginCookie {
+	if name != a.sessions.LoginName() {
 		return errHidden
 	}
 	p, err := a.sessions.LoginOf(r.Context(), value)

@@ -27,7 +27,7 @@ type routeView struct {
 }
 
 func viewRoute(p hub.ProxyRoute) routeView {
-	v := routeView{Spec: p.Path, Target: p.Target, Data: map[string]any{}}
+	v := routeView{Spec: p.Host + p.Path, Target: p.Target, Data: map[string]any{}}
 	switch {
 	case p.Hub:
 		v.Data["hub"] = true
@@ -48,7 +48,7 @@ func (a *API) listRoutes(w http.ResponseWriter, r *http.Request) error {
 	routes, total := a.hub.ProxyRoutes(p.offset, p.limit)
 	items := make(map[string]routeView, len(routes))
 	for _, route := range routes {
-		items[route.Path] = viewRoute(route)
+		items[route.Host+route.Path] = viewRoute(route)
 	}
 	return p.write(w, r, a.urls, items, total)
 }

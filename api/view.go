@@ -107,7 +107,7 @@ func (v viewer) defaultServer(e *jx.Encoder, u hub.User, servers []hub.ServerOut
 	for i := range servers {
 		if s := &servers[i]; s.Name == "" {
 			if pending = s.State.Pending(); s.State == hub.Ready {
-				url = v.urls.Server(u.Name, "")
+				url = v.urls.ServerURL(u.Name, "")
 			}
 		}
 	}
@@ -149,7 +149,7 @@ func (v viewer) servers(e *jx.Encoder, on scope.Object, u hub.User, servers []hu
 
 // server writes a server of the user.
 func (v viewer) server(e *jx.Encoder, u hub.User, s hub.ServerOutline) {
-	at, progress := v.urls.Server(u.Name, s.Name), v.urls.Progress(u.Name, s.Name)
+	at, progress := v.urls.ServerURL(u.Name, s.Name), v.urls.Progress(u.Name, s.Name)
 	e.ObjStart()
 	textField(e, "name", s.Name)
 	textField(e, "display_name", s.Title())
@@ -166,8 +166,8 @@ func (v viewer) server(e *jx.Encoder, u hub.User, s hub.ServerOutline) {
 	textField(e, "url", at)
 	textField(e, "progress_url", progress)
 	if v.urls.Public() != nil {
-		textField(e, "full_url", v.urls.Public().Scheme+"://"+v.urls.Public().Host+at)
-		textField(e, "full_progress_url", v.urls.Public().Scheme+"://"+v.urls.Public().Host+progress)
+		textField(e, "full_url", v.urls.Absolute(at))
+		textField(e, "full_progress_url", v.urls.Absolute(progress))
 	} else {
 		nullField(e, "full_url")
 		nullField(e, "full_progress_url")

@@ -18,6 +18,10 @@ type Config struct {
 	BaseURL   string `hcl:"base_url,optional" doc:"Path below which everything is served. Begins and ends with a slash."`
 	PublicURL string `hcl:"public_url,optional" doc:"Address at which browsers reach the hub, such as https://hub.example.org. Needed behind a proxy that speaks TLS."`
 
+	// SubdomainHost has JupyterHub's name.
+	SubdomainHost    string `hcl:"subdomain_host,optional" doc:"Address of the hub, such as https://hub.example.org, if each user and each service shall have a host of its own below it, such as alice.hub.example.org. All these hosts must lead to the hub."`
+	CookieHostPrefix bool   `hcl:"cookie_host_prefix,optional" doc:"Whether the hub's login cookies, and those of servers, have names that begin with __Host-, so that no host below can put others in their place. Needs an https address."`
+
 	Log      *Log      `hcl:"log,block" doc:"What is logged."`
 	Listen   *Listen   `hcl:"listen,block" doc:"Where the hub listens."`
 	Database *Database `hcl:"database,block" doc:"Where users, servers and tokens are kept."`
@@ -45,6 +49,9 @@ type Config struct {
 	// ProfileDefaults hold for all profiles; of two files, what the later one says wins.
 	ProfileDefaults []ProfileDefaults `hcl:"profile_defaults,block"`
 }
+
+// Address is where browsers reach the hub, as configured, or "".
+func (c *Config) Address() string { return cmp.Or(c.PublicURL, c.SubdomainHost) }
 
 // Log says what is logged.
 type Log struct {

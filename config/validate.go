@@ -65,13 +65,36 @@ func (c *Config) validateURLs() error {
 	if !strings.HasPrefix(c.BaseURL, "/") || !strings.HasSuffix(c.BaseURL, "/") || strings.ContainsAny(c.BaseURL, "?#% \\") || strings.Contains(c.BaseURL, "//") {
 		errs = append(errs, fmt.Errorf("base_url must be a path that begins and ends with a slash, and is %q", c.BaseURL))
 	}
-	for name, text := range map[string]string{"public_url": c.PublicURL, "listen.servers_url": c.Listen.ServersURL} {
+	for name, text := range map[string]string{"public_url": c.PublicURL, "subdomain_host": c.SubdomainHost, "listen.servers_url": c.Listen.ServersURL} {
 		u, err := url.Parse(text)
 		if text != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "") {
 			errs = append(errs, fmt.Errorf("%s must be http(s)://host[:port] without a path, and is %q", name, text))
 		}
 	}
+	return errors.Join(append(errs, c.validateHosts())...)
+}
+
+// validateHosts finds what cannot keep browsers' pages and cookies apart.
+func (c *Config) validateHosts() error {
+	var errs []error
+	u, err := url.Parse(c.SubdomainHost)
+	if c.SubdomainHost != "" && err == nil {
+		_, ipErr := netip.ParseAddr(u.Hostname())
+		switch {
+		case ipErr == nil || !strings.Contains(strings.Trim(u.Hostname(), "."), "."):
+			errs = append(errs, fmt.Errorf("subdomain_host must be a name with a dot, such as https://hub.example.org, below which there can be others, and is %q", c.SubdomainHost))
+		case c.PublicURL != "" && !sameAddress(c.PublicURL, c.SubdomainHost):
+			errs = append(errs, fmt.Errorf("public_url is %q and subdomain_host is %q; they are the same address, so leave public_url away", c.PublicURL, c.SubdomainHost))
+		}
+	}
+	if c.CookieHostPrefix && !strings.HasPrefix(strings.ToLower(c.Address()), "https://") {
+		errs = append(errs, errors.New("cookie_host_prefix needs a public_url, or a subdomain_host, that begins with https://: browsers take cookies with that prefix over TLS only"))
+	}
 	return errors.Join(errs...)
+}
+
+func sameAddress(a, b string) bool {
+	return strings.EqualFold(strings.TrimRight(a, "/"), strings.TrimRight(b, "/"))
 }
 
 func (c *Config) validateLog() error {

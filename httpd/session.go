@@ -16,7 +16,7 @@ import (
 
 // Names of cookies, as JupyterHub has them.
 const (
-	LoginCookie   = "jupyterhub-hub-login"  // below /hub/ only, so that no server ever sees it
+	LoginCookie   = "jupyterhub-hub-login"  // below /hub/ only, so that no server ever sees it; see [Sessions.LoginName]
 	BrowserCookie = "jupyterhub-session-id" // everywhere, unsigned: servers tell one browser session from the next by it
 	flowCookie    = "nomadhub-login-flow"
 )
@@ -55,10 +55,10 @@ type Sessions struct {
 // Begin gives the browser the cookies of a new session, and the page token that belongs to it.
 func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, sess hub.Session) {
 	s.set(w, r, &http.Cookie{
-		Name: LoginCookie, Value: sess.ID + "." + s.Keys.Sign(loginPurpose, []byte(sess.ID)),
-		Path: s.URLs.Hub(), HttpOnly: true, Expires: sess.Expires, SameSite: http.SameSiteLaxMode,
+		Name: s.LoginName(), Value: sess.ID + "." + s.Keys.Sign(loginPurpose, []byte(sess.ID)),
+		Path: s.ownPath(), HttpOnly: true, Expires: sess.Expires, SameSite: http.SameSiteLaxMode,
 	})
-	s.set(w, r, &http.Cookie{Name: BrowserCookie, Value: sess.BrowserID, Path: s.URLs.Base(), HttpOnly: true})
+	s.setBrowserID(w, r, sess.BrowserID)
 	s.setPageToken(w, r, s.pageToken(sess.ID))
 }
 
@@ -68,20 +68,48 @@ func (s *Sessions) KeepBrowserID(w http.ResponseWriter, r *http.Request, sess hu
 	if c, err := r.Cookie(BrowserCookie); err == nil && c.Value == sess.BrowserID {
 		return
 	}
-	s.set(w, r, &http.Cookie{Name: BrowserCookie, Value: sess.BrowserID, Path: s.URLs.Base(), HttpOnly: true})
+	s.setBrowserID(w, r, sess.BrowserID)
+}
+
+// setBrowserID gives the cookie to all hosts on which there are servers.
+func (s *Sessions) setBrowserID(w http.ResponseWriter, r *http.Request, id string) {
+	s.set(w, r, &http.Cookie{Name: BrowserCookie, Value: id, Path: s.URLs.Base(), Domain: s.URLs.CookieDomain(), HttpOnly: true})
+}
+
+// LoginName is the name of the login cookie.
+func (s *Sessions) LoginName() string { return s.ownName(LoginCookie) }
+
+// ownName is the name of a cookie that only the hub reads and writes. With its prefix, no page of a host below the hub's can put one beside it.
+func (s *Sessions) ownName(name string) string {
+	if s.URLs.HostPrefix() {
+		return "__Host-" + name
+	}
+	return name
+}
+
+// ownPath is where such a cookie is sent: to the hub alone, unless the prefix wants it everywhere. Then the proxy keeps it from servers.
+func (s *Sessions) ownPath() string {
+	if s.URLs.HostPrefix() {
+		return "/"
+	}
+	return s.URLs.Hub()
 }
 
 // End takes the cookies back.
 func (s *Sessions) End(w http.ResponseWriter, r *http.Request) {
 	for name, path := range map[string]string{
-		LoginCookie: s.URLs.Hub(), BrowserCookie: s.URLs.Base(), xsrfCookie: s.URLs.Hub(), "jupyterhub-services": s.URLs.Base() + "services",
+		s.LoginName(): s.ownPath(), BrowserCookie: s.URLs.Base(), xsrfCookie: s.URLs.Hub(), "jupyterhub-services": s.URLs.Base() + "services",
 	} {
-		s.set(w, r, &http.Cookie{Name: name, Path: path, MaxAge: -1, HttpOnly: name != xsrfCookie})
+		c := &http.Cookie{Name: name, Path: path, MaxAge: -1, HttpOnly: name != xsrfCookie}
+		if name == BrowserCookie {
+			c.Domain = s.URLs.CookieDomain()
+		}
+		s.set(w, r, c)
 	}
 }
 
 func (s *Sessions) set(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
-	c.Secure = s.secure(r)
+	c.Secure = s.secure(r) || strings.HasPrefix(c.Name, "__Host-")
 	http.SetCookie(w, c)
 }
 
@@ -95,7 +123,7 @@ const maxLoginCookies = 4
 // sessions that have ended, do not hide a good one.
 func (s *Sessions) Browser(r *http.Request) (hub.Principal, error) {
 	looked := 0
-	for _, c := range r.CookiesNamed(LoginCookie) {
+	for _, c := range r.CookiesNamed(s.LoginName()) {
 		id, code, ok := strings.Cut(c.Value, ".")
 		if !ok || !s.Keys.Verify(loginPurpose, []byte(id), code) {
 			continue
@@ -183,7 +211,7 @@ func (s *Sessions) KeepFlow(w http.ResponseWriter, r *http.Request, key string, 
 		return err
 	}
 	s.set(w, r, &http.Cookie{
-		Name: flowName(key), Value: sealed, Path: s.URLs.Hub(), HttpOnly: true,
+		Name: s.flowName(key), Value: sealed, Path: s.ownPath(), HttpOnly: true,
 		MaxAge: int(flowLifetime.Seconds()), SameSite: http.SameSiteLaxMode,
 	})
 	return nil
@@ -191,11 +219,11 @@ func (s *Sessions) KeepFlow(w http.ResponseWriter, r *http.Request, key string, 
 
 // TakeFlow opens what KeepFlow sealed, and has the browser forget it. False if there is none, it is too old, or it is not ours.
 func (s *Sessions) TakeFlow(w http.ResponseWriter, r *http.Request, key string, v any) bool {
-	c, err := r.Cookie(flowName(key))
+	c, err := r.Cookie(s.flowName(key))
 	if err != nil {
 		return false
 	}
-	s.set(w, r, &http.Cookie{Name: flowName(key), Path: s.URLs.Hub(), MaxAge: -1, HttpOnly: true})
+	s.set(w, r, &http.Cookie{Name: s.flowName(key), Path: s.ownPath(), MaxAge: -1, HttpOnly: true})
 	plain, err := s.Keys.Open(flowPurpose+"."+key, c.Value)
 	if err != nil {
 		return false
@@ -205,6 +233,6 @@ func (s *Sessions) TakeFlow(w http.ResponseWriter, r *http.Request, key string, 
 }
 
 // flowName is a cookie's name for a key that may hold anything.
-func flowName(key string) string {
-	return flowCookie + "-" + base64.RawURLEncoding.EncodeToString([]byte(key))
+func (s *Sessions) flowName(key string) string {
+	return s.ownName(flowCookie) + "-" + base64.RawURLEncoding.EncodeToString([]byte(key))
 }

@@ -28,9 +28,9 @@ func checkAuthenticators(cfg config.Config, environ []string) error {
 		return err
 	}
 	for _, block := range cfg.Authenticators {
-		if block.Type == "dummy" && (!config.Loopback(cfg.Listen.Public) || !localURL(cfg.PublicURL)) {
+		if block.Type == "dummy" && (!config.Loopback(cfg.Listen.Public) || !localURL(cfg.Address())) {
 			return fmt.Errorf("authenticator %q: the dummy believes every name, so the hub must listen on this machine only, and listen.public is %s%s",
-				block.ID, cfg.Listen.Public, andURL(cfg.PublicURL))
+				block.ID, cfg.Listen.Public, andURL(cfg.Address()))
 		}
 	}
 	return nil
@@ -45,7 +45,7 @@ func andURL(public string) string {
 
 func localURL(text string) bool {
 	u, err := url.Parse(text)
-	return text == "" || err == nil && config.Loopback(u.Hostname()+":80")
+	return text == "" || err == nil && (config.Loopback(u.Hostname()+":80") || strings.HasSuffix(u.Hostname(), ".localhost"))
 }
 
 // checkAdmission refuses a configuration that lets nobody in, or everybody without anybody having said so.

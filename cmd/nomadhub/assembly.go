@@ -131,7 +131,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	}
 	a.proxy, err = routing.NewProxy(routing.Options{
 		Router: a.routes.router, Fallback: site.Fallback(), ErrorHandler: site.ProxyError, Logger: a.log, Registerer: a.registry,
-		TrustForwarded: trustForwarded(a.config.Listen.TrustedProxies),
+		TrustForwarded: trustForwarded(a.config.Listen.TrustedProxies), Serves: serves(urls), Foreign: foreign(urls),
 	})
 	if err != nil {
 		return err
@@ -157,6 +157,22 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 	return nil
 }
 
+// serves binds routes to hosts, where users and services have their own.
+func serves(urls hub.URLs) func(host, prefix string) bool {
+	if !urls.Subdomains() {
+		return nil
+	}
+	return urls.Serves
+}
+
+// foreign keeps servers' cookies apart, where browsers send each to all of them.
+func foreign(urls hub.URLs) func(prefix, cookie string) bool {
+	if !urls.HostPrefix() {
+		return nil
+	}
+	return urls.Foreign
+}
+
 // acts are the names that the audit log has for what requests do.
 func acts() httpd.Acts {
 	all := api.Acts()
@@ -172,14 +188,21 @@ func hubURLs(cfg config.Config, bound []httpd.Bound) (hub.URLs, error) {
 			servers = b.URL()
 		}
 	}
-	if cfg.PublicURL == "" {
+	if cfg.Address() == "" {
 		return hub.NewURLs(cfg.BaseURL, nil, servers), nil
 	}
-	public, err := url.Parse(cfg.PublicURL)
+	public, err := url.Parse(cfg.Address())
 	if err != nil {
 		return hub.URLs{}, fmt.Errorf("public_url: %w", err)
 	}
-	return hub.NewURLs(cfg.BaseURL, public, servers), nil
+	urls := hub.NewURLs(cfg.BaseURL, public, servers)
+	if cfg.SubdomainHost != "" {
+		urls = urls.WithSubdomains()
+	}
+	if cfg.CookieHostPrefix {
+		urls = urls.WithHostPrefix()
+	}
+	return urls, nil
 }
 
 const leaseTime = 10 * time.Second

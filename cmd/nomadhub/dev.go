@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/nomadhub/nomadhub/auth/link"
 	"github.com/nomadhub/nomadhub/config"
@@ -59,7 +61,9 @@ func runDev(ctx context.Context, args []string, std streams) error {
 	log, level := newLeveledLogger(std.err, *now.Log)
 	return run(ctx, program{
 		config: now.Config, environ: std.environ, log: log, level: level, link: way, reload: reload,
-		ready: func(public string) { printWelcome(std, public, now.BaseURL, way, directory) },
+		ready: func(public string) {
+			printWelcome(std, cmp.Or(strings.TrimSuffix(now.SubdomainHost, "/"), public), now.BaseURL, way, directory)
+		},
 	})
 }
 
