@@ -216,7 +216,7 @@ func (r *recorder) inOrder() ([]key, map[key][]string) {
 func (r *recorder) scoreboard(b *strings.Builder) {
 	b.WriteString("\n## Beside others\n\nMedians; in parentheses the ratio to ours: how many times as much the other takes, and its 95 % interval. Nomad alone is the bound: the same " +
 		"job through its API, by a program that looks after nothing. JupyterHub is on SQLite, in rows of Postgres too.\n\n")
-	b.WriteString("| operation | what | servers | database | NomadHub | JupyterHub | Nomad alone |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| operation | what | users or servers | database | NomadHub | JupyterHub | Nomad alone |\n|---|---|---|---|---|---|---|\n")
 	keys, subjects := r.inOrder()
 	for _, k := range keys {
 		if theirs, _ := r.peerValues(k, stock); !slices.Contains(subjects[k], ours) || len(subjects[k]) < 2 && len(theirs) == 0 {
@@ -336,7 +336,7 @@ func (r *recorder) growth(b *strings.Builder) {
 
 // everything has all medians, their ranges, and how often each was measured.
 func (r *recorder) everything(b *strings.Builder) {
-	b.WriteString("\n## Everything that was measured\n\n| operation | what | servers | database | whose | median | range | rounds |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n## Everything that was measured\n\n| operation | what | users or servers | database | whose | median | range | rounds |\n|---|---|---|---|---|---|---|---|\n")
 	keys, subjects := r.inOrder()
 	for _, k := range keys {
 		_, text := place(k)
