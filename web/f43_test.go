@@ -229,10 +229,11 @@ func TestF43_ProviderSlow(t *testing.T) {
 	a.visit().get("/hub/login").want(http.StatusOK)
 	a.visit().leave("corp") // the provider's own page is reached, or not, by the browser
 	late.isNobody()
-	a.visit().get("/hub/oauth_login/hasty").want(http.StatusServiceUnavailable).says("cannot be reached")
 	close(hold)
 	check(t, <-done)
 	late.is("alice")
+	a.corp.Behave(authtest.Behaviour{Hold: make(chan struct{})})
+	a.visit().get("/hub/oauth_login/hasty").want(http.StatusServiceUnavailable).says("cannot be reached")
 }
 
 // TestF43_KeysRotated: new keys are fetched when they are needed, and a provider that cannot show them is no reason to say that the person is not let in.
