@@ -17,6 +17,7 @@ import (
 // question is a request that is repeated.
 type question struct {
 	operation, name string
+	words           string // what is asked for, as people say it
 	method, path    string // below the API's root; %s is another user's name each time
 	body            string
 	running         bool // asked while servers run too
@@ -29,14 +30,14 @@ const farOffset = 0.9
 func questions(users int) []question {
 	const page = "/users?limit=200"
 	return []question{
-		{operation: "O9", name: "root", method: http.MethodGet, path: "/"},
-		{operation: "O9", name: "token_check", method: http.MethodGet, path: "/user", running: true},
-		{operation: "O9", name: "one_user", method: http.MethodGet, path: "/users/%s", running: true},
-		{operation: "O10", name: "page_of_200", method: http.MethodGet, path: page, running: true},
-		{operation: "O10", name: "page_of_200_far", method: http.MethodGet, path: page + "&offset=" + strconv.Itoa(int(farOffset*float64(users))), running: true},
-		{operation: "O10", name: "page_of_50", method: http.MethodGet, path: "/users?limit=50"},
-		{operation: "O10", name: "ready", method: http.MethodGet, path: page + "&state=ready", running: true},
-		{operation: "O10", name: "name_filter", method: http.MethodGet, path: page + "&name_filter=" + userName(users / 2)[:9], running: true},
+		{operation: "O9", name: "root", words: "what the API says of itself", method: http.MethodGet, path: "/"},
+		{operation: "O9", name: "token_check", words: "a look at a token", method: http.MethodGet, path: "/user", running: true},
+		{operation: "O9", name: "one_user", words: "one user", method: http.MethodGet, path: "/users/%s", running: true},
+		{operation: "O10", name: "page_of_200", words: "a page of 200 users", method: http.MethodGet, path: page, running: true},
+		{operation: "O10", name: "page_of_200_far", words: "a page of 200 users after nine tenths of all", method: http.MethodGet, path: page + "&offset=" + strconv.Itoa(int(farOffset*float64(users))), running: true},
+		{operation: "O10", name: "page_of_50", words: "a page of 50 users", method: http.MethodGet, path: "/users?limit=50"},
+		{operation: "O10", name: "ready", words: "users whose servers are ready", method: http.MethodGet, path: page + "&state=ready", running: true},
+		{operation: "O10", name: "name_filter", words: "users by a part of their names", method: http.MethodGet, path: page + "&name_filter=" + userName(users / 2)[:9], running: true},
 		activity(),
 	}
 }
@@ -44,7 +45,7 @@ func questions(users int) []question {
 // activity is the report that somebody did something just now.
 func activity() question {
 	return question{
-		operation: "O11", name: "activity", method: http.MethodPost, path: "/users/%s/activity", running: true,
+		operation: "O11", name: "activity", words: "a report of activity", method: http.MethodPost, path: "/users/%s/activity", running: true,
 		body: `{"last_activity": "` + time.Now().UTC().Format(time.RFC3339) + `"}`,
 	}
 }

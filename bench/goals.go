@@ -162,7 +162,7 @@ func apiGoals(database string) []goal {
 	for _, q := range questions(crowd) {
 		all = append(all, goal{
 			key: key{Operation: q.operation, Name: q.name + "_by_fewer", Size: crowd, Database: database, Unit: "times"}, limit: 1.2,
-			meaning: q.name + " with 100,000 users takes 1.2 times what it takes with 10,000",
+			meaning: q.words + ": with 100,000 users takes 1.2 times what it takes with 10,000",
 		})
 	}
 	return append(all, mixedGoals(database)...)

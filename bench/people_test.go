@@ -96,7 +96,7 @@ func TestPeople(t *testing.T) {
 
 // TestMixed has everything go on at once for two short rounds, as O17 does.
 func TestMixed(t *testing.T) {
-	const users, sockets = 200, 5 // so many that nobody's turn to start or stop comes twice
+	const users, sockets = 200, 5             // so many that nobody's turn to start or stop comes twice
 	f, ctx := openWholeHub(t, users, sockets) // at the first addresses
 	startMany(ctx, t, f, sockets, users/2)
 	servers, err := serveChats(ctx, sockets, f.options.port)
