@@ -29,7 +29,7 @@ cluster: build ## Run real Nomad, Consul, Vault and Postgres here, and the hub o
 tools: ## Prepare what tests and the cluster need: servers, Python environments, a browser, a container engine, networks
 	@go run ./internal/cmd/deps compiler postgres chromium docker network prometheus
 	@go run ./internal/cmd/tools
-	@go run ./internal/cmd/pyenv hub5 hub4 hub3 hub6 programs culler schemathesis hub5-api
+	@go run ./internal/cmd/pyenv hub5 hub4 hub3 hub6 programs examples culler schemathesis hub5-api
 
 # Tests of packages that start real servers run one package after the other: two cores are few.
 .PHONY: test

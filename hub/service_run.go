@@ -141,12 +141,9 @@ func (h *Hub) revokeServiceToken(ctx context.Context, service, secret string) {
 func serviceEnvironment(u URLs, s Service, token string) map[string]string {
 	access, _ := json.Marshal([]string{"access:services", "access:services!service=" + s.Name}) // strings always encode
 	allowed, _ := json.Marshal(append([]string{}, s.AllowedScopes...))
-	path, public, publicHub := u.Service(s.Name), "", ""
-	if p := u.Public(); p != nil {
-		publicHub = p.Scheme + "://" + p.Host + u.Hub()
-		if s.pages() {
-			public = p.Scheme + "://" + p.Host + path
-		}
+	path, public := u.Service(s.Name), ""
+	if s.pages() {
+		public = u.Absolute(u.ServiceURL(s.Name))
 	}
 	id := s.clientID()
 	if id == "" {
@@ -158,16 +155,17 @@ func serviceEnvironment(u URLs, s Service, token string) map[string]string {
 		"JPY_API_TOKEN":                          token,
 		"JUPYTERHUB_API_URL":                     u.APIForServers(),
 		"JUPYTERHUB_BASE_URL":                    u.Base(),
-		"JUPYTERHUB_HOST":                        "",
+		"JUPYTERHUB_HOST":                        u.Origin(),
 		"JUPYTERHUB_CLIENT_ID":                   id,
-		"JUPYTERHUB_OAUTH_CALLBACK_URL":          s.redirectURI(u),
+		"JUPYTERHUB_OAUTH_CALLBACK_URL":          s.callback(u),
 		"JUPYTERHUB_OAUTH_ACCESS_SCOPES":         string(access),
 		"JUPYTERHUB_OAUTH_SCOPES":                string(access),
 		"JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES": string(allowed),
 		"JUPYTERHUB_SERVER_NAME":                 "",
 		"JUPYTERHUB_USER":                        s.User,
 		"JUPYTERHUB_PUBLIC_URL":                  public,
-		"JUPYTERHUB_PUBLIC_HUB_URL":              publicHub,
+		"JUPYTERHUB_PUBLIC_HUB_URL":              u.Absolute(u.Hub()),
+		"JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED":  u.hostPrefixSwitch(),
 	}
 	if s.pages() {
 		env["JUPYTERHUB_SERVICE_PREFIX"] = path
@@ -177,4 +175,13 @@ func serviceEnvironment(u URLs, s Service, token string) map[string]string {
 	}
 	maps.Copy(env, s.Environment)
 	return env
+}
+
+// callback is where a service is told that visitors come back to. To one with pages JupyterHub says the usual place, also where another one is registered: who registers
+// another one knows it.
+func (s Service) callback(u URLs) string {
+	if s.pages() {
+		s.RedirectURI = ""
+	}
+	return s.redirectURI(u)
 }

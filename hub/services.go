@@ -207,7 +207,7 @@ func (s Service) redirectURI(u URLs) string {
 	if s.RedirectURI != "" {
 		return s.RedirectURI
 	}
-	return u.Service(s.Name) + "oauth_callback"
+	return u.ServiceURL(s.Name) + "oauth_callback"
 }
 
 const serviceClientPrefix = "service-"

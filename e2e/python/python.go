@@ -6,6 +6,7 @@
 //	hub5  jupyterhub 5 on jupyter-server 2 (extension mode); `make run` uses this one
 //	hub6  jupyterhub 6.0 beta on jupyter-server 2 (extension mode)
 //	programs  hub5 with jupyter-server-proxy, for tests of what runs inside servers
+//	examples  jupyterhub 5 with the examples of services that its source distribution has, and what they need
 //	culler  jupyterhub-idle-culler, a service that stops idle servers through the REST API
 //	schemathesis  schemathesis, which makes requests out of an API's description and holds the answers to it
 //
@@ -23,8 +24,11 @@ var files embed.FS
 
 // Names are the environments there are, those of servers first, oldest first.
 func Names() []string {
-	return []string{"hub3", "hub4", "hub5", "hub6", "programs", "culler", "schemathesis"}
+	return []string{"hub3", "hub4", "hub5", "hub6", "programs", "examples", "culler", "schemathesis"}
 }
+
+// Examples tells whether an environment comes with the examples that are in JupyterHub's source distribution, and in no wheel.
+func Examples(name string) bool { return name == "examples" }
 
 // Requirements returns the pip requirements of one environment.
 func Requirements(name string) (string, error) {

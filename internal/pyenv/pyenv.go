@@ -47,6 +47,9 @@ func (e Env) Bin() string { return filepath.Join(e.Dir, "bin") }
 // Program is the path of one of its programs.
 func (e Env) Program(name string) string { return filepath.Join(e.Bin(), name) }
 
+// Examples is the folder of JupyterHub's examples, in an environment that has them; see [python.Examples].
+func (e Env) Examples() string { return filepath.Join(e.Dir, "examples") }
+
 // complete is the name of the file that is written last, so that an environment whose making was cut short is made anew.
 const complete = ".complete"
 
@@ -87,6 +90,7 @@ type plan struct {
 	env          Env
 	interpreter  interpreter
 	requirements string
+	examples     bool // JupyterHub's examples are wanted beside it
 	log          io.Writer
 }
 
@@ -111,6 +115,7 @@ func prepare(ctx context.Context, opts Options) (*plan, error) {
 		env:          Env{Dir: dir},
 		interpreter:  py,
 		requirements: requirements,
+		examples:     python.Examples(opts.Name),
 		log:          cmp.Or[io.Writer](opts.Log, io.Discard),
 	}, nil
 }
@@ -160,6 +165,11 @@ func (p *plan) build(ctx context.Context) error {
 		"--requirement", pins)
 	if err != nil {
 		return err
+	}
+	if p.examples {
+		if err := p.fetchExamples(ctx); err != nil {
+			return fmt.Errorf("take the examples out of JupyterHub's source distribution: %w", err)
+		}
 	}
 	if err := makeReadable(p.env.Dir); err != nil {
 		return fmt.Errorf("let other accounts read the environment: %w", err)
