@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"sync"
 	"testing"
@@ -35,8 +36,10 @@ func besiege(t *testing.T) *siege {
 
 // from is a login from an address.
 func from(address string, cookies ...*http.Cookie) *http.Request {
-	r := request(http.MethodPost, "/hub/login", cookies...)
-	r.RemoteAddr = net.JoinHostPort(address, "4711")
+	r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: "/hub/login"}, Header: http.Header{}, RemoteAddr: net.JoinHostPort(address, "4711")}
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
 	var out *http.Request
 	middleware.ClientIPFromRemoteAddr(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { out = r })).ServeHTTP(nil, r)
 	return out

@@ -37,6 +37,16 @@ func tokenPairs() []pair {
 			{as: "admin", do: "POST users/nobody/tokens"},
 			{as: "", do: "POST users/alice/tokens"},
 			{as: "wrong", do: "POST users/alice/tokens"},
+			{as: "", do: "POST users/alice/tokens", json: byPassword("alice", password), note: "by password", keep: map[string]string{"token.t3": "token"}},
+			{as: "t3", do: "GET user", note: "by password"},
+			{as: "wrong", do: "POST users/alice/tokens", json: byPassword("alice", password), note: "wrong token, right password"},
+			{as: "", do: "POST users/alice/tokens", json: byPassword("alice", "wrong"), note: "wrong password"},
+			{as: "", do: "POST users/bob/tokens", json: byPassword("alice", password), note: "password of another"},
+			{as: "", do: "POST users/bob/tokens", json: byPassword("admin", password), note: "password of an administrator"},
+			{as: "", do: "POST users/stranger/tokens", json: byPassword("stranger", password), note: "no user yet"},
+			{as: "", do: "POST users/alice/tokens", json: `{"auth": {}}`, note: "empty auth"},
+			{as: "", do: "POST users/alice/tokens", json: `{"auth": "alice"}`, note: "auth is text"},
+			{as: "bob", do: "POST users/alice/tokens", json: byPassword("alice", password), note: "own token, password of another"},
 			{as: "bob", do: "DELETE users/alice/tokens/{id.t2}"},
 			{as: "", do: "DELETE users/alice/tokens/{id.t2}"},
 			{as: "alice", do: "DELETE users/alice/tokens/{id.t1}", note: "another's"},
@@ -49,4 +59,9 @@ func tokenPairs() []pair {
 			{as: "admin", do: "GET users/bob/tokens/"},
 		},
 	)
+}
+
+// byPassword is a request for a token by a name and a password.
+func byPassword(name, password string) string {
+	return `{"auth": {"username": "` + name + `", "password": "` + password + `"}}`
 }
