@@ -175,6 +175,9 @@ func (p Parts) actOf(r *http.Request, rec *record) (Act, bool) {
 	}
 	key := r.Method + " " + strings.TrimPrefix(pattern, strings.TrimSuffix(p.URLs.Hub(), "/"))
 	act, ok := p.Acts[key]
+	if !ok { // of a route that ends with a slash, the default server's, the pattern is told without it
+		act, ok = p.Acts[key+"/"]
+	}
 	if !ok {
 		act = Act{Name: key} // not the path: it may hold a secret
 	}

@@ -13,28 +13,33 @@ import (
 var handlerNames = func() map[string]string {
 	const api, pages = "jupyterhub.apihandlers.", "jupyterhub.handlers."
 	names := map[string]string{
-		"/api":                              api + "hub.RootAPIHandler",
-		"/api/":                             api + "hub.RootAPIHandler",
-		"/api/info":                         api + "hub.InfoAPIHandler",
-		"/api/shutdown":                     api + "hub.ShutdownAPIHandler",
-		"/api/proxy":                        api + "proxy.ProxyAPIHandler",
-		"/api/health":                       pages + "pages.HealthCheckHandler",
-		"/api/metrics":                      pages + "metrics.MetricsHandler",
-		"/api/user":                         api + "users.SelfAPIHandler",
-		"/api/users":                        api + "users.UserListAPIHandler",
-		"/api/users/{name}":                 api + "users.UserAPIHandler",
-		"/api/users/{name}/activity":        api + "users.ActivityAPIHandler",
-		"/api/users/{name}/tokens":          api + "users.UserTokenListAPIHandler",
-		"/api/users/{name}/tokens/{token}":  api + "users.UserTokenAPIHandler",
-		"/api/groups":                       api + "groups.GroupListAPIHandler",
-		"/api/groups/{group}":               api + "groups.GroupAPIHandler",
-		"/api/groups/{group}/users":         api + "groups.GroupUsersAPIHandler",
-		"/api/groups/{group}/properties":    api + "groups.GroupPropertiesAPIHandler",
-		"/api/services":                     api + "services.ServiceListAPIHandler",
-		"/api/services/{service}":           api + "services.ServiceAPIHandler",
-		"/api/oauth2/authorize":             api + "auth.OAuthAuthorizeHandler",
-		"/api/oauth2/token":                 api + "auth.OAuthTokenHandler",
-		"/api/authorizations/token/{token}": api + "auth.TokenAPIHandler",
+		"/api":                                        api + "hub.RootAPIHandler",
+		"/api/":                                       api + "hub.RootAPIHandler",
+		"/api/info":                                   api + "hub.InfoAPIHandler",
+		"/api/shutdown":                               api + "hub.ShutdownAPIHandler",
+		"/api/proxy":                                  api + "proxy.ProxyAPIHandler",
+		"/api/health":                                 pages + "pages.HealthCheckHandler",
+		"/api/metrics":                                pages + "metrics.MetricsHandler",
+		"/api/user":                                   api + "users.SelfAPIHandler",
+		"/api/users":                                  api + "users.UserListAPIHandler",
+		"/api/users/{name}":                           api + "users.UserAPIHandler",
+		"/api/users/{name}/activity":                  api + "users.ActivityAPIHandler",
+		"/api/users/{name}/admin-access":              api + "users.UserAdminAccessAPIHandler",
+		"/api/users/{name}/shared":                    api + "shares.UserShareListAPIHandler",
+		"/api/groups/{group}/shared":                  api + "shares.GroupShareListAPIHandler",
+		"/api/users/{name}/tokens":                    api + "users.UserTokenListAPIHandler",
+		"/api/users/{name}/tokens/{token}":            api + "users.UserTokenAPIHandler",
+		"/api/groups":                                 api + "groups.GroupListAPIHandler",
+		"/api/groups/{group}":                         api + "groups.GroupAPIHandler",
+		"/api/groups/{group}/users":                   api + "groups.GroupUsersAPIHandler",
+		"/api/groups/{group}/properties":              api + "groups.GroupPropertiesAPIHandler",
+		"/api/services":                               api + "services.ServiceListAPIHandler",
+		"/api/services/{service}":                     api + "services.ServiceAPIHandler",
+		"/api/oauth2/authorize":                       api + "auth.OAuthAuthorizeHandler",
+		"/api/oauth2/token":                           api + "auth.OAuthTokenHandler",
+		"/api/authorizations/token/{secret}":          api + "auth.TokenAPIHandler",
+		"/api/authorizations/cookie/{cookie}":         api + "auth.CookieAPIHandler",
+		"/api/authorizations/cookie/{cookie}/{value}": api + "auth.CookieAPIHandler",
 
 		"/":                    pages + "pages.RootHandler",
 		"/home":                pages + "pages.HomeHandler",
@@ -57,9 +62,17 @@ var handlerNames = func() map[string]string {
 		"/oauth_login/{id}":    "oauthenticator.oauth2.OAuthLoginHandler",
 		"/oauth_callback/{id}": "oauthenticator.oauth2.OAuthCallbackHandler",
 	}
-	for _, server := range []string{"/server", "/servers/", "/servers/{server}"} {
+	for _, server := range []string{"/server", "/servers", "/servers/{server}"} { // of a route that ends with a slash, the pattern is told without it
 		names["/api/users/{name}"+server] = api + "users.UserServerAPIHandler"
+	}
+	for _, server := range []string{"/server", "/servers/", "/servers/{server}"} {
 		names["/api/users/{name}"+server+"/progress"] = api + "users.SpawnProgressAPIHandler"
+	}
+	for _, server := range []string{"", "/{server}"} {
+		names["/api/shares/{name}"+server] = api + "shares.ServerShareAPIHandler"
+		names["/api/share-codes/{name}"+server] = api + "shares.ServerShareCodeAPIHandler"
+		names["/api/users/{name}/shared/{owner}"+server] = api + "shares.UserShareAPIHandler"
+		names["/api/groups/{group}/shared/{owner}"+server] = api + "shares.GroupShareAPIHandler"
 	}
 	for _, user := range []string{"/{user}", "/{user}/{server}"} {
 		names["/spawn"+user], names["/spawn-pending"+user] = pages+"pages.SpawnHandler", pages+"pages.SpawnPendingHandler"
