@@ -45,6 +45,27 @@ func TestRequestsFindRowsByAnIndex(t *testing.T) {
 	})
 }
 
+// A search for a part of a name has to look at all of them. It is not to read all rows for that.
+func TestSearchForUsersReadsNamesOnly(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), Options{DSN: "sqlite://" + filepath.Join(t.TempDir(), "hub.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{querier: s.read}
+	s.read = r
+	if _, _, err := s.Users(t.Context(), hub.UserQuery{NameContains: "a", Limit: 50}); err != nil {
+		t.Fatal(err)
+	}
+	if plan := planOf(t, s, "EXPLAIN QUERY PLAN ", r.asked[0]); !strings.Contains(plan, "COVERING INDEX users_name_folded") {
+		t.Errorf("a search reads more than names:\n%s", plan)
+	}
+}
+
 // checkPlans looks at the plans with so many users in the database. SQLite has fewer because the race detector slows it down a lot,
 // and its plans do not depend on their number as much.
 func checkPlans(t *testing.T, dsn string, many int, explain string, scan *regexp.Regexp) {
@@ -138,6 +159,10 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 		"CountStarts":    func(s *Store) error { _, err := s.CountStarts(ctx); return err },
 		"CountActive":    func(s *Store) error { _, err := s.CountActive(ctx); return err },
 		"Revisions":      func(s *Store) error { _, err := s.Revisions(ctx, []string{"u01000"}); return err },
+		"ServerOutlines": func(s *Store) error {
+			_, err := s.ServerOutlines(ctx, []string{"u01000", "u01001"}, []hub.ServerState{hub.Ready})
+			return err
+		},
 		"ServersInTransition": func(s *Store) error {
 			_, _, err := s.Servers(ctx, hub.ServerQuery{States: []hub.ServerState{hub.Starting, hub.Stopping}})
 			return err

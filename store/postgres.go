@@ -33,6 +33,7 @@ func dialectPostgres() dialect {
 		name:     "postgres",
 		elements: "json_array_elements",
 		array:    "json_agg",
+		position: "strpos",
 		now:      "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		// Any number will do, as long as all versions of NomadHub use the same.
 		lockSchema: "SELECT pg_advisory_xact_lock(7813425690113371)",

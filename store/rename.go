@@ -106,3 +106,6 @@ func (s *Store) renameInTable(ctx context.Context, table, key string, r hub.Rena
 	}
 	return nil
 }
+
+// likeEscaper takes their meaning from the characters that have one in a pattern.
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)

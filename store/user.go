@@ -133,6 +133,9 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 	if q.Activity == hub.ReadyServers && q.NameContains == "" && q.Names == nil && q.Sort == hub.SortByID {
 		return s.readyUsers(ctx, q)
 	}
+	if q.NameContains != "" && q.Activity == hub.AnyServers && q.Names == nil && q.Sort == hub.SortByID {
+		return s.namedUsers(ctx, q)
+	}
 	order, err := userOrder(q)
 	if err != nil {
 		return nil, 0, err
@@ -173,11 +176,33 @@ func (s *Store) readyUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, in
 	return users, total, err
 }
 
+// namedUsers finds users by a part of their names, by an index of the names alone: only of those on the page the rows are read. The order is not found by
+// an index, or the rows of all users would be read in that order.
+func (s *Store) namedUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
+	direction := "ASC"
+	if q.Descending {
+		direction = "DESC"
+	}
+	where, a, err := s.userFilter(q)
+	if err != nil {
+		return nil, 0, err
+	}
+	limit, offset := page(q.Limit, q.Offset)
+	users, err := s.usersIn(ctx, search, "list users by name", fmt.Sprintf(`
+		SELECT u.* FROM (SELECT u.id FROM users u %s ORDER BY %su.id %s LIMIT CAST($2 AS BIGINT) OFFSET CAST($3 AS BIGINT)) n JOIN users u ON u.id = n.id`,
+		where, s.db.unindexed, direction), "u.id "+direction, "NULL", append(slices.Clip(a), limit, offset))
+	if err != nil || q.Uncounted {
+		return users, 0, err
+	}
+	total, err := s.total(ctx, len(users), limit, offset, "users u "+where, a)
+	return users, total, err
+}
+
 func (s *Store) userFilter(q hub.UserQuery) (where string, a args, err error) {
 	var conditions []string
 	if q.NameContains != "" {
-		a = append(a, "%"+likeEscaper.Replace(strings.ToLower(q.NameContains))+"%")
-		conditions = append(conditions, `u.name_folded LIKE CAST($1 AS TEXT) ESCAPE '\'`)
+		a = append(a, strings.ToLower(q.NameContains))
+		conditions = append(conditions, s.db.position+"(u.name_folded, CAST($1 AS TEXT)) > 0")
 	}
 	if q.Names != nil {
 		a = append(a, list(q.Names))
@@ -200,9 +225,6 @@ func (s *Store) userFilter(q hub.UserQuery) (where string, a args, err error) {
 	}
 	return "WHERE " + strings.Join(conditions, " AND "), a, nil
 }
-
-// likeEscaper takes their meaning from the characters that have one in a pattern.
-var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // userOrder returns the order, which the ID makes total so that pages do not overlap.
 func userOrder(q hub.UserQuery) (string, error) {
