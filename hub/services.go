@@ -46,7 +46,7 @@ func (s *services) init(r prometheus.Registerer) {
 	s.configured.Store(&map[string]ConfiguredService{})
 	s.changed, s.states = make(chan struct{}), map[string]ServiceState{}
 	s.restarts = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "nomadhub_service_restarts_total", Help: "How often the command of a service ended by itself, and was started again.",
+		Name: "nomadhub_service_restarts_total", Help: "How often the command of a service ended by itself, or its job was gone or dead, and was started again.",
 	})
 	if r == nil {
 		return
