@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,12 +44,13 @@ func readByScript(r *http.Request) bool {
 // whatever the visitor may. It is to stand behind NeedLogin.
 func (s *Sessions) NeedPerson(g Group) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		return g.Do(func(w http.ResponseWriter, r *http.Request) error {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if readByScript(r) && !s.carriesPageToken(r, Principal(r).Session) {
-				return errXSRF
+				nobody := context.WithValue(r.Context(), principalKey{}, hub.Principal{}) // the refusal is not to say who is logged in
+				g.Fail(w, r.WithContext(nobody), errXSRF)
+				return
 			}
 			next.ServeHTTP(w, r)
-			return nil
 		})
 	}
 }

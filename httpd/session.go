@@ -100,7 +100,7 @@ func (s *Sessions) End(w http.ResponseWriter, r *http.Request) {
 	for name, path := range map[string]string{
 		s.LoginName(): s.ownPath(), BrowserCookie: s.URLs.Base(), xsrfCookie: s.URLs.Hub(), "jupyterhub-services": s.URLs.Base() + "services",
 	} {
-		c := &http.Cookie{Name: name, Path: path, MaxAge: -1, HttpOnly: name != xsrfCookie}
+		c := &http.Cookie{Name: name, Path: path, MaxAge: -1, HttpOnly: true}
 		if name == BrowserCookie {
 			c.Domain = s.URLs.CookieDomain()
 		}

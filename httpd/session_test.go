@@ -24,7 +24,7 @@ func TestCookiesOfALogin(t *testing.T) {
 	if browser.Path != "/" || !browser.HttpOnly || browser.Value != aliceSession().BrowserID || !browser.Expires.IsZero() || browser.MaxAge != 0 {
 		t.Errorf("browser cookie: %+v", browser)
 	}
-	if page.Path != "/hub/" || page.HttpOnly || page.MaxAge != 0 {
+	if page.Path != "/hub/" || !page.HttpOnly || page.MaxAge != 0 {
 		t.Errorf("page cookie: %+v", page)
 	}
 	for _, c := range cookies(w) {

@@ -25,8 +25,10 @@ func (s *Sessions) pageToken(sessionID string) string {
 	return s.Keys.Sign(xsrfPurpose, []byte(sessionID))
 }
 
+// setPageToken hides the cookie from scripts, unlike JupyterHub: one of a notebook on the hub's own host can give its page an address below /hub/, without loading it, and
+// read the cookies of that path.
 func (s *Sessions) setPageToken(w http.ResponseWriter, r *http.Request, token string) {
-	c := &http.Cookie{Name: xsrfCookie, Value: token, Path: s.URLs.Hub(), SameSite: http.SameSiteLaxMode}
+	c := &http.Cookie{Name: xsrfCookie, Value: token, Path: s.URLs.Hub(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if strings.HasPrefix(token, anonPrefix) {
 		c.MaxAge = int(anonLifetime.Seconds())
 	}

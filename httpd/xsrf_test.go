@@ -122,7 +122,7 @@ func TestPageTokenOfAVisitor(t *testing.T) {
 	w := httptest.NewRecorder()
 	token := s.PageToken(w, request("GET", "/hub/login"), nil)
 	c := cookie(t, w, "_xsrf")
-	if c.Value != token || c.MaxAge != 3600 || c.Path != "/hub/" || c.HttpOnly {
+	if c.Value != token || c.MaxAge != 3600 || c.Path != "/hub/" || !c.HttpOnly {
 		t.Errorf("the cookie is %+v", c)
 	}
 	if err := s.CheckXSRF(postForm("/hub/login", url.Values{"_xsrf": {token}}, c), nil, false); err != nil {

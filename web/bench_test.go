@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -49,6 +50,7 @@ type bench struct {
 type setup struct {
 	guesses *httpd.Guesses // nil: nobody who guesses is held back
 	base    string
+	apart   bool // over TLS, users on hosts of their own, cookies with the host prefix
 	hub     hub.Options
 	pages   web.Options
 }
@@ -141,7 +143,13 @@ func newBench(t *testing.T, change ...func(*setup)) *bench {
 	for _, c := range change {
 		c(&s)
 	}
+	b.site = httptest.NewUnstartedServer(nil)
 	b.urls = hub.NewURLs(s.base, nil, "http://127.0.0.1:8081")
+	if s.apart {
+		_, port, err := net.SplitHostPort(b.site.Listener.Addr().String())
+		check(t, err)
+		b.urls = hub.NewURLs(s.base, &url.URL{Scheme: "https", Host: "hub.localhost:" + port}, "http://127.0.0.1:8081").WithSubdomains().WithHostPrefix()
+	}
 	s.hub.URLs = b.urls
 	b.hub, err = hub.New(s.hub)
 	check(t, err)
@@ -162,14 +170,23 @@ func (b *bench) serve(s setup, router *routing.Router, log *slog.Logger) {
 	check(b.t, err)
 	grants, err := oauth.New(oauth.Options{Hub: b.hub, Sessions: sessions, Logger: log, RenderPage: b.web.RenderError, Consent: b.consent})
 	check(b.t, err)
-	proxy, err := routing.NewProxy(routing.Options{Router: router, Fallback: b.web.Fallback(), ErrorHandler: b.web.ProxyError, Logger: log})
+	ways := routing.Options{Router: router, Fallback: b.web.Fallback(), ErrorHandler: b.web.ProxyError, Logger: log}
+	if s.apart {
+		ways.Serves, ways.Foreign = b.urls.Serves, b.urls.Foreign
+	}
+	proxy, err := routing.NewProxy(ways)
 	check(b.t, err)
 	b.t.Cleanup(proxy.Close)
 	both := httpd.NewRouters(httpd.Parts{
 		URLs: b.urls, Pages: func(r chi.Router) { b.web.Mount(r) }, API: rest.Mount, OAuth: grants.Mount, Proxy: proxy, RenderPage: b.web.RenderError, Log: log,
 		Auditor: b.hub, Acts: acts(),
 	})
-	b.site = httptest.NewServer(both.Public)
+	b.site.Config.Handler = both.Public
+	if s.apart {
+		b.site.StartTLS()
+	} else {
+		b.site.Start()
+	}
 	b.t.Cleanup(b.site.Close)
 }
 

@@ -39,8 +39,11 @@ type Browser struct {
 	dir    string
 }
 
-// Start starts the Chromium at path, without a window, with an empty profile. What it prints goes to log. Close it in the end.
-func Start(ctx context.Context, path string, log io.Writer) (*Browser, error) {
+// AnyCertificate has Chromium believe every certificate, for tests that speak TLS.
+const AnyCertificate = "ignore-certificate-errors"
+
+// Start starts the Chromium at path, without a window, with an empty profile and with these switches on. What it prints goes to log. Close it in the end.
+func Start(ctx context.Context, path string, log io.Writer, switches ...string) (*Browser, error) {
 	dir, err := os.MkdirTemp("", "nomadhub-chromium-")
 	if err != nil {
 		return nil, fmt.Errorf("make a profile for Chromium: %w", err)
@@ -61,6 +64,9 @@ func Start(ctx context.Context, path string, log io.Writer) (*Browser, error) {
 		chromedp.Flag("no-pings", true),
 		chromedp.Flag("lang", "en-US"),
 	)
+	for _, name := range switches {
+		opts = append(opts, chromedp.Flag(name, true))
+	}
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.WithoutCancel(ctx), opts...)
 	tab, cancelTab := chromedp.NewContext(allocator)
 	b := &Browser{ctx: tab, dir: dir, cancel: func() { cancelTab(); cancelAllocator() }}
@@ -97,15 +103,15 @@ func (b *Browser) Close() error {
 	return err
 }
 
-// New starts a Chromium that ends with the test. Without one on this machine, and no way to install it, the test is skipped with
+// New starts a Chromium that ends with the test, with these switches on. Without one on this machine, and no way to install it, the test is skipped with
 // a sentence; if $NOMADHUB_TEST_REQUIRE is set it fails instead.
-func New(t testing.TB) *Browser {
+func New(t testing.TB, switches ...string) *Browser {
 	t.Helper()
 	path, err := deps.EnsureChromium(t.Context(), t.Output())
 	if err != nil {
 		Missing(t, err)
 	}
-	b, err := Start(t.Context(), path, io.Discard)
+	b, err := Start(t.Context(), path, io.Discard, switches...)
 	if err != nil {
 		t.Fatal(err)
 	}

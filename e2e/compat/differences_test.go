@@ -33,6 +33,7 @@ func everywhere() []difference {
 		{where: "header Allow", stock: absent, why: "RFC 9110 asks for Allow on a 405; JupyterHub leaves it out"},
 		{where: "body*.request_id", stock: absent, why: "an error names its request, which is then found in the log"},
 		{where: "cookie * SameSite", stock: absent, ours: "Lax", why: "the hub's own cookies are not sent along from other sites"},
+		{where: "cookie _xsrf", stock: "on /hub/*", ours: "on /hub/* HttpOnly", why: "a notebook on the hub's own host could read it, and do in the hub what its visitor may"},
 		{where: "header Cache-Control", stock: absent, ours: "no-store", why: "pages and answers about a person are not kept by browsers and caches"},
 		{on: []string{"*OPTIONS *"}, where: "header Content-Type", stock: "application/json", ours: "text/plain", why: "an empty body is no JSON"},
 		{on: []string{"*OPTIONS *", "POST /hub/api *"}, where: "header Access-Control-Allow-Origin", ours: absent, why: "scripts of other sites may read the version, and nothing else"},

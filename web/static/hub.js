@@ -8,7 +8,7 @@
   // The hub shows its pages to people, and to scripts only with its page token.
   const asPage = () => ({
     credentials: "same-origin",
-    headers: { "X-XSRFToken": document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "" },
+    headers: { "X-XSRFToken": document.querySelector("meta[name=xsrf-token]")?.content ?? "" },
   });
 
   // A start, told by the hub as server-sent events.
