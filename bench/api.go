@@ -295,7 +295,7 @@ func (r *run) apiOfCrowd(ctx context.Context, database string, fresh freshDataba
 
 // questions puts to the stock hub what is put to ours.
 func (f *stockField) questions(ctx context.Context, running bool) error {
-	if !f.wants("api") {
+	if !f.compares("api") {
 		return nil
 	}
 	counted := &sqliteHeader{path: filepath.Join(f.stockHub.dir, "jupyterhub.sqlite")}
