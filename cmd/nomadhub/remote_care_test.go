@@ -10,6 +10,7 @@ import (
 
 	"github.com/nomadhub/nomadhub/api"
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/hub/cull"
 	"github.com/nomadhub/nomadhub/profile"
 	"github.com/nomadhub/nomadhub/scheduler"
 )
@@ -230,4 +231,28 @@ func TestCareOfServers(t *testing.T) {
 	}
 	own.fails(1, "There is no such thing", "server", "keep", "bob")
 	own.fails(1, "There is no such thing", "server", "usage", "bob")
+}
+
+// What pages tell owners about a running server, and what they offer, is in a shell as well: its use, how to keep it, why to move it, and why it ended.
+func TestWhatOwnersAreTold(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, api.Options{}, func(o *hub.Options) { o.Culling = &cull.Rules{KeepFor: time.Hour, Interval: time.Hour} })
+	ada := s.User("ada", false)
+	own := s.as(ada)
+	own.run("server", "start", "ada")
+	server, err := s.Hub.ServerOf(t.Context(), ada, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Fake.Use(server.ID, scheduler.Usage{Time: time.Now(), CPU: 1.25, MemoryBytes: 512 << 20, MemoryLimit: 2048 << 20})
+	own.prints("cores 1.25\nmemory 512 MiB of 2048 MiB\n", "server", "usage", "ada")
+	own.prints("server of ada is not stopped for idleness before ", "server", "keep", "ada")
+	own.prints("kept until ", "server", "show", "ada")
+	s.Fake.Drain(server.ID, time.Now().Add(time.Hour))
+	eventually(t, "the owner is told that the machine is emptied", func() bool { return strings.Contains(own.run("server", "show", "ada"), "notice") })
+	own.prints("server of ada is ready", "server", "move", "ada")
+	own.prints(" 2 ", "server", "history", "ada")
+	s.Fake.Kill(server.ID, "The program ended with exit code 7.")
+	eventually(t, "the owner is told why it ended", func() bool { return strings.Contains(own.run("server", "show", "ada"), "exit code 7") })
+	own.fails(1, "", "server", "move", "ada")
 }

@@ -27,6 +27,13 @@ type notebook struct {
 	FullURL      string `json:"full_url"`
 	Started      moment `json:"started"`
 	LastActivity moment `json:"last_activity"`
+	KeepUntil    moment `json:"keep_until"`
+	Notice       *struct {
+		Message string `json:"message"`
+	} `json:"notice"`
+	Failure *struct {
+		Message string `json:"message"`
+	} `json:"failure"`
 }
 
 // label is what the server is called in a list; the default one has no name.
@@ -137,8 +144,20 @@ func showServer(ctx context.Context, r *remote, args []string) error {
 	if err != nil || r.json {
 		return r.orJSON(raw, err)
 	}
-	return r.facts([2]string{"user", args[0]}, [2]string{"server", s.label()}, [2]string{"shown as", s.DisplayName}, [2]string{"state", s.state()},
-		[2]string{"started", s.Started.String()}, [2]string{"last activity", s.LastActivity.String()}, [2]string{"url", cmp.Or(s.FullURL, s.URL)})
+	facts := [][2]string{
+		{"user", args[0]}, {"server", s.label()}, {"shown as", s.DisplayName}, {"state", s.state()},
+		{"started", s.Started.String()}, {"last activity", s.LastActivity.String()}, {"url", cmp.Or(s.FullURL, s.URL)},
+	}
+	if s.KeepUntil != "" {
+		facts = append(facts, [2]string{"kept until", s.KeepUntil.String()})
+	}
+	if s.Notice != nil {
+		facts = append(facts, [2]string{"notice", s.Notice.Message})
+	}
+	if s.Failure != nil {
+		facts = append(facts, [2]string{"why it ended", s.Failure.Message})
+	}
+	return r.facts(facts...)
 }
 
 func prepareServerStart(fs *flag.FlagSet) action {
