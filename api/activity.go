@@ -34,7 +34,7 @@ func (a *API) postActivity(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.hub.ReportActivity(r.Context(), targetOf(r).user.Name, user, servers); err != nil {
+	if err := a.hub.ReportActivity(r.Context(), targetOf(r).user, user, servers); err != nil {
 		return err
 	}
 	empty(w, http.StatusOK)

@@ -36,6 +36,7 @@ type cluster struct {
 	inMemory      bool   // the data of both is
 	nomad         *nomad.Client
 	processes     []*child // in the order of their start
+	machines      []*child // those of them that stand for other machines
 	tools         map[string]string
 }
 

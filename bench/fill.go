@@ -30,7 +30,7 @@ func (f *field) growTo(ctx context.Context, size int) error {
 		return err
 	}
 	f.users = max(f.users, size)
-	if err := f.cluster.useCores(coreUnderTest, coreForRest); err != nil {
+	if err := errors.Join(f.cluster.useCores(coreUnderTest, coreForRest), f.cluster.nice(asEquals)); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -45,7 +45,7 @@ func (f *field) growTo(ctx context.Context, size int) error {
 		f.size = to
 		fmt.Fprintf(os.Stderr, "bench: %d servers run after %.0f s\n", to, time.Since(began).Seconds())
 	}
-	return f.cluster.useCores(coreForRest)
+	return errors.Join(f.cluster.useCores(coreForRest), f.cluster.nice(behind))
 }
 
 // ask asks for the servers of the users from first to last, that one not included.
@@ -103,7 +103,12 @@ func (c *cluster) useCores(cores ...int) error {
 	for _, core := range cores {
 		set.Set(core)
 	}
-	for _, p := range c.processes {
+	return ofThreads(c.processes, func(thread int) error { return unix.SchedSetaffinity(thread, &set) })
+}
+
+// ofThreads calls set for each thread of the processes. New threads are as those that make them.
+func ofThreads(processes []*child, set func(thread int) error) error {
+	for _, p := range processes {
 		tasks, err := filepath.Glob("/proc/" + strconv.Itoa(p.pid()) + "/task/*")
 		if err != nil {
 			return err
@@ -113,8 +118,8 @@ func (c *cluster) useCores(cores ...int) error {
 			if err != nil {
 				return err
 			}
-			if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("cores of %s: %w", p.name, err)
+			if err := set(id); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("threads of %s: %w", p.name, err)
 			}
 		}
 	}

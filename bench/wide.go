@@ -193,7 +193,21 @@ func (c *cluster) startNode(ctx context.Context, i int) error {
 			"driver.allowlist":     "mock_driver", // others start programs again and again to find out whether they are there
 		},
 	}
-	return c.startAgent(ctx, "n"+number, config, nil)
+	err = c.startAgent(ctx, "n"+number, config, nil)
+	c.machines = append(c.machines, c.processes[len(c.processes)-2:]...)
+	return err
+}
+
+// Machines have processors of their own where there are some. Here all share a core with the servers of Nomad and Consul, of which there is one each: so they come after these while it is
+// measured what those have to answer, and are their equals while machines have much to do.
+const (
+	asEquals = 0
+	behind   = 19
+)
+
+// nice gives this priority to all programs that stand for machines.
+func (c *cluster) nice(priority int) error {
+	return ofThreads(c.machines, func(thread int) error { return unix.Setpriority(unix.PRIO_PROCESS, thread, priority) })
 }
 
 func (c *cluster) awaitNodes(ctx context.Context, want int) error {

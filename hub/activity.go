@@ -134,11 +134,7 @@ const maxClockSkew = 59 * time.Minute
 
 // ReportActivity takes a report of when a user, and optionally one of their servers, was last active. What lies in the future is taken as now. It
 // is written within a second or so.
-func (h *Hub) ReportActivity(ctx context.Context, userName string, user time.Time, servers map[string]time.Time) error {
-	u, err := h.UserByName(ctx, userName)
-	if err != nil {
-		return err
-	}
+func (h *Hub) ReportActivity(ctx context.Context, u User, active time.Time, servers map[string]time.Time) error {
 	now := h.now()
 	clamp := func(t time.Time) (time.Time, error) {
 		if t.Sub(now) > maxClockSkew {
@@ -162,11 +158,12 @@ func (h *Hub) ReportActivity(ctx context.Context, userName string, user time.Tim
 			return err
 		}
 	}
-	if !user.IsZero() {
-		if user, err = clamp(user); err != nil {
+	if !active.IsZero() {
+		at, err := clamp(active)
+		if err != nil {
 			return err
 		}
-		h.activity.record(u.ID, "", user)
+		h.activity.record(u.ID, "", at)
 	}
 	for id, t := range ids {
 		h.activity.record("", id, t)

@@ -168,8 +168,12 @@ func TestAnIdleServerIsWarnedAndStoppedWithEvidence(t *testing.T) {
 		t.Errorf("the token of the question still opens the server: %v", err)
 	}
 	// F31: what a server claims about itself is taken as now at most, and is no use.
+	alice, err := b.hub.UserByName(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 3 {
-		err := b.hub.ReportActivity(t.Context(), "alice", time.Now().Add(80*time.Minute), map[string]time.Time{"": time.Now().Add(80 * time.Minute)})
+		err := b.hub.ReportActivity(t.Context(), alice, time.Now().Add(80*time.Minute), map[string]time.Time{"": time.Now().Add(80 * time.Minute)})
 		if err != nil {
 			t.Fatal(err)
 		}
