@@ -192,8 +192,9 @@ func fetch[T any](ctx context.Context, s *Store, w way, what, query string, valu
 			return err
 		}
 		defer func() { _ = rows.Close() }() // Err tells what went wrong
+		scan := scanner(rows.Scan)
 		for rows.Next() {
-			v, err := row(rows.Scan)
+			v, err := row(scan)
 			if err != nil {
 				return err
 			}
