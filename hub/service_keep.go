@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -223,13 +224,24 @@ func (k *jobKeeper) start(ctx context.Context, s ConfiguredService, o jobObserva
 	if err := h.opts.ServiceScheduler.Start(ctx, h.serviceSpec(s, m.secret, m.generation)); err != nil {
 		return fmt.Errorf("start the job of the service %s: %w", s.Name, err)
 	}
-	token := hashSecret(m.secret)
+	accepted := ServiceRun{Service: s.Name, Generation: m.generation, Token: hashSecret(m.secret)}
 	m.secret = ""
 	if o.same && o.run != nil {
 		h.services.restarts.Inc()
 	}
 	h.log.InfoContext(ctx, "service was handed to the scheduler", "service", s.Name, "generation", m.generation)
-	return h.store.DeleteTokensOfService(ctx, s.Name, token) // the run of before has ended
+	return h.revokeEarlier(ctx, accepted)
+}
+
+// revokeEarlier removes the tokens of the runs before this one, which have ended, unless another replica has begun a later one meanwhile.
+func (h *Hub) revokeEarlier(ctx context.Context, run ServiceRun) error {
+	return h.store.InTx(ctx, func(tx Store) error {
+		runs, err := tx.ServiceRuns(ctx)
+		if err != nil || !slices.ContainsFunc(runs, func(r ServiceRun) bool { return r.Service == run.Service && r.Generation == run.Generation }) {
+			return err
+		}
+		return tx.DeleteTokensOfService(ctx, run.Service, run.Token)
+	})
 }
 
 // begin writes the next run down, with a token of its own. The token of the run that is to be replaced stays until that has ended.

@@ -194,3 +194,24 @@ func TestWhatARunWasToldIsNotInTheDatabase(t *testing.T) {
 		t.Errorf("the row is %+v, %v", row, err)
 	}
 }
+
+// TestTwoWhoKeepTheSameJobs: while a lease changes hands two replicas may both think that they have it. What comes of that is one job, whose token is good.
+func TestTwoWhoKeepTheSameJobs(t *testing.T) {
+	t.Parallel()
+	fake := serviceCluster()
+	b := hubtest.New(t, on(fake))
+	other := b.Replica(func(o *hub.Options) { on(fake.Reopen())(o); o.URLs = b.Hub.URLs() })
+	for _, colour := range []string{"blue", "red", "green"} {
+		s := job("whoami")
+		s.Environment = map[string]string{"COLOUR": colour}
+		setServices(t, b, s)
+		setServices(t, other, s)
+		b.Eventually("one run is left, of which both know", func() bool {
+			spec, runs := fake.Spec("whoami")
+			tokens, err := b.Store.TokensOfService(t.Context(), "whoami")
+			return err == nil && runs && spec.Env["COLOUR"] == colour && len(tokens) == 1 && speaks(t, b, spec.Secrets["JUPYTERHUB_API_TOKEN"]) && speaks(t, other, spec.Secrets["JUPYTERHUB_API_TOKEN"])
+		})
+	}
+	b.Eventually("it is routed", routed(b, "whoami"))
+	other.Eventually("at both", routed(other, "whoami"))
+}
