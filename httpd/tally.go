@@ -1,6 +1,9 @@
 package httpd
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // pace says how often one may be wrong.
 type pace struct {
@@ -24,9 +27,10 @@ const maxDoublings = 30
 
 // fade forgets what time has forgiven.
 func (t *tally) fade(p pace, now time.Time) {
-	if n := now.Sub(t.since) / p.forgive; n > 0 {
-		t.wrong = max(0, t.wrong-int(min(n, maxDoublings*100)))
-		t.since = t.since.Add(n * p.forgive)
+	gone := now.Sub(t.since)
+	if n := int64(gone / p.forgive); n > 0 {
+		t.drop(int(min(n, math.MaxInt32)))
+		t.since = now.Add(-(gone % p.forgive))
 	}
 }
 

@@ -85,7 +85,7 @@ func TestPostgresThatIsAwayIsUnavailableAndComesBack(t *testing.T) {
 		if !ok || he.RetryAfter == 0 || !strings.Contains(he.Message, "database") {
 			t.Errorf("%s: no sentence in %#v", name, err)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > time.Minute { // it does not hang; how quick it is depends on the machine
 			t.Errorf("%s took %v", name, took)
 		}
 	}

@@ -15,6 +15,8 @@ func TestUsagePage(t *testing.T) {
 	var db hub.Store
 	b := newBench(t, func(s *setup) {
 		db = s.hub.Store
+		now := time.Now().UTC() // where it is noon now: what was used just before is of this month, also when that begins
+		s.hub.Usage.Zone = time.FixedZone("test", 12*3600-(now.Hour()*3600+now.Minute()*60))
 		s.hub.Usage.Limits = []budget.Limit{{Name: "all", Period: budget.Month, Soft: budget.Amount{MemoryHours: 1}, Hard: budget.Amount{MemoryHours: 8}}}
 	})
 	alice, admin := b.loggedIn("alice"), b.loggedIn("admin")

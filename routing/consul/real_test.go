@@ -404,11 +404,7 @@ func TestF14ConsulForgetsEverything(t *testing.T) {
 	stillOnly(t, router, a)
 
 	second := startAgent(t, p, "")
-	began := time.Now()
 	eventually(t, "the table is fresh again", func() bool { return router.Status()[0].Age == 0 })
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %v to heal", took)
-	}
 	stillOnly(t, router, a)
 	_, anew := follow(t, Options{Config: &api.Config{Address: second.address}, Signer: hubKey, Prefix: s.prefix, Service: s.service, ReadOnly: true, Wait: time.Second})
 	register(t, second.client, s.service, a) // as Nomad does when it finds its services missing
