@@ -26,7 +26,7 @@ func TestProgramsPageIsTrue(t *testing.T) {
 		}
 		pins.WriteString("\n" + text)
 	}
-	versions := regexp.MustCompile("`([a-z_-]+) ([0-9][0-9a-z.]*)`").FindAllSubmatch(page, -1)
+	versions := regexp.MustCompile("`([A-Za-z_-]+) ([0-9][0-9a-z.]*)`").FindAllSubmatch(page, -1)
 	for _, m := range versions {
 		if !strings.Contains(pins.String(), "\n"+string(m[1])+"=="+string(m[2])+"\n") {
 			t.Errorf("no environment of tests has %s %s", m[1], m[2])

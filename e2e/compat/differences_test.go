@@ -108,12 +108,8 @@ func onPages() []difference {
 			why: "another site's link starts nothing: the page asks, unless the browser says that the link is the hub's own",
 		},
 		{on: []string{"GET user as browser.carol (deleted meanwhile)"}, where: "cookie jupyterhub-hub-login", ours: absent, why: "the API sets no cookies; the next login replaces what is left"},
-		{on: []string{"POST /hub/login*"}, where: "cookie nomadhub-device", stock: absent, why: "with this browser nobody waits for what others guess at their name"},
+		{on: []string{"POST /hub/login*"}, where: "cookie nomadhub-device", stock: absent, why: "with this browser nobody waits for what others guess at their name; it lets nobody in"},
 		{on: []string{"POST /hub/login as browser.carol *"}, where: "cookie jupyterhub-session-id", stock: absent, why: "a login begins a new session, whatever a browser brings"},
-		{
-			on: []string{"POST /hub/login*"}, where: "cookie nomadhub-device", stock: absent,
-			why: "a browser in which somebody has logged in does not wait for what others guessed under that name; the cookie lets nobody in",
-		},
 		{on: []string{"HEAD /hub/login *", "HEAD /hub/home *"}, where: "status", stock: "405", why: "a HEAD is answered as its GET"},
 		{
 			on:    []string{"PUT /hub/user/alice/ *", "POST /hub/home *", "POST /hub/logo *", "PUT /hub/login *", "POST /hub/logout *", "PUT oauth2/authorize*"},
