@@ -203,10 +203,11 @@ func isHostLabel(s string, longest int) bool {
 	digits := true
 	for i := range len(s) {
 		c := s[i]
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-') {
+		digit := '0' <= c && c <= '9'
+		if !digit && c != '-' && (c < 'a' || c > 'z') {
 			return false
 		}
-		digits = digits && '0' <= c && c <= '9'
+		digits = digits && digit
 	}
 	return !digits
 }

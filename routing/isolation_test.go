@@ -2,6 +2,7 @@ package routing_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -19,9 +20,7 @@ func (f fixed) Table() *routing.Table { return f.table }
 func isolated(t *testing.T, answer http.Header, o routing.Options) *httptest.Server {
 	t.Helper()
 	notebook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name, values := range answer {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), answer)
 		_, _ = io.WriteString(w, strings.Join(r.Header["Cookie"], "|"))
 	}))
 	t.Cleanup(notebook.Close)
