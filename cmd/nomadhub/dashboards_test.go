@@ -244,7 +244,7 @@ func actAsNotebook(t *testing.T) string {
 // TestActAsNotebook is a notebook's server, when a hub of another test starts this program as one.
 func TestActAsNotebook(t *testing.T) { //nolint:paralleltest // it is a program of its own
 	if os.Getenv(notebookVariable) == "" {
-		t.Skip("it is no test")
+		return // nothing to test
 	}
 	if strings.Contains(os.Getenv("JUPYTERHUB_SERVICE_PREFIX"), "/broken/") {
 		t.Fatal("this one is broken")
