@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -49,6 +50,8 @@ type Store struct {
 	read, write querier
 	// depth is how many transactions this store is inside: 0 for none, more than 1 for savepoints.
 	depth int
+	// users is set in a transaction in which users came or went.
+	users *atomic.Bool
 }
 
 // database is what a store shares with the stores of its transactions.
@@ -61,6 +64,7 @@ type database struct {
 	watched        bool          // contexts are watched while statements run, at no cost: see brief
 	log            *slog.Logger
 	now            func() time.Time // nil: the database's clock
+	places         places
 }
 
 // Open prepares the database that opts.DSN names. It makes no connection to Postgres yet, so that it also succeeds while the

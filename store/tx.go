@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -57,8 +58,12 @@ func (s *Store) transact(ctx context.Context, level sql.IsolationLevel, urgent b
 			return err
 		}
 		defer func() { _ = tx.Rollback() }() // after a commit this does nothing; it also runs if fn panics
-		if err := fn(&Store{db: s.db, read: tx, write: tx, depth: 1}); err != nil {
+		users := &atomic.Bool{}
+		if err := fn(&Store{db: s.db, read: tx, write: tx, depth: 1, users: users}); err != nil {
 			return &innerError{err}
+		}
+		if users.Load() {
+			defer s.db.places.forget() // also if it is not known whether the commit took place
 		}
 		return tx.Commit()
 	})
@@ -70,7 +75,7 @@ func (s *Store) savepoint(ctx context.Context, fn func(tx *Store) error) error {
 	if _, err := s.exec(ctx, "begin a part", "SAVEPOINT "+name, nil); err != nil {
 		return err
 	}
-	if err := fn(&Store{db: s.db, read: s.read, write: s.write, depth: s.depth + 1}); err != nil {
+	if err := fn(&Store{db: s.db, read: s.read, write: s.write, depth: s.depth + 1, users: s.users}); err != nil {
 		_, undo := s.exec(ctx, "undo a part", "ROLLBACK TO SAVEPOINT "+name, nil)
 		_, drop := s.exec(ctx, "end an undone part", "RELEASE SAVEPOINT "+name, nil)
 		if undo != nil || drop != nil {

@@ -27,6 +27,7 @@ func (s *Store) CreateUser(ctx context.Context, u hub.User) error {
 		if n == 0 {
 			return fmt.Errorf("store: create user: %w", hub.ErrExists)
 		}
+		tx.users.Store(true)
 		return tx.setGroups(ctx, u.ID, u.Groups)
 	})
 }
@@ -77,11 +78,14 @@ func (s *Store) setGroups(ctx context.Context, userID string, groups []string) e
 
 // DeleteUser implements [hub.UserStore]; what belongs to the user goes by the foreign keys.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
-	n, err := s.exec(ctx, "delete user", "DELETE FROM users WHERE id = $1", args{id})
-	if err == nil && n == 0 {
-		err = fmt.Errorf("store: delete user: %w", hub.ErrNotFound)
-	}
-	return err
+	return s.atomic(ctx, func(tx *Store) error {
+		n, err := tx.exec(ctx, "delete user", "DELETE FROM users WHERE id = $1", args{id})
+		if err == nil && n == 0 {
+			err = fmt.Errorf("store: delete user: %w", hub.ErrNotFound)
+		}
+		tx.users.Store(true)
+		return err
+	})
 }
 
 // UserByID implements [hub.UserStore].
@@ -136,6 +140,9 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 	if q.NameContains != "" && q.Activity == hub.AnyServers && q.Names == nil && q.Sort == hub.SortByID {
 		return s.namedUsers(ctx, q)
 	}
+	if q.NameContains == "" && q.Activity == hub.AnyServers && q.Names == nil && q.Sort == hub.SortByID && q.Limit > 0 && s.depth == 0 {
+		return s.pageOfUsers(ctx, q)
+	}
 	order, err := userOrder(q)
 	if err != nil {
 		return nil, 0, err
@@ -151,6 +158,41 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 		return users, 0, err
 	}
 	total, err := s.total(ctx, len(users), limit, offset, "users u "+where, a)
+	return users, total, err
+}
+
+// pageOfUsers is a page of all users by their IDs. One user more is read, with whom the next page begins; see [places].
+func (s *Store) pageOfUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
+	direction, from := "ASC", ">="
+	if q.Descending {
+		direction, from = "DESC", "<="
+	}
+	limit, offset := page(q.Limit, q.Offset)
+	where, a := "", args{limit + 1, offset}
+	known, epoch := s.db.places.at(place{offset, q.Descending})
+	if known != "" {
+		where, a = "WHERE u.id "+from+" $3", args{limit + 1, 0, known}
+	}
+	users, err := s.usersIn(ctx, search, "list users", fmt.Sprintf("SELECT u.* FROM users u %s ORDER BY u.id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT)", where, direction),
+		"u.id "+direction, "NULL", a)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(users) > 0 && offset > 0 {
+		s.db.places.learn(place{offset, q.Descending}, users[0].ID, epoch)
+	}
+	more := len(users) > limit
+	if more {
+		s.db.places.learn(place{offset + limit, q.Descending}, users[limit].ID, epoch)
+		users = users[:limit]
+	}
+	switch {
+	case q.Uncounted:
+		return users, 0, nil
+	case !more && (len(users) > 0 || offset == 0):
+		return users, offset + len(users), nil
+	}
+	total, err := s.count(ctx, "count users", "SELECT count(*) FROM users", nil)
 	return users, total, err
 }
 
