@@ -34,6 +34,7 @@ func Versioned(next http.Handler) http.Handler {
 		h.Set("X-JupyterHub-Version", hub.Version)
 		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
 		h.Set("X-Content-Type-Options", "nosniff")
+		Alone(h)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -28,7 +28,7 @@ func madeElsewhere(r *http.Request, urls hub.URLs) bool {
 	return err != nil || !strings.EqualFold(from.Host, urls.Public().Host) && !strings.EqualFold(from.Host, r.Host)
 }
 
-// Alone has browsers keep a page of the hub's apart from whoever opened it: not even a page of the same origin, which a notebook may have, gets hold of its window.
+// Alone has browsers keep an answer of the hub's, shown as a page, apart from whoever opened it: not even a page of the same origin, which a notebook may have, gets hold of its window.
 func Alone(h http.Header) { h.Set("Cross-Origin-Opener-Policy", "noopener-allow-popups") }
 
 // readByScript tells whether a script asks, in a way in which it can read the answer.

@@ -45,9 +45,9 @@ const attacks = `(async () => {
 		const answer = await fetch(url, {credentials: "include", ...more});
 		return (answer.ok || answer.type === "opaque" ? "" : "refused: ") + answer.status + " " + (await answer.text());
 	});
-	const frame = (url) => new Promise((done) => {
+	const frame = (url, what = (d) => d.documentElement.innerText) => new Promise((done) => {
 		const f = document.createElement("iframe");
-		f.addEventListener("load", () => done(tell(() => f.contentDocument ? f.contentDocument.documentElement.innerText : "refused: another origin")));
+		f.addEventListener("load", () => done(tell(() => f.contentDocument ? what(f.contentDocument) : "refused: another origin")));
 		f.src = url;
 		document.body.append(f);
 	});
@@ -82,6 +82,9 @@ const attacks = `(async () => {
 		own: await worker({}),
 		server: await read(victim + "secret"),
 		serverFrame: await frame(victim + "secret"),
+		apiFrame: await frame(hub + "api/user"),
+		apiCookies: await frame(hub + "api/", (d) => d.cookie),
+		apiPopup: await popup(hub + "api/user"),
 		moved: (history.replaceState(null, "", "/hub/home"), document.cookie),
 	});
 })()`
@@ -140,11 +143,13 @@ func (b *bench) judge(got map[string]string, apart bool) {
 	t := b.t
 	t.Helper()
 	for _, secret := range []string{"hub-login", "session-id", "_xsrf"} {
-		if at, moved := got["cookies"], got["moved"]; strings.Contains(at, secret) || strings.Contains(moved, secret) {
-			t.Errorf("the page reads the cookies %q, and with the address of the hub %q", at, moved)
+		for _, where := range []string{"cookies", "apiCookies", "moved"} {
+			if strings.Contains(got[where], secret) {
+				t.Errorf("the page reads the cookies %q (%s)", got[where], where)
+			}
 		}
 	}
-	refused := []string{"api", "home", "token", "popup", "root"}
+	refused := []string{"api", "home", "token", "popup", "apiPopup", "root"}
 	if apart {
 		refused = append(refused, "login", "frame", "server", "serverFrame")
 	}
