@@ -85,7 +85,7 @@ func (h *Web) goOn(w http.ResponseWriter, r *http.Request, u hub.User) error {
 	if err != nil {
 		return err
 	}
-	redirect(w, to, http.StatusFound)
+	h.lead(w, to, http.StatusFound)
 	return nil
 }
 
@@ -304,6 +304,6 @@ func (h *Web) redeemLink(w http.ResponseWriter, r *http.Request) error {
 	if to == "" {
 		to = h.urls.Home() // operators come to look after things, not to start a server
 	}
-	redirect(w, to, http.StatusFound)
+	h.lead(w, to, http.StatusFound)
 	return nil
 }
