@@ -205,9 +205,7 @@ func (s *Store) readyUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, in
 	const ready = "FROM servers s WHERE s.state = 'ready'"
 	limit, offset := page(q.Limit, q.Offset)
 	users, err := s.usersIn(ctx, search, "list ready users", fmt.Sprintf(`
-		SELECT u.* FROM (
-			SELECT DISTINCT s.user_id %s ORDER BY s.user_id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT)
-		) r JOIN users u ON u.id = r.user_id`, ready, direction), "u.id "+direction, "NULL", args{limit, offset})
+		SELECT * FROM users WHERE id IN (SELECT DISTINCT s.user_id %s ORDER BY s.user_id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT))`, ready, direction), "u.id "+direction, "NULL", args{limit, offset})
 	if err != nil || q.Uncounted {
 		return users, 0, err
 	}
@@ -231,7 +229,7 @@ func (s *Store) namedUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, in
 	}
 	limit, offset := page(q.Limit, q.Offset)
 	users, err := s.usersIn(ctx, search, "list users by name", fmt.Sprintf(`
-		SELECT u.* FROM (SELECT u.id FROM users u %s ORDER BY %su.id %s LIMIT CAST($2 AS BIGINT) OFFSET CAST($3 AS BIGINT)) n JOIN users u ON u.id = n.id`,
+		SELECT * FROM users WHERE id IN (SELECT u.id FROM users u %s ORDER BY %su.id %s LIMIT CAST($2 AS BIGINT) OFFSET CAST($3 AS BIGINT))`,
 		where, s.db.unindexed, direction), "u.id "+direction, "NULL", append(slices.Clip(a), limit, offset))
 	if err != nil || q.Uncounted {
 		return users, 0, err
