@@ -10,6 +10,8 @@ import (
 const (
 	// maxTogether bounds how many starts one transaction decides, so that it does not keep other writers waiting for long.
 	maxTogether = 256
+	// gatherTime is how long the desk waits for those of a crowd who are on their way to it: what a decision takes hardly depends on how many are decided.
+	gatherTime = 10 * time.Millisecond
 	// deskPatience bounds one such transaction. It is not the time of any one of those who ask.
 	deskPatience = 30 * time.Second
 )
@@ -20,6 +22,8 @@ type desk struct {
 	h       *Hub
 	mu      sync.Mutex
 	waiting []*request
+	arrived chan struct{} // holds an element if somebody has come since it was read
+	gather  time.Duration // see gatherTime
 	rush    rush
 }
 
@@ -37,7 +41,7 @@ type request struct {
 }
 
 func (d *desk) init(h *Hub) {
-	d.h = h
+	d.h, d.arrived, d.gather = h, make(chan struct{}, 1), gatherTime
 	d.rush.init()
 }
 
@@ -46,6 +50,7 @@ func (d *desk) ask(ctx context.Context, r *request) (Server, error) {
 	d.mu.Lock()
 	d.waiting = append(d.waiting, r)
 	d.mu.Unlock()
+	d.signal()
 	for {
 		select {
 		case <-r.decided:
@@ -91,6 +96,37 @@ func (d *desk) takeBack(r *request) bool {
 	return false
 }
 
+// await waits a moment until all of a crowd who ask stand at the desk. Who asks alone waits for nobody.
+func (d *desk) await(ctx context.Context) {
+	if d.rush.present.Load() < crowdSize {
+		return
+	}
+	enough := time.NewTimer(d.gather)
+	defer enough.Stop()
+	for int64(d.standing()) < min(d.rush.present.Load(), maxTogether) {
+		select {
+		case <-d.arrived:
+		case <-enough.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *desk) signal() {
+	select {
+	case d.arrived <- struct{}{}:
+	default:
+	}
+}
+
+func (d *desk) standing() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.waiting)
+}
+
 // take returns those who are served next.
 func (d *desk) take() []*request {
 	d.mu.Lock()
@@ -103,6 +139,10 @@ func (d *desk) take() []*request {
 
 // serve decides those who stand at the desk, at the most maxTogether. The caller has the gate.
 func (d *desk) serve(ctx context.Context) {
+	if d.standing() == 0 {
+		return
+	}
+	d.await(ctx)
 	batch := d.take()
 	if len(batch) == 0 {
 		return
