@@ -134,17 +134,22 @@ func (v viewer) servers(e *jx.Encoder, on scope.Object, u hub.User, servers []hu
 		v.server(e, u, s)
 	}
 	isDefault := func(s hub.ServerOutline) bool { return s.Name == "" }
-	if v.stopped && !slices.ContainsFunc(servers, isDefault) && v.may.servers.Covers(serverObject(u, "")) {
+	if v.stopped && !slices.ContainsFunc(servers, isDefault) && coversServer(v.may.servers, u, "") {
 		show(hub.ServerOutline{UserID: u.ID, State: hub.Stopped}) // everybody has one, also before its first start
 	}
 	for i := range servers {
-		if s := &servers[i]; (s.State.Active() || v.stopped) && v.may.servers.Covers(serverObject(u, s.Name)) {
+		if s := &servers[i]; (s.State.Active() || v.stopped) && coversServer(v.may.servers, u, s.Name) {
 			show(*s)
 		}
 	}
 	if began {
 		e.ObjEnd()
 	}
+}
+
+// coversServer tells whether a scope that holds there holds for a server of the user; mostly it holds everywhere, and needs no object for that.
+func coversServer(f scope.Filter, u hub.User, server string) bool {
+	return f.All() || f.Covers(serverObject(u, server))
 }
 
 // server writes a server of the user.
@@ -174,7 +179,7 @@ func (v viewer) server(e *jx.Encoder, u hub.User, s hub.ServerOutline) {
 	}
 	rawField(e, "user_options", options(s.Options))
 	v.use(e, s)
-	if v.may.serverState.Covers(serverObject(u, s.Name)) {
+	if coversServer(v.may.serverState, u, s.Name) {
 		e.FieldStart("state")
 		e.ObjStart()
 		textField(e, "id", s.ID)

@@ -75,10 +75,21 @@ func escapeClientID(name string) string { return escape(name, "_.-~/") }
 
 func escape(s, keep string) string {
 	const hex = "0123456789ABCDEF"
+	stays := func(c byte) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(keep, c) >= 0
+	}
+	plain := 0
+	for plain < len(s) && stays(s[plain]) {
+		plain++
+	}
+	if plain == len(s) { // nearly all names are
+		return s
+	}
 	var b strings.Builder
-	for i := range len(s) {
+	b.WriteString(s[:plain])
+	for i := plain; i < len(s); i++ {
 		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(keep, c) >= 0 {
+		if stays(c) {
 			b.WriteByte(c)
 			continue
 		}

@@ -225,7 +225,7 @@ type ServerStore interface {
 	ServerByID(ctx context.Context, id string) (Server, error)
 	ServerByName(ctx context.Context, userID, name string) (Server, error)
 	Servers(ctx context.Context, q ServerQuery) (servers []Server, total int, err error)
-	// ServerOutlines returns the servers of these users that are in these states, by ID; nil states: in any.
+	// ServerOutlines returns the servers of these users that are in these states, by their owners' IDs and then their own; nil states: in any.
 	ServerOutlines(ctx context.Context, userIDs []string, states []ServerState) ([]ServerOutline, error)
 	// ServerBriefs returns the servers in these states, in no order. It is for who looks at all of them again and again.
 	ServerBriefs(ctx context.Context, states []ServerState) ([]ServerBrief, error)

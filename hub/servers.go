@@ -45,9 +45,13 @@ func (h *Hub) ServersOf(ctx context.Context, users []User, states []ServerState)
 		return nil, err
 	}
 	h.activity.showOutlines(servers)
-	of := make(map[string][]ServerOutline, len(servers))
-	for _, s := range servers {
-		of[s.UserID] = append(of[s.UserID], s)
+	of := make(map[string][]ServerOutline, len(users))
+	for begin, end := 0, 0; begin < len(servers); begin = end {
+		owner := servers[begin].UserID
+		for end = begin; end < len(servers) && servers[end].UserID == owner; {
+			end++
+		}
+		of[owner] = servers[begin:end:end]
 	}
 	return of, nil
 }

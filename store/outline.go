@@ -17,7 +17,7 @@ func (s *Store) ServerOutlines(ctx context.Context, userIDs []string, states []h
 		userIDs = []string{} // nobody's, not everybody's
 	}
 	where, a := s.serverFilter(hub.ServerQuery{UserIDs: userIDs, States: states})
-	return all(ctx, s, "list servers of users", "SELECT "+outlineColumns+" FROM servers s "+where+" ORDER BY s.id", a,
+	return all(ctx, s, "list servers of users", "SELECT "+outlineColumns+" FROM servers s "+where+" ORDER BY s.user_id, s.id", a,
 		func(scan scanner) (v hub.ServerOutline, err error) {
 			var options, failure, notice string
 			err = scan(&v.ID, &v.UserID, &v.Name, &v.DisplayName, (*string)(&v.State), &v.Generation,

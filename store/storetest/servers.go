@@ -264,6 +264,7 @@ func serverPages() []test {
 				if c.query.UserIDs == nil {
 					continue
 				}
+				slices.SortStableFunc(found, func(a, b hub.Server) int { return cmp.Compare(a.UserID, b.UserID) })
 				var shown []hub.ServerOutline
 				for _, s := range found {
 					shown = append(shown, s.Outline())
