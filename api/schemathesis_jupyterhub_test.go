@@ -226,7 +226,7 @@ func TestSchemathesisOverJupyterHubsOwnDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	schemathesisRun{
-		description: corrected, short: time.Minute, phases: "coverage",
+		description: corrected, phases: "coverage",
 		// Who asks without a login to authorize a client is sent to a page, which this test does not have.
 		config: strings.Replace(schemathesisConfig, "[302, 400, 403, 405]", "[302, 400, 403, 404, 405]", 1),
 		// Methods that are not told are there: of JupyterHub itself, of its version 6, and ours.

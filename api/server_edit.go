@@ -36,6 +36,9 @@ func serverBody(r *http.Request) (e hub.ServerEdit, err error) {
 		if err != nil {
 			return e, err
 		}
+		if *e.DisplayName, err = hub.NormalizeDisplayName(*e.DisplayName); err != nil { // also where it is then not used, as the server is on its way already
+			return e, err
+		}
 	}
 	if !isNull(options) {
 		e.Options, err = optionsOf(options)

@@ -46,12 +46,12 @@ func (h *Hub) ServersOf(ctx context.Context, users []User, states []ServerState)
 	}
 	h.activity.showOutlines(servers)
 	of := make(map[string][]ServerOutline, len(users))
-	for begin, end := 0, 0; begin < len(servers); begin = end {
-		owner := servers[begin].UserID
-		for end = begin; end < len(servers) && servers[end].UserID == owner; {
-			end++
+	for len(servers) > 0 {
+		owner, n := servers[0].UserID, 1
+		for n < len(servers) && servers[n].UserID == owner {
+			n++
 		}
-		of[owner] = servers[begin:end:end]
+		of[owner], servers = servers[:n:n], servers[n:]
 	}
 	return of, nil
 }
