@@ -113,10 +113,10 @@ func TestSchemathesis(t *testing.T) {
 
 // schemathesisRun is one run of it.
 type schemathesisRun struct {
-	description string        // a file or an address
-	config      string        // its own configuration
-	exclude     string        // checks that are left out; "": none
-	phases      string        // what it does where nothing else is said: nothing that depends on how far it comes
+	description string // a file or an address
+	config      string // its own configuration
+	exclude     string // checks that are left out; "": none
+	phases      string // what it does where nothing else is said: nothing that depends on how far it comes
 }
 
 // do fails the test for each answer that is not as described.
