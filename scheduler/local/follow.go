@@ -59,6 +59,7 @@ func (s *Scheduler) finish(srv *server, end exit) {
 	if err != nil { // harmless: a restarted hub finds out again that the process is gone
 		s.log.Warn("record of an ended server could not be written", "server_id", srv.rec.ID, "err", err)
 	}
+	srv.port.release()
 	close(srv.ended)
 	s.log.Info("server ended", "server_id", srv.rec.ID, "generation", srv.rec.Generation, "reason", reason)
 }

@@ -89,6 +89,7 @@ type server struct {
 	ended chan struct{} // closed when no process of it is left and its record says dead
 
 	rec      record
+	port     *claim   // nil if an earlier hub claimed it
 	proc     *process // nil until there is one
 	stopping bool     // somebody asked for its end
 	stop     escalation
@@ -145,6 +146,7 @@ func (s *Scheduler) Close() error {
 		if srv.proc != nil {
 			srv.proc.release()
 		}
+		srv.port.release()
 	}
 	s.mu.Unlock()
 	s.follows.Wait()
@@ -214,6 +216,7 @@ func (s *Scheduler) forget(srv *server) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.servers, srv.rec.ID)
+	srv.port.release()
 	return nil
 }
 

@@ -14,8 +14,38 @@ import (
 // give a port out of its own range to anybody's connection.
 const nearPorts = 768
 
-// freePort finds a port of the loopback interface that nobody listens on and that no living server of ours was given.
-func (s *Scheduler) freePort() (int, error) {
+// claim is a port that was given to a server, which takes seconds until it listens there. Whoever gives out ports for servers of this machine would find it free until
+// then, so the UDP port of the same number, which no notebook server uses, is held for as long as the server lives or this hub does.
+type claim struct {
+	port  int
+	guard *net.UDPConn
+}
+
+func (c *claim) release() {
+	if c != nil {
+		_ = c.guard.Close() // that it is closed already is fine
+	}
+}
+
+// loopback is the address at which servers listen.
+func loopback() net.IP { return net.IPv4(127, 0, 0, 1) }
+
+// claimPort claims a port for TCP unless somebody has it, or has been given it.
+func claimPort(port int) *claim {
+	guard, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback(), Port: port})
+	if err != nil {
+		return nil
+	}
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: loopback(), Port: port})
+	if err != nil || l.Close() != nil {
+		_ = guard.Close()
+		return nil
+	}
+	return &claim{port, guard}
+}
+
+// freePort claims a port of the loopback interface that nobody listens on and that no living server of ours was given.
+func (s *Scheduler) freePort() (*claim, error) {
 	taken := make(map[string]bool)
 	for _, srv := range s.servers {
 		if srv.rec.Phase != phaseDead {
@@ -29,26 +59,32 @@ func (s *Scheduler) freePort() (int, error) {
 		if taken[address] {
 			continue
 		}
-		if l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}); err == nil {
-			return port, l.Close()
+		if c := claimPort(port); c != nil {
+			return c, nil
 		}
 	}
 	return offeredPort(taken)
 }
 
+// maxOffers is how many ports that the kernel offers are looked at, beside those that servers of ours have.
+const maxOffers = 16
+
 // offeredPort takes what the kernel offers, when a machine runs very many servers.
-func offeredPort(taken map[string]bool) (int, error) {
-	for range len(taken) + 1 {
-		l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+func offeredPort(taken map[string]bool) (*claim, error) {
+	for range len(taken) + maxOffers {
+		guard, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback()})
 		if err != nil {
-			return 0, fmt.Errorf("find a free port: %w", err)
+			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		defer l.Close() // held until we have chosen, so that the kernel offers another one each time
-		if !taken[l.Addr().String()] {
-			return l.Addr().(*net.TCPAddr).Port, nil
+		defer guard.Close() // held until we have chosen, so that the kernel offers another one each time
+		if port := guard.LocalAddr().(*net.UDPAddr).Port; !taken[guard.LocalAddr().String()] {
+			_ = guard.Close()
+			if c := claimPort(port); c != nil {
+				return c, nil
+			}
 		}
 	}
-	return 0, errors.New("find a free port: all that the system offered are taken")
+	return nil, errors.New("find a free port: all that the system offered are taken")
 }
 
 // firstOutgoingPort is where the ports begin that the kernel gives to outgoing connections.

@@ -89,11 +89,17 @@ func (s *Scheduler) enter(spec scheduler.Spec) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	entered := false
+	defer func() {
+		if !entered {
+			port.release()
+		}
+	}()
 	s.lastPlacement = max(s.lastPlacement+1, uint64(time.Now().UnixMicro())) //nolint:gosec // G115: after 1970
-	srv := &server{ended: make(chan struct{}), rec: record{
+	srv := &server{ended: make(chan struct{}), port: port, rec: record{
 		ID: spec.ID, Generation: spec.Generation, Labels: maps.Clone(spec.Labels),
 		Phase: phaseStarting, Marker: fmt.Sprintf("%s.%d.%s", spec.ID, spec.Generation, rand.Text()), BootID: s.bootID,
-		Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Placement: s.lastPlacement, StartedAt: time.Now().UTC(),
+		Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port.port)), Placement: s.lastPlacement, StartedAt: time.Now().UTC(),
 		StopSignal: spec.Workload.StopSignal, StopTimeout: spec.Workload.StopTimeout,
 	}}
 	folder := s.folder(spec.ID)
@@ -106,7 +112,7 @@ func (s *Scheduler) enter(spec scheduler.Spec) (*server, error) {
 	if err := srv.rec.save(folder); err != nil {
 		return nil, errors.Join(err, removeFolder(folder))
 	}
-	s.servers[spec.ID] = srv
+	s.servers[spec.ID], entered = srv, true
 	return srv, nil
 }
 
