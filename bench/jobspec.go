@@ -1,10 +1,16 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
+
+// processMemory is what a notebook that is a process may have, in MB. What it reads of its program counts, and with too little it does hardly anything but read it again and again.
+const processMemory = 64
 
 // rawExec runs this program as the notebook, which says in a folder when it answers; "": nowhere.
 func rawExec(self string, boot string, told boots) string {
-	return jobspec(fmt.Sprintf(`
+	return jobspec(processMemory, fmt.Sprintf(`
       driver = "raw_exec"
       config {
         command = %q
@@ -14,7 +20,7 @@ func rawExec(self string, boot string, told boots) string {
 
 // mock runs nothing: only what Nomad does for any job is done.
 func mock() string {
-	return jobspec(`
+	return jobspec(10, `
       driver = "mock_driver"
       config {
         run_for = "1000h"
@@ -23,7 +29,7 @@ func mock() string {
 
 // jobspec is the product's own in all that costs time, with little of each resource. The check is so rare that ten thousand of them do not
 // keep a machine busy that is to be measured.
-func jobspec(driver string) string {
+func jobspec(memory int, driver string) string {
 	return `job "notebook" {
   type = "service"
   update {
@@ -69,7 +75,7 @@ func jobspec(driver string) string {
       kill_timeout = "2s"
       resources {
         cpu    = 10
-        memory = 10
+        memory = ` + strconv.Itoa(memory) + `
       }
       logs {
         disabled      = true
