@@ -67,7 +67,7 @@ func TestA07A10A43A44A46F33F40_AttemptsAreInTheAuditLog(t *testing.T) {
 			actor: "alice", action: "user.create", target: "user/eve",
 		},
 		"A07 a user makes a token of an administrator": {
-			who: "alice", method: http.MethodPost, path: "/users/root/tokens", body: `{"note": "private-note"}`, status: http.StatusForbidden,
+			who: "alice", method: http.MethodPost, path: "/users/" + b.root.Name + "/tokens", body: `{"note": "private-note"}`, status: http.StatusForbidden,
 			actor: "alice", action: "token.create", target: "user/root",
 		},
 		"A10 a token that is narrowed to one user acts on another": {

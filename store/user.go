@@ -134,14 +134,16 @@ func (s *Store) usersIn(ctx context.Context, w way, what, selection, order, shar
 
 // Users implements [hub.UserStore].
 func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
-	if q.Activity == hub.ReadyServers && q.NameContains == "" && q.Names == nil && q.Sort == hub.SortByID {
-		return s.readyUsers(ctx, q)
-	}
-	if q.NameContains != "" && q.Activity == hub.AnyServers && q.Names == nil && q.Sort == hub.SortByID {
-		return s.namedUsers(ctx, q)
-	}
-	if q.NameContains == "" && q.Activity == hub.AnyServers && q.Names == nil && q.Sort == hub.SortByID && q.Limit > 0 && s.depth == 0 {
-		return s.pageOfUsers(ctx, q)
+	if q.Names == nil && q.Sort == hub.SortByID { // what is asked most has ways of its own
+		named := q.NameContains != ""
+		switch {
+		case !named && q.Activity == hub.ReadyServers:
+			return s.readyUsers(ctx, q)
+		case named && q.Activity == hub.AnyServers:
+			return s.namedUsers(ctx, q)
+		case !named && q.Activity == hub.AnyServers && q.Limit > 0 && s.depth == 0:
+			return s.pageOfUsers(ctx, q)
+		}
 	}
 	order, err := userOrder(q)
 	if err != nil {
@@ -163,9 +165,9 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 
 // pageOfUsers is a page of all users by their IDs. One user more is read, with whom the next page begins; see [places].
 func (s *Store) pageOfUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
-	direction, from := "ASC", ">="
+	direction, from := directionOf(q), ">="
 	if q.Descending {
-		direction, from = "DESC", "<="
+		from = "<="
 	}
 	limit, offset := page(q.Limit, q.Offset)
 	where, a := "", args{limit + 1, offset}
@@ -198,14 +200,9 @@ func (s *Store) pageOfUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, i
 
 // readyUsers finds who has a ready server by the servers: whoever asks again and again for those who run something shall not have all users looked at.
 func (s *Store) readyUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
-	direction := "ASC"
-	if q.Descending {
-		direction = "DESC"
-	}
 	const ready = "FROM servers s WHERE s.state = 'ready'"
 	limit, offset := page(q.Limit, q.Offset)
-	users, err := s.usersIn(ctx, search, "list ready users", fmt.Sprintf(`
-		SELECT * FROM users WHERE id IN (SELECT DISTINCT s.user_id %s ORDER BY s.user_id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT))`, ready, direction), "u.id "+direction, "NULL", args{limit, offset})
+	users, err := s.usersAmong(ctx, "list ready users", "SELECT DISTINCT s.user_id "+ready+" ORDER BY s.user_id", nil, q)
 	if err != nil || q.Uncounted {
 		return users, 0, err
 	}
@@ -216,21 +213,32 @@ func (s *Store) readyUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, in
 	return users, total, err
 }
 
+// usersAmong reads the page of users whose IDs a query gives, which ends with the column that it is ordered by. The page is cut before any row of a user is read; a
+// join would let the database begin with all users.
+func (s *Store) usersAmong(ctx context.Context, what, ids string, a args, q hub.UserQuery) ([]hub.User, error) {
+	direction := directionOf(q)
+	limit, offset := page(q.Limit, q.Offset)
+	return s.usersIn(ctx, search, what, fmt.Sprintf("SELECT * FROM users WHERE id IN (%s %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT))",
+		ids, direction, len(a)+1, len(a)+2), "u.id "+direction, "NULL", append(slices.Clip(a), limit, offset))
+}
+
+// directionOf is the order of a list, as SQL has it.
+func directionOf(q hub.UserQuery) string {
+	if q.Descending {
+		return "DESC"
+	}
+	return "ASC"
+}
+
 // namedUsers finds users by a part of their names, by an index of the names alone: only of those on the page the rows are read. The order is not found by
 // an index, or the rows of all users would be read in that order.
 func (s *Store) namedUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
-	direction := "ASC"
-	if q.Descending {
-		direction = "DESC"
-	}
 	where, a, err := s.userFilter(q)
 	if err != nil {
 		return nil, 0, err
 	}
 	limit, offset := page(q.Limit, q.Offset)
-	users, err := s.usersIn(ctx, search, "list users by name", fmt.Sprintf(`
-		SELECT * FROM users WHERE id IN (SELECT u.id FROM users u %s ORDER BY %su.id %s LIMIT CAST($2 AS BIGINT) OFFSET CAST($3 AS BIGINT))`,
-		where, s.db.unindexed, direction), "u.id "+direction, "NULL", append(slices.Clip(a), limit, offset))
+	users, err := s.usersAmong(ctx, "list users by name", "SELECT u.id FROM users u "+where+" ORDER BY "+s.db.unindexed+"u.id", a, q)
 	if err != nil || q.Uncounted {
 		return users, 0, err
 	}
@@ -268,9 +276,9 @@ func (s *Store) userFilter(q hub.UserQuery) (where string, a args, err error) {
 
 // userOrder returns the order, which the ID makes total so that pages do not overlap.
 func userOrder(q hub.UserQuery) (string, error) {
-	direction, nulls := "ASC", "FIRST"
+	direction, nulls := directionOf(q), "FIRST"
 	if q.Descending {
-		direction, nulls = "DESC", "LAST"
+		nulls = "LAST"
 	}
 	switch q.Sort {
 	case hub.SortByID:
