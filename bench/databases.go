@@ -35,3 +35,14 @@ func (r *run) eachDatabase(ctx context.Context, do func(ctx context.Context, nam
 	})
 	return errors.Join(err, pg.Stop())
 }
+
+// databases is for what needs one database of each kind that was asked for.
+func (r *run) databases(ctx context.Context, do func(ctx context.Context, name, dsn string) error) error {
+	return r.eachDatabase(ctx, func(ctx context.Context, name string, fresh freshDatabase) error {
+		dsn, err := fresh(ctx)
+		if err != nil {
+			return err
+		}
+		return do(ctx, name, dsn)
+	})
+}

@@ -13,30 +13,7 @@ import (
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
-	"github.com/nomadhub/nomadhub/internal/pgtest"
 )
-
-// databases are those that were asked for: SQLite, Postgres where there is one, or both.
-func (r *run) databases(ctx context.Context, do func(ctx context.Context, name, dsn string) error) error {
-	if r.database != "postgres" {
-		if err := do(ctx, "sqlite", ""); err != nil || r.database == "sqlite" {
-			return err
-		}
-	}
-	pg, err := pgtest.Start(ctx, pgtest.Options{Dir: filepath.Join(r.dir, "postgres"), Durable: true})
-	if errors.Is(err, pgtest.ErrNotInstalled) {
-		fmt.Fprintln(os.Stderr, "bench: no Postgres on this machine:", err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	name, err := pg.CreateDatabase(ctx)
-	if err == nil {
-		err = do(ctx, "postgres", pg.URL(name))
-	}
-	return errors.Join(err, pg.Stop())
-}
 
 // onePatience bounds the start of one server.
 const onePatience = 20 * time.Second
