@@ -40,7 +40,7 @@ const (
 	saltSize   = 16
 )
 
-// told is all that a service's job is made of, but for the token if the hub makes one.
+// toldService is all that a service's job is made of, but for the token if the hub makes one.
 func (h *Hub) toldService(s ConfiguredService) (string, error) {
 	all := struct {
 		Spec     scheduler.Spec
