@@ -151,6 +151,7 @@ func (c *driverCluster) newDriverHarness(t *testing.T, driver string) schedulert
 	})
 	harness := c.harnessOf(t, options)
 	harness.OwnNetwork = driver == "docker"
+	harness.LateLogs = driver == "docker" // Nomad's collector of logs is a program that is started after the container: its issue 6931
 	return harness
 }
 

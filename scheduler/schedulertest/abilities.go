@@ -44,7 +44,7 @@ func logIsRead(t *testing.T, b *bench) {
 		t.Errorf("log of the unknown: %v, want ErrNotFound", err)
 	}
 	spec := b.spec("lab1", crash)
-	b.start(t, spec)
+	b.startHeard(t, spec)
 	b.awaitState(t, spec.ID, 1, scheduler.Dead)
 	end := lastCrashLine + "\n"
 	b.await(t, "the log is whole", func() bool { // it may be written after the end is known
@@ -115,6 +115,7 @@ func (p *pages) awaitEnd(t *testing.T, patience time.Duration) error {
 func logIsFollowed(t *testing.T, b *bench) {
 	reader := ability[scheduler.LogReader](t, b)
 	spec := b.spec("lab1", serve)
+	heard := b.waitsToBeHeard(spec)
 	b.start(t, spec)
 	followed, _ := b.followLog(t.Context(), t, reader, spec.ID)
 	closed, closer := b.followLog(t.Context(), t, reader, spec.ID)
@@ -133,8 +134,14 @@ func logIsFollowed(t *testing.T, b *bench) {
 	if err := cancelled.awaitEnd(t, b.Patience); err == nil {
 		t.Error("a log whose reader went away ended as if the server had")
 	}
-	b.stop(t, spec.ID)
-	if err := followed.awaitEnd(t, b.Patience); err != nil || !strings.Contains(followed.String(), "stopping: ") {
+	stopped := make(chan error, 1)
+	go func() { stopped <- b.Scheduler.Stop(b.context(t), spec.ID, anyGeneration) }()
+	b.await(t, "the log brings the server's last words", func() bool { return strings.Contains(followed.String(), "stopping: ") })
+	heard()
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if err := followed.awaitEnd(t, b.Patience); err != nil {
 		t.Errorf("a log that was followed to the end: %v, %q", err, followed)
 	}
 }

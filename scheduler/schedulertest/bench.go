@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,22 +21,28 @@ import (
 // bench is a harness with the suite's own tools.
 type bench struct {
 	Harness
-	marks string // directory in which each start of the program leaves a file
+	marks   string // directory in which each start of the program leaves a file
+	signals string // directory in which the suite leaves files for the program
 }
 
 func newBench(t *testing.T, h Harness) *bench {
 	t.Helper()
 	h.Patience = cmp.Or(h.Patience, 30*time.Second)
-	// Not t.TempDir: its parent is closed to other accounts, and the scheduler may run servers as one of those.
-	marks, err := os.MkdirTemp("", "schedulertest-")
+	return &bench{Harness: h, marks: openDir(t), signals: openDir(t)}
+}
+
+// openDir makes a directory for every account. Not t.TempDir: its parent is closed to others, and the scheduler may run servers as one of those.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "schedulertest-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(marks, 0o777); err != nil { //nolint:gosec // see above
+	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(marks) })
-	return &bench{Harness: h, marks: marks}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // context bounds one call by the bench's patience: a call that hangs fails its case and not the whole test binary.
@@ -63,6 +71,36 @@ func (b *bench) start(t *testing.T, spec scheduler.Spec) {
 	if err := b.Scheduler.Start(b.context(t), spec); err != nil {
 		t.Fatalf("start %s generation %d: %v", spec.ID, spec.Generation, err)
 	}
+}
+
+// startHeard starts a server that crashes, all of whose words will be in its log.
+func (b *bench) startHeard(t *testing.T, spec scheduler.Spec) {
+	t.Helper()
+	tailer, ok := b.Scheduler.(scheduler.LogTailer)
+	if !ok || !b.LateLogs {
+		b.start(t, spec)
+		return
+	}
+	heard := b.waitsToBeHeard(spec)
+	b.start(t, spec)
+	b.await(t, "the log has the last words of server "+spec.ID, func() bool {
+		lines, err := tailer.LogTail(b.context(t), spec.ID, 1)
+		if err != nil {
+			t.Fatalf("log: %v", err)
+		}
+		return slices.Contains(lines, lastCrashLine)
+	})
+	heard()
+}
+
+// waitsToBeHeard makes a server with late logs live after its last words until the function is called.
+func (b *bench) waitsToBeHeard(spec scheduler.Spec) (heard func()) {
+	if !b.LateLogs {
+		return func() {}
+	}
+	file := filepath.Join(b.signals, spec.ID)
+	spec.Env[heardVariable] = file
+	return func() { _ = os.WriteFile(file, nil, 0o644) } //nolint:gosec // another account looks for it
 }
 
 // anyGeneration stops whatever there is.

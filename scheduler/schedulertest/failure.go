@@ -10,7 +10,7 @@ import (
 
 func crashHasReason(t *testing.T, b *bench) {
 	spec := b.spec("lab1", crash)
-	b.start(t, spec)
+	b.startHeard(t, spec)
 	dead := b.awaitState(t, spec.ID, 1, scheduler.Dead)
 	requireSentence(t, dead.Reason)
 	if !strings.Contains(dead.Reason, "3") || dead.Cause != scheduler.CauseExited {

@@ -22,6 +22,8 @@ const (
 	URLVariable = "SCHEDULERTEST_URL"
 	// marksVariable names a directory in which every start of the program leaves a file, so that starts can be counted.
 	marksVariable = "SCHEDULERTEST_MARKS"
+	// heardVariable names a file for which the program waits between its last words and its end; unset, it ends at once.
+	heardVariable = "SCHEDULERTEST_HEARD"
 )
 
 // The behaviours of the server program.
@@ -59,6 +61,7 @@ func program(behaviour string) int {
 		return listen(os.Environ())
 	case crash:
 		printCrash()
+		awaitFile(os.Getenv(heardVariable))
 		return 3
 	case idle:
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
@@ -77,6 +80,26 @@ func printCrash() {
 	fmt.Fprintln(os.Stderr, lastCrashLine)
 }
 
+// awaitFile returns when there is such a file, at once if path is empty, and after ten minutes in any case.
+func awaitFile(path string) {
+	if path == "" {
+		return
+	}
+	tooLate := time.After(10 * time.Minute)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-tooLate:
+			return
+		}
+	}
+}
+
 const lastCrashLine = "the kernel could not be found"
 
 func serveUntilSignal() int {
@@ -87,6 +110,7 @@ func serveUntilSignal() int {
 	select {
 	case s := <-stopped:
 		fmt.Println("stopping:", s)
+		awaitFile(os.Getenv(heardVariable))
 		return 0
 	case code := <-ended:
 		return code

@@ -30,6 +30,10 @@ type Harness struct {
 	// OwnNetwork says that servers have a network of their own: the port that they are told to listen at is not the one at which they are reached.
 	OwnNetwork bool
 
+	// LateLogs says that what the platform collects of a server's log begins some time after the server, and that all is lost of one that has ended by
+	// then. Servers of the suite whose log is asked for live until it was seen.
+	LateLogs bool
+
 	// Patience bounds each wait of the suite for something to happen; by default 30 seconds.
 	Patience time.Duration
 }
