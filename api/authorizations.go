@@ -88,7 +88,7 @@ func (a *API) writeOwner(w http.ResponseWriter, r *http.Request, p hub.Principal
 	if p.Service != nil {
 		return httpd.JSON(w, http.StatusOK, a.viewService(v, *p.Service))
 	}
-	return a.writeUser(w, r, v, p.User, nil)
+	return a.showUser(w, r, v, p.User)
 }
 
 // adminAccess was how administrators got into servers before OAuth. JupyterHub has it switched off.

@@ -29,6 +29,7 @@ func BenchmarkRequests(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	h.Acts = api.Acts()
 	h.Serve(a.Mount, nil)
 	token := h.Token(h.User("root", true))
 	fillUsers(b, h)

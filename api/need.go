@@ -21,6 +21,8 @@ type rule struct {
 	unborn bool
 	// blunt refuses with 403 where others say 404.
 	blunt bool
+	// lately lets what is known of the user be half a second old.
+	lately bool
 }
 
 // about is what a path names.
@@ -44,6 +46,9 @@ func onNewUser(scopes ...string) rule { return rule{scopes: scopes, about: about
 
 // onUserBluntly is onUser, but says 403 also where others say 404.
 func onUserBluntly(scopes ...string) rule { return rule{scopes: scopes, about: aboutUser, blunt: true} }
+
+// onUserLately is onUser for reports that come from every server again and again.
+func onUserLately(scopes ...string) rule { return rule{scopes: scopes, about: aboutUser, lately: true} }
 
 // listingGroups is for a list of groups, onGroup for the group of the path, and onNewGroup for making it.
 func listingGroups(scopes ...string) rule {
@@ -135,7 +140,11 @@ func (a *API) find(r *http.Request, k rule) (t target, err error) {
 		t.user, t.exists = p.User, true
 		return t, nil
 	}
-	t.user, err = a.hub.UserByName(r.Context(), name)
+	if k.lately {
+		t.user, err = a.hub.RecentUserByName(r.Context(), name)
+	} else {
+		t.user, err = a.hub.UserByName(r.Context(), name)
+	}
 	switch {
 	case hub.KindOf(err) == hub.NotFound:
 		t.user.Name = hub.NormalizeUserName(name)

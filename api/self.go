@@ -26,7 +26,15 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 	}
 	owner := scope.Owner{User: p.User.Name}
 	readable := scope.Union(p.Scopes, scope.Expand(scope.Identify(owner), owner))
-	return a.writeUser(w, r, newViewer(readable, a.hub.Roles(), a.urls), p.User, func(e *jx.Encoder) {
+	v := newViewer(readable, a.hub.Roles(), a.urls)
+	var servers []hub.ServerOutline
+	if v.needsServers() {
+		var err error
+		if servers, err = a.hub.RecentServersOf(r.Context(), p.User, v.stopped); err != nil {
+			return err
+		}
+	}
+	return v.writeUser(w, p.User, servers, func(e *jx.Encoder) {
 		textsField(e, "scopes", p.Scopes.Names())
 		var session, token string
 		if p.Token != nil {
@@ -39,15 +47,20 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 
 func tokenID(id int64) string { return "a" + strconv.FormatInt(id, 10) }
 
-// writeUser answers with one user, and with what more writes; their servers are read only if the caller may see something of them.
-func (a *API) writeUser(w http.ResponseWriter, r *http.Request, v viewer, u hub.User, more func(e *jx.Encoder)) error {
+// showUser answers with one user; their servers are read only if the caller may see something of them.
+func (a *API) showUser(w http.ResponseWriter, r *http.Request, v viewer, u hub.User) error {
 	of, err := a.serversOf(r, v, []hub.User{u})
 	if err != nil {
 		return err
 	}
+	return v.writeUser(w, u, of[u.ID], nil)
+}
+
+// writeUser answers with one user, and with what more writes.
+func (v viewer) writeUser(w http.ResponseWriter, u hub.User, servers []hub.ServerOutline, more func(e *jx.Encoder)) error {
 	return write(w, http.StatusOK, func(e *jx.Encoder) {
 		e.ObjStart()
-		v.userFields(e, userObject(u), u, of[u.ID])
+		v.userFields(e, userObject(u), u, servers)
 		if more != nil {
 			more(e)
 		}
@@ -60,9 +73,5 @@ func (a *API) serversOf(r *http.Request, v viewer, users []hub.User) (map[string
 	if len(users) == 0 || !v.needsServers() {
 		return nil, nil
 	}
-	states := []hub.ServerState{hub.Starting, hub.Ready, hub.Stopping}
-	if v.stopped {
-		states = nil
-	}
-	return a.hub.ServersOf(r.Context(), users, states)
+	return a.hub.ServersOf(r.Context(), users, v.stopped)
 }

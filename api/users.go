@@ -119,7 +119,7 @@ func (a *API) usersWithin(ctx context.Context, f scope.Filter, q hub.UserQuery, 
 }
 
 func (a *API) getUser(w http.ResponseWriter, r *http.Request) error {
-	return a.writeUser(w, r, a.viewer(r), targetOf(r).user, nil)
+	return a.showUser(w, r, a.viewer(r), targetOf(r).user)
 }
 
 // newUsers is the body of a request for several users at once.
@@ -255,7 +255,7 @@ func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := a.viewer(r)
 	v.may.authState = v.scopes.Filter("admin:users") // here whoever may change a user may read it
-	return a.writeUser(w, r, v, u, nil)
+	return a.showUser(w, r, v, u)
 }
 
 func (a *API) deleteUser(w http.ResponseWriter, r *http.Request) error {

@@ -185,7 +185,7 @@ func (h *Hub) flushActivity(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			h.watched(ctx, h.writeActivity(ctx))
-			h.principals.sweep()
+			h.recent.sweep()
 		}
 	}
 }

@@ -127,10 +127,10 @@ type Hub struct {
 	watch     activityWatch
 	ledger    ledger
 	auditor   *auditor
-	// principals are those whom the hub has just seen.
-	principals principals
-	auditKeep  atomic.Int64
-	budgets    atomic.Pointer[budget.Rules]
+	// recent is what the hub has just read.
+	recent    recent
+	auditKeep atomic.Int64
+	budgets   atomic.Pointer[budget.Rules]
 }
 
 // New checks the options. It does no I/O; Run does.
@@ -165,7 +165,7 @@ func New(o Options) (*Hub, error) {
 		opts: o, store: o.Store, urls: o.URLs, log: o.Logger, now: o.Now,
 		metrics: newMetrics(o.Registerer, o.Scheduler, o.Buckets),
 	}
-	h.store = noticing{o.Store, h.principals.forget}
+	h.store = noticing{o.Store, h.recent.changed}
 	if o.Profiles != nil {
 		h.profiles.Store(&o.Profiles)
 	}

@@ -80,7 +80,7 @@ var errUnknownToken = Errorf(Forbidden, "The token is not known. It may have exp
 // such token.
 func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, error) {
 	hash := hashSecret(secret)
-	p, err := h.principals.learn(hash, func() (Principal, error) { return h.readToken(ctx, hash) })
+	p, err := h.recent.principals.learn(string(hash), func() (Principal, error) { return h.readToken(ctx, hash) })
 	switch {
 	case err != nil:
 		return Principal{}, err

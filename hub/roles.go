@@ -13,7 +13,7 @@ func (h *Hub) SetRoles(p *scope.Policy) {
 		p = scope.Standard()
 	}
 	h.roles.Store(p)
-	h.principals.forget()
+	h.recent.changed(ofPeople)
 }
 
 // Roles are the roles and custom scopes in force.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -34,13 +35,13 @@ func (h *Hub) Servers(ctx context.Context, q ServerQuery) ([]Server, int, error)
 	return servers, total, err
 }
 
-// ServersOf returns the servers of these users that are in these states, nil: in any, as lists show them, by the users' IDs.
-func (h *Hub) ServersOf(ctx context.Context, users []User, states []ServerState) (map[string][]ServerOutline, error) {
+// ServersOf returns the servers of these users as lists show them, by the users' IDs; those that do not run only with stopped.
+func (h *Hub) ServersOf(ctx context.Context, users []User, stopped bool) (map[string][]ServerOutline, error) {
 	ids := make([]string, len(users))
 	for i, u := range users {
 		ids[i] = u.ID
 	}
-	servers, err := h.store.ServerOutlines(ctx, ids, states)
+	servers, err := h.store.ServerOutlines(ctx, ids, shownStates(stopped))
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +55,25 @@ func (h *Hub) ServersOf(ctx context.Context, users []User, states []ServerState)
 		of[owner], servers = servers[:n:n], servers[n:]
 	}
 	return of, nil
+}
+
+// shownStates are the states of servers that are shown; nil: any.
+func shownStates(stopped bool) []ServerState {
+	if stopped {
+		return nil
+	}
+	return []ServerState{Starting, Ready, Stopping}
+}
+
+// RecentServersOf returns one user's servers as [Hub.ServersOf] does. What another replica did with them it may know half a second late: it is for who asks again
+// and again whose a token is.
+func (h *Hub) RecentServersOf(ctx context.Context, u User, stopped bool) ([]ServerOutline, error) {
+	kept, err := h.recent.servers.learn(serversOfUser{u.ID, stopped}, func() ([]ServerOutline, error) {
+		return h.store.ServerOutlines(ctx, []string{u.ID}, shownStates(stopped))
+	})
+	servers := slices.Clone(kept)
+	h.activity.showOutlines(servers)
+	return servers, err
 }
 
 // StopServer writes the wish that a server be gone, and returns at once. A start under way is given up. Stopping what is stopped is fine. With remove, the

@@ -16,6 +16,12 @@ func (h *Hub) UserByName(ctx context.Context, name string) (User, error) {
 	return u, err
 }
 
+// RecentUserByName is [Hub.UserByName] for what comes from every server again and again. What another replica did with the user it may know half a second late.
+func (h *Hub) RecentUserByName(ctx context.Context, name string) (User, error) {
+	name = NormalizeUserName(name)
+	return h.recent.users.learn(name, func() (User, error) { return h.UserByName(ctx, name) })
+}
+
 // Users returns one page of users and how many match in all.
 func (h *Hub) Users(ctx context.Context, q UserQuery) ([]User, int, error) {
 	users, total, err := h.store.Users(ctx, q)
