@@ -117,7 +117,19 @@ func (h *Web) showLogin(w http.ResponseWriter, r *http.Request, status int, trou
 	for _, a := range h.redirects {
 		v.Buttons = append(v.Buttons, loginButton{Label: a.Label(), URL: withNext(h.urls.Hub()+"oauth_login/"+hub.EscapePath(a.ID()), h.next(r))})
 	}
-	return h.show(w, status, "login", v)
+	if status != http.StatusOK || trouble != "" || name != "" || typed != "" || v.User != nil || v.XSRF == "" {
+		return h.show(w, status, "login", v)
+	}
+	// What people who come to log in see is made of the address alone.
+	body, err := h.stencils.fill(v.Action, v.XSRF, func(token string) ([]byte, error) {
+		v.XSRF = token
+		return h.pages.render("login", v)
+	})
+	if err != nil {
+		return err
+	}
+	h.send(w, status, body)
+	return nil
 }
 
 // loginQuery is what the login page's address carries on to the next step. What a provider or a link added to an address of its own is used up by now.

@@ -106,45 +106,60 @@ func within(page homeView, s serverView) part { return part{s, page.XSRF} }
 
 // show renders a page completely before anything is written, so that a fault in it is an error and not half a page.
 func (h *Web) show(w http.ResponseWriter, status int, name string, page any) error {
-	made := h.pages[name]
-	if made == nil {
-		return fmt.Errorf("web: there is no page %q", name)
-	}
-	t, err := made()
+	body, err := h.pages.render(name, page)
 	if err != nil {
 		return err
 	}
-	var body bytes.Buffer
-	if err := t.ExecuteTemplate(&body, "layout", page); err != nil {
-		return fmt.Errorf("web: %w", err)
-	}
-	setSecureHeaders(w.Header(), h.urls)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store") // what was shown to one person is not shown to the next by "back"
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // the browser is gone; nobody is left to tell
+	h.send(w, status, body)
 	return nil
 }
 
-// setSecureHeaders says what a page may do: nothing that we did not write ourselves. Servers of users may live on the same origin, so a hole here would
+func (all pages) render(name string, page any) ([]byte, error) {
+	made := all[name]
+	if made == nil {
+		return nil, fmt.Errorf("web: there is no page %q", name)
+	}
+	t, err := made()
+	if err != nil {
+		return nil, err
+	}
+	var body bytes.Buffer
+	if err := t.ExecuteTemplate(&body, "layout", page); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	return body.Bytes(), nil
+}
+
+// send writes a page that was rendered.
+func (h *Web) send(w http.ResponseWriter, status int, body []byte) {
+	h.setSecureHeaders(w.Header())
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store") // what was shown to one person is not shown to the next by "back"
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the browser is gone; nobody is left to tell
+}
+
+// contentPolicy says what a page may do: nothing that we did not write ourselves. Servers of users may live on the same origin, so a hole here would
 // be one into them. Pages about servers that do not answer are shown on the servers' hosts. What follows a form may lead to any of these.
-func setSecureHeaders(header http.Header, urls hub.URLs) {
+func contentPolicy(urls hub.URLs) string {
 	self, onwards := "'self'", "'self'"
 	if urls.Subdomains() {
 		self, onwards = "'self' "+urls.Origin(), "'self' "+urls.Origin()+" "+urls.Everywhere()
 	}
-	header.Set("Content-Security-Policy", "default-src 'none'; script-src "+self+"; style-src "+self+"; img-src "+self+" data:; connect-src 'self'; "+
-		"form-action "+onwards+"; frame-ancestors 'none'; base-uri 'none'; report-uri "+urls.Origin()+urls.Hub()+"security/csp-report")
+	return "default-src 'none'; script-src " + self + "; style-src " + self + "; img-src " + self + " data:; connect-src 'self'; " +
+		"form-action " + onwards + "; frame-ancestors 'none'; base-uri 'none'; report-uri " + urls.Origin() + urls.Hub() + "security/csp-report"
+}
+
+func (h *Web) setSecureHeaders(header http.Header) {
+	header.Set("Content-Security-Policy", h.policy)
 	httpd.Alone(header)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
 }
 
-func secureHeaders(urls hub.URLs) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			setSecureHeaders(w.Header(), urls)
-			next.ServeHTTP(w, r)
-		})
-	}
+func (h *Web) secureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.setSecureHeaders(w.Header())
+		next.ServeHTTP(w, r)
+	})
 }

@@ -54,8 +54,10 @@ type Web struct {
 	passwords []auth.Password
 	redirects []auth.Redirect
 
-	assets *assets
-	pages  pages
+	assets   *assets
+	pages    pages
+	stencils *stencils
+	policy   string // what a page may do, see contentPolicy
 }
 
 // New checks the options.
@@ -65,6 +67,7 @@ func New(o Options) (*Web, error) {
 	}
 	h := &Web{
 		hub: o.Hub, sessions: o.Sessions, urls: o.Hub.URLs(), log: o.Logger,
+		stencils: newStencils(), policy: contentPolicy(o.Hub.URLs()),
 		link: o.Link, linkByName: o.LinkByName, homeFirst: o.HomeFirst, version: o.Version,
 	}
 	h.group = httpd.Group{Render: h.RenderError, Log: o.Logger}
@@ -83,7 +86,7 @@ func New(o Options) (*Web, error) {
 func (h *Web) Mount(r chi.Router) {
 	r.NotFound(h.do(h.notFound))
 	r.MethodNotAllowed(h.do(h.methodNotAllowed))
-	r.Use(secureHeaders(h.urls))
+	r.Use(h.secureHeaders)
 
 	read(r, "/", h.do(h.index))
 	read(r, "/static/{file}", h.do(h.static))
