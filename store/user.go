@@ -28,6 +28,9 @@ func (s *Store) CreateUser(ctx context.Context, u hub.User) error {
 			return fmt.Errorf("store: create user: %w", hub.ErrExists)
 		}
 		tx.users.Store(true)
+		if err := tx.addEndings(ctx, u.ID, u.Name); err != nil {
+			return err
+		}
 		return tx.setGroups(ctx, u.ID, u.Groups)
 	})
 }
@@ -39,16 +42,39 @@ func (s *Store) UpdateUser(ctx context.Context, u hub.User) error {
 		if err != nil {
 			return err
 		}
-		n, err := tx.exec(ctx, "update user", "UPDATE users SET name = $2, name_folded = $3, admin = $4, roles = $5 WHERE id = $1",
-			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, roles})
+		before, err := tx.UserByID(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		n, err := tx.exec(ctx, "update user", "UPDATE users SET admin = $2, roles = $3 WHERE id = $1", args{u.ID, u.Admin, roles})
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return fmt.Errorf("store: update user: %w", hub.ErrNotFound)
 		}
+		if u.Name != before.Name {
+			if err := tx.setName(ctx, before, u.Name); err != nil {
+				return err
+			}
+		}
 		return tx.setGroups(ctx, u.ID, u.Groups)
 	})
+}
+
+// setName gives a user another name.
+func (s *Store) setName(ctx context.Context, u hub.User, name string) error {
+	err := s.guarded(ctx, func(tx *Store) error {
+		_, err := tx.exec(ctx, "rename user", "UPDATE users SET name = $2, name_folded = $3 WHERE id = $1", args{u.ID, name, strings.ToLower(name)})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.removeEndings(ctx, u.ID, u.Name); err != nil {
+		return err
+	}
+	return s.addEndings(ctx, u.ID, name)
 }
 
 // setGroups makes the user a member of these groups and of no others. Groups that do not exist are created.
@@ -79,11 +105,18 @@ func (s *Store) setGroups(ctx context.Context, userID string, groups []string) e
 // DeleteUser implements [hub.UserStore]; what belongs to the user goes by the foreign keys.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return s.atomic(ctx, func(tx *Store) error {
+		u, err := tx.UserByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		tx.users.Store(true)
+		if err := tx.removeEndings(ctx, id, u.Name); err != nil {
+			return err
+		}
 		n, err := tx.exec(ctx, "delete user", "DELETE FROM users WHERE id = $1", args{id})
 		if err == nil && n == 0 {
 			err = fmt.Errorf("store: delete user: %w", hub.ErrNotFound)
 		}
-		tx.users.Store(true)
 		return err
 	})
 }
@@ -230,12 +263,19 @@ func directionOf(q hub.UserQuery) string {
 	return "ASC"
 }
 
-// namedUsers finds users by a part of their names, by an index of the names alone: only of those on the page the rows are read. The order is not found by
-// an index, or the rows of all users would be read in that order.
+// namedUsers finds users by a part of their names, by the endings that begin with it. If those are many it looks at all names, by an index of the names alone: only
+// of those on the page the rows are read. The order is not found by an index, or the rows of all users would be read in that order.
 func (s *Store) namedUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
 	where, a, err := s.userFilter(q)
 	if err != nil {
 		return nil, 0, err
+	}
+	selection, b, few, err := s.withEnding(ctx, q.NameContains)
+	if err != nil {
+		return nil, 0, err
+	}
+	if few {
+		where, a = fmt.Sprintf("WHERE u.id IN (%s) AND %s(u.name_folded, CAST($%d AS TEXT)) > 0", selection, s.db.position, len(b)+1), append(b, a...)
 	}
 	limit, offset := page(q.Limit, q.Offset)
 	users, err := s.usersAmong(ctx, "list users by name", "SELECT u.id FROM users u "+where+" ORDER BY "+s.db.unindexed+"u.id", a, q)

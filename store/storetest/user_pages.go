@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -66,6 +67,53 @@ func userPages() []test {
 			f.finds(hub.UserQuery{NameContains: "Émil"}, "ÉMILE", "émilie")
 			f.finds(hub.UserQuery{NameContains: "émil", Descending: true, Limit: 1}, "émilie")
 			f.finds(hub.UserQuery{NameContains: "'; DROP TABLE users; --"})
+		}},
+		{"A search finds parts of long names, and of names as they are now", func(f fixture) {
+			long := strings.Repeat("a", 40) + "-" + strings.Repeat("bc", 40) + "@example.org"
+			f.user(long)
+			f.finds(hub.UserQuery{NameContains: strings.Repeat("a", 40) + "-b"}, long)
+			f.finds(hub.UserQuery{NameContains: strings.Repeat("a", 41)})
+			f.finds(hub.UserQuery{NameContains: strings.Repeat("bc", 40) + "@"}, long)
+			f.finds(hub.UserQuery{NameContains: strings.Repeat("bc", 39) + "b@"})
+			f.finds(hub.UserQuery{NameContains: long}, long)
+			f.finds(hub.UserQuery{NameContains: long + "x"})
+			f.finds(hub.UserQuery{NameContains: "g"}, long)
+
+			ada, bob := f.user("ada"), f.user("bob")
+			ada.Name = "grace"
+			f.must(f.store.UpdateUser(f.ctx, ada))
+			f.must(f.store.RenameUser(f.ctx, bob.ID, "barbara"))
+			f.finds(hub.UserQuery{NameContains: "da"})
+			f.finds(hub.UserQuery{NameContains: "ob"})
+			f.finds(hub.UserQuery{NameContains: "ra"}, "grace", "barbara")
+			f.must(f.store.DeleteUser(f.ctx, ada.ID))
+			f.finds(hub.UserQuery{NameContains: "ra"}, "barbara")
+			f.must(f.store.CreateUser(f.ctx, hub.User{ID: ada.ID, Name: "lin"}))
+			f.finds(hub.UserQuery{NameContains: "ra"}, "barbara")
+			f.wants(f.store.InTx(f.ctx, func(tx hub.Store) error {
+				f.must(tx.RenameUser(f.ctx, ada.ID, "never"))
+				return errChangedMyMind
+			}), errChangedMyMind)
+			f.finds(hub.UserQuery{NameContains: "lin"}, "lin")
+			f.finds(hub.UserQuery{NameContains: "never"})
+		}},
+		{"A search finds as much where very many names have the part", func(f fixture) {
+			const many = 1_200
+			f.must(f.store.InTx(f.ctx, func(tx hub.Store) error {
+				for i := range many {
+					if err := tx.CreateUser(f.ctx, hub.User{ID: newID(), Name: fmt.Sprintf("of-%04d", i)}); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+			for part, want := range map[string]int{"of": many, "f-0": 1_000, "f-1": 200, "-00": 100, "119": 12, "of-0119": 1, "1200": 0} {
+				_, total, err := f.store.Users(f.ctx, hub.UserQuery{NameContains: part, Limit: 1})
+				f.must(err)
+				f.same("how many have "+part, total, want)
+			}
+			f.finds(hub.UserQuery{NameContains: "of", Offset: 1, Limit: 2}, "of-0001", "of-0002")
+			f.finds(hub.UserQuery{NameContains: "f-1", Offset: 1, Limit: 2, Descending: true}, "of-1198", "of-1197")
 		}},
 		{"Users are selected by what their servers do", func(f fixture) {
 			f.user("none")
