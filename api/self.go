@@ -49,7 +49,7 @@ func tokenID(id int64) string { return "a" + strconv.FormatInt(id, 10) }
 
 // showUser answers with one user; their servers are read only if the caller may see something of them.
 func (a *API) showUser(w http.ResponseWriter, r *http.Request, v viewer, u hub.User) error {
-	of, err := a.serversOf(r, v, []hub.User{u})
+	of, err := a.serversOf(r, v, []hub.User{u}, false)
 	if err != nil {
 		return err
 	}
@@ -68,10 +68,10 @@ func (v viewer) writeUser(w http.ResponseWriter, u hub.User, servers []hub.Serve
 	})
 }
 
-// serversOf reads the servers of all the users at once, by the users' IDs.
-func (a *API) serversOf(r *http.Request, v viewer, users []hub.User) (map[string][]hub.ServerOutline, error) {
+// serversOf reads the servers of all the users at once, by the users' IDs. For adjacent, see [hub.Owners].
+func (a *API) serversOf(r *http.Request, v viewer, users []hub.User, adjacent bool) (map[string][]hub.ServerOutline, error) {
 	if len(users) == 0 || !v.needsServers() {
 		return nil, nil
 	}
-	return a.hub.ServersOf(r.Context(), users, v.stopped)
+	return a.hub.ServersOf(r.Context(), users, adjacent, v.stopped)
 }

@@ -48,12 +48,13 @@ func (a *API) listUsers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	users, total, err := a.usersWithin(r.Context(), httpd.Principal(r).Scopes.Filter("list:users"), q, p)
+	within := httpd.Principal(r).Scopes.Filter("list:users")
+	users, total, err := a.usersWithin(r.Context(), within, q, p)
 	if err != nil {
 		return err
 	}
 	v := a.viewer(r)
-	of, err := a.serversOf(r, v, users)
+	of, err := a.serversOf(r, v, users, within.All() && q.Adjacent())
 	if err != nil {
 		return err
 	}

@@ -206,6 +206,14 @@ type ServerQuery struct {
 	Limit   int // 0: no limit
 }
 
+// Owners are users whose servers are sought.
+type Owners struct {
+	IDs []string // nobody, if there are none
+	// Adjacent says that there is no other user between the first and the last of these by ID, so that their servers are found in one go. Servers of others who
+	// came between them meanwhile are then returned, too.
+	Adjacent bool
+}
+
 // ActivityUpdate moves a server's and its owner's last activity forward.
 type ActivityUpdate struct {
 	UserID   string // "": the server's owner
@@ -226,7 +234,7 @@ type ServerStore interface {
 	ServerByName(ctx context.Context, userID, name string) (Server, error)
 	Servers(ctx context.Context, q ServerQuery) (servers []Server, total int, err error)
 	// ServerOutlines returns the servers of these users that are in these states, by their owners' IDs and then their own; nil states: in any.
-	ServerOutlines(ctx context.Context, userIDs []string, states []ServerState) ([]ServerOutline, error)
+	ServerOutlines(ctx context.Context, of Owners, states []ServerState) ([]ServerOutline, error)
 	// ServerBriefs returns the servers in these states, in no order. It is for who looks at all of them again and again.
 	ServerBriefs(ctx context.Context, states []ServerState) ([]ServerBrief, error)
 	// UpdateServer writes everything but the ID, the owner, Created and the times of activity, and returns the row with its new

@@ -35,26 +35,26 @@ func (h *Hub) Servers(ctx context.Context, q ServerQuery) ([]Server, int, error)
 	return servers, total, err
 }
 
-// ServersOf returns the servers of these users as lists show them, by the users' IDs; those that do not run only with stopped.
-func (h *Hub) ServersOf(ctx context.Context, users []User, stopped bool) (map[string][]ServerOutline, error) {
-	ids := make([]string, len(users))
+// ServersOf returns the servers of these users as lists show them, by the users' IDs; those that do not run only with stopped. For adjacent, see [Owners].
+func (h *Hub) ServersOf(ctx context.Context, users []User, adjacent, stopped bool) (map[string][]ServerOutline, error) {
+	of := Owners{IDs: make([]string, len(users)), Adjacent: adjacent}
 	for i, u := range users {
-		ids[i] = u.ID
+		of.IDs[i] = u.ID
 	}
-	servers, err := h.store.ServerOutlines(ctx, ids, shownStates(stopped))
+	servers, err := h.store.ServerOutlines(ctx, of, shownStates(stopped))
 	if err != nil {
 		return nil, err
 	}
 	h.activity.showOutlines(servers)
-	of := make(map[string][]ServerOutline, len(users))
+	byOwner := make(map[string][]ServerOutline, len(users))
 	for len(servers) > 0 {
 		owner, n := servers[0].UserID, 1
 		for n < len(servers) && servers[n].UserID == owner {
 			n++
 		}
-		of[owner], servers = servers[:n:n], servers[n:]
+		byOwner[owner], servers = servers[:n:n], servers[n:]
 	}
-	return of, nil
+	return byOwner, nil
 }
 
 // shownStates are the states of servers that are shown; nil: any.
@@ -69,7 +69,7 @@ func shownStates(stopped bool) []ServerState {
 // and again whose a token is.
 func (h *Hub) RecentServersOf(ctx context.Context, u User, stopped bool) ([]ServerOutline, error) {
 	kept, err := h.recent.servers.learn(serversOfUser{u.ID, stopped}, func() ([]ServerOutline, error) {
-		return h.store.ServerOutlines(ctx, []string{u.ID}, shownStates(stopped))
+		return h.store.ServerOutlines(ctx, Owners{IDs: []string{u.ID}}, shownStates(stopped))
 	})
 	servers := slices.Clone(kept)
 	h.activity.showOutlines(servers)

@@ -30,6 +30,11 @@ type UserQuery struct {
 	Uncounted bool
 }
 
+// Adjacent tells whether a page of what is selected leaves nobody out between its first and its last user by ID.
+func (q UserQuery) Adjacent() bool {
+	return q.Names == nil && q.NameContains == "" && q.Activity == AnyServers && q.Sort == SortByID
+}
+
 // UserServers selects users by the state of their servers.
 type UserServers string
 

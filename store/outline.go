@@ -12,11 +12,12 @@ import (
 const outlineColumns = "s.id, s.user_id, s.name, s.display_name, s.state, s.generation, s.started, s.last_activity, s.last_used, s.keep_until, s.options, s.instance, s.address, s.failure, s.notice"
 
 // ServerOutlines implements [hub.ServerStore].
-func (s *Store) ServerOutlines(ctx context.Context, userIDs []string, states []hub.ServerState) ([]hub.ServerOutline, error) {
-	if userIDs == nil {
-		userIDs = []string{} // nobody's, not everybody's
+func (s *Store) ServerOutlines(ctx context.Context, of hub.Owners, states []hub.ServerState) ([]hub.ServerOutline, error) {
+	if len(of.IDs) == 0 {
+		return nil, nil
 	}
-	where, a := s.serverFilter(hub.ServerQuery{UserIDs: userIDs, States: states})
+	owners, a := s.ownersIn(of)
+	where, a := filterOfServers([]string{owners}, a, states)
 	return all(ctx, s, "list servers of users", "SELECT "+outlineColumns+" FROM servers s "+where+" ORDER BY s.user_id, s.id", a,
 		func(scan scanner) (v hub.ServerOutline, err error) {
 			var options, failure, notice string

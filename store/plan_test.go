@@ -173,7 +173,7 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 		"CountActive":    func(s *Store) error { _, err := s.CountActive(ctx); return err },
 		"Revisions":      func(s *Store) error { _, err := s.Revisions(ctx, []string{"u01000"}); return err },
 		"ServerOutlines": func(s *Store) error {
-			_, err := s.ServerOutlines(ctx, []string{"u01000"}, []hub.ServerState{hub.Ready})
+			_, err := s.ServerOutlines(ctx, hub.Owners{IDs: []string{"u01000"}}, []hub.ServerState{hub.Ready})
 			return err
 		},
 		"ServersInTransition": func(s *Store) error {

@@ -155,20 +155,29 @@ func (s *Store) Servers(ctx context.Context, q hub.ServerQuery) ([]hub.Server, i
 
 // serverFilter writes out a single user and the states, of which there are few, because the planner then knows how rare they are.
 func (s *Store) serverFilter(q hub.ServerQuery) (string, args) {
-	var conditions []string
-	var a args
-	switch {
-	case q.UserIDs == nil:
-	case len(q.UserIDs) == 1:
-		a = append(a, q.UserIDs[0])
-		conditions = append(conditions, "s.user_id = $1")
-	default:
-		a = append(a, list(q.UserIDs))
-		conditions = append(conditions, "s.user_id IN (SELECT value->>0 FROM "+s.db.elements+"($1))")
+	if q.UserIDs == nil {
+		return filterOfServers(nil, nil, q.States)
 	}
-	if q.States != nil {
+	owners, a := s.ownersIn(hub.Owners{IDs: q.UserIDs})
+	return filterOfServers([]string{owners}, a, q.States)
+}
+
+// ownersIn is the condition that a server is one of theirs.
+func (s *Store) ownersIn(of hub.Owners) (condition string, a args) {
+	switch {
+	case len(of.IDs) == 1:
+		return "s.user_id = $1", args{of.IDs[0]}
+	case of.Adjacent:
+		return "s.user_id >= $1 AND s.user_id <= $2", args{slices.Min(of.IDs), slices.Max(of.IDs)}
+	}
+	return "s.user_id IN (SELECT value->>0 FROM " + s.db.elements + "($1))", args{list(of.IDs)}
+}
+
+// filterOfServers adds the condition that a server is in one of the states, nil: in any.
+func filterOfServers(conditions []string, a args, states []hub.ServerState) (string, args) {
+	if states != nil {
 		places := []string{"NULL"} // no states: in none of them
-		for _, state := range slices.Compact(slices.Sorted(slices.Values(q.States))) {
+		for _, state := range slices.Compact(slices.Sorted(slices.Values(states))) {
 			a = append(a, string(state))
 			places = append(places, fmt.Sprintf("$%d", len(a)))
 		}

@@ -269,13 +269,30 @@ func serverPages() []test {
 				for _, s := range found {
 					shown = append(shown, s.Outline())
 				}
-				outlines, err := f.store.ServerOutlines(f.ctx, c.query.UserIDs, c.query.States)
+				outlines, err := f.store.ServerOutlines(f.ctx, hub.Owners{IDs: c.query.UserIDs}, c.query.States)
 				f.must(err)
 				f.same(fmt.Sprintf("the outlines of %+v", c.query), outlines, shown)
 			}
-			none, err := f.store.ServerOutlines(f.ctx, nil, nil)
+			none, err := f.store.ServerOutlines(f.ctx, hub.Owners{Adjacent: true}, nil)
 			f.must(err)
 			f.same("the outlines of nobody's servers", none, []hub.ServerOutline(nil))
+			for _, c := range []struct {
+				ids    []string
+				states []hub.ServerState
+				want   []string
+			}{
+				{[]string{bob.ID, ada.ID}, nil, []string{"a1", "a2", "b1"}},
+				{[]string{eve.ID, bob.ID}, []hub.ServerState{hub.Ready, hub.Stopping}, []string{"e1"}},
+				{[]string{eve.ID}, nil, []string{"e1"}},
+			} {
+				outlines, err := f.store.ServerOutlines(f.ctx, hub.Owners{IDs: c.ids, Adjacent: true}, c.states)
+				f.must(err)
+				var got []string
+				for _, s := range outlines {
+					got = append(got, s.Name)
+				}
+				f.same(fmt.Sprintf("the servers of %d adjacent users", len(c.ids)), got, c.want)
+			}
 		}},
 		{"An outline shows what lists show", func(f fixture) {
 			u := f.user("ada")
@@ -285,7 +302,7 @@ func serverPages() []test {
 			s.Started, s.Failure = noon, &hub.Failure{Message: "It ended.", Time: noon}
 			s, err := f.store.UpdateServer(f.ctx, s)
 			f.must(err)
-			got, err := f.store.ServerOutlines(f.ctx, []string{u.ID}, []hub.ServerState{hub.Ready})
+			got, err := f.store.ServerOutlines(f.ctx, hub.Owners{IDs: []string{u.ID}}, []hub.ServerState{hub.Ready})
 			f.must(err)
 			f.same("the outline", got, []hub.ServerOutline{s.Outline()})
 		}},
