@@ -217,6 +217,19 @@ func stories() []story {
 			p.Click("#add-group")
 			p.WaitText("Delete the group")
 		}},
+		{name: "share", as: "admin", path: "/hub/share/rita", act: func(p *browser.Page) {
+			p.Fill("#with", "zoe")
+			p.Click("#grant")
+			p.WaitText("Take back from everybody")
+			p.Click("#make-link")
+			p.WaitVisible("#secret")
+		}},
+		{name: "accept", as: "admin", path: "/hub/share/rita", act: func(p *browser.Page) {
+			p.Click("#make-link")
+			p.WaitVisible("#secret")
+			p.Open(browser.Eval[string](p, "document.querySelector('#secret').textContent"))
+			p.WaitText("Join the server of rita?")
+		}},
 		{name: "volumes", menu: true, as: "admin", path: "/hub/admin/volumes"},
 		{name: "volume", menu: true, as: "admin", path: "/hub/admin/volumes?show=released", act: func(p *browser.Page) {
 			p.Click("td .button")

@@ -76,7 +76,10 @@ func (h *Web) showShare(w http.ResponseWriter, r *http.Request, status int, user
 		return err
 	}
 	now, p := time.Now(), httpd.Principal(r)
-	v.Server, v.Action, v.Heading = h.viewServer(s, now), h.action("share", s), "Share "+lowerFirst(headingOf(s, own(p, user.Name)))
+	v.Server, v.Action, v.Heading = h.viewServer(s, now), h.action("share", s), "Share my server"
+	if mine := own(p, user.Name); s.Name != "" || !mine {
+		v.Heading = "Share the " + lowerFirst(headingOf(s, mine))
+	}
 	v.chrome = h.chrome(w, r, v.Heading, "")
 	v.ByUser, v.ByGroup = readsOthers(p), !p.Scopes.Filter("read:groups:name").Empty()
 	for _, l := range lives {
