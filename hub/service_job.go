@@ -61,14 +61,20 @@ func markOf(told string, salt []byte) ([]byte, error) {
 	return pbkdf2.Key(sha256.New, told, salt, markRounds, markSize)
 }
 
+// Spec is what a scheduler is to run for the service, as far as it can be said before there is a hub: without environment and secrets.
+func (j *ServiceJob) Spec(s Service) scheduler.Spec {
+	spec := scheduler.Spec{ID: serviceJobID(s.Name), Generation: 1, Labels: map[string]string{"service": s.Name}, Resources: j.Resources, Workload: j.Workload}
+	if s.Serves {
+		spec.URLVariable = "JUPYTERHUB_SERVICE_URL"
+	}
+	return spec
+}
+
 // serviceSpec is what the scheduler is to run for a service.
 func (h *Hub) serviceSpec(s ConfiguredService, secret string, generation int64) scheduler.Spec {
-	id := serviceJobID(s.Name)
 	env := serviceEnvironment(h.urls, s.Service, "")
-	spec := scheduler.Spec{
-		ID: id, Generation: generation, Labels: map[string]string{"service": s.Name},
-		Env: env, Secrets: map[string]string{}, Resources: s.Job.Resources, Workload: s.Job.Workload,
-	}
+	spec := s.Job.Spec(s.Service)
+	spec.Generation, spec.Env, spec.Secrets = generation, env, map[string]string{}
 	for _, name := range [...]string{"JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"} {
 		if env[name] == "" { // the operator did not say another one
 			delete(env, name)
@@ -76,10 +82,9 @@ func (h *Hub) serviceSpec(s ConfiguredService, secret string, generation int64) 
 		}
 	}
 	if s.Serves {
-		spec.URLVariable = "JUPYTERHUB_SERVICE_URL"
 		delete(env, spec.URLVariable)
 		if h.opts.ServiceName != nil {
-			spec.Service = h.opts.ServiceName(id)
+			spec.Service = h.opts.ServiceName(spec.ID)
 		}
 	}
 	return spec

@@ -63,13 +63,12 @@ func (a *adviser) run(ctx context.Context) error {
 
 // advise asks about everything that the profiles come to. An error means that the cluster could not be asked.
 func (a *adviser) advise(ctx context.Context, l loaded) error {
-	p := planning{notebook: *l.Notebook}
 	told := map[string]bool{}
 	for _, c := range cases(l.profiles) {
 		if c.Err != nil {
 			continue // whoever starts it is told, and config check tells
 		}
-		sentences, err := a.ask(ctx, p.spec(c))
+		sentences, err := a.ask(ctx, specOf(c, *l.Notebook))
 		if err != nil {
 			return err
 		}

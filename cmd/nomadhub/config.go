@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/nomadhub/nomadhub/config"
@@ -151,7 +152,7 @@ func checkConfig(ctx context.Context, args []string, std streams) error {
 	var files paths
 	fs := newFlags("config check", std)
 	fs.Var(&files, "config", "configuration file or directory; may be repeated")
-	offline := fs.Bool("offline", false, "do not ask the cluster whether the profiles can be placed")
+	offline := fs.Bool("offline", false, "do not ask the cluster whether profiles and services can be placed")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -171,7 +172,7 @@ func checkConfig(ctx context.Context, args []string, std streams) error {
 	return checkPlaces(ctx, cfg, std)
 }
 
-// checkPlaces asks the configured cluster about the profiles.
+// checkPlaces asks the configured cluster about profiles and services.
 func checkPlaces(ctx context.Context, cfg config.Config, std streams) error {
 	set, named, err := decodeProfiles(cfg, std.environ)
 	if err != nil {
@@ -181,7 +182,15 @@ func checkPlaces(ctx context.Context, cfg config.Config, std streams) error {
 	if err != nil {
 		return err
 	}
-	return checkCluster(ctx, std.err, cfg, set, sched)
+	questions := aboutProfiles(*cfg.Notebook, set, sched)
+	if slices.ContainsFunc(cfg.Services, config.Service.Runs) {
+		services, _, err := openServiceScheduler(*cfg.Nomad, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		questions = append(questions, aboutServices(cfg.Services, services)...)
+	}
+	return checkCluster(ctx, std.err, questions)
 }
 
 // printConfig writes what is in force, without secrets.

@@ -58,16 +58,26 @@ profile "gpu" {
 profile "missing" {
   node_pool = "nowhere"
 }
+service "culler" {
+  driver  = "raw_exec"
+  command = ["/bin/sleep", "1000"]
+}
+service "far" {
+  driver    = "raw_exec"
+  command   = ["/bin/sleep", "1000"]
+  node_pool = "nowhere"
+}
 `)
 	for _, part := range []string{
 		`Profile "small": fits now.`, `Profile "vast": can never run.`, `Profile "elsewhere": fits now.`, `Profile "elsewhere" with kind = odd: can never run.`,
 		`Profile "gpu": can never run.`, `Profile "missing": can never run.`,
+		`Service "culler": fits now.`, `Service "far": can never run.`,
 	} {
 		if !strings.Contains(got.errs, part) {
 			t.Errorf("lacks %q", part)
 		}
 	}
-	if got.err == nil || !strings.Contains(got.err.Error(), "4 of what the profiles offer can never run") {
+	if got.err == nil || !strings.Contains(got.err.Error(), "5 of what profiles and services come to can never run") {
 		t.Errorf("ends with %v", got.err)
 	}
 	t.Log(got.errs)

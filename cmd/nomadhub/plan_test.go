@@ -92,7 +92,7 @@ profile "lab" {
       device "nvidia/gpu" {}
     }
   }
-}`, planned{Fake: schedulertest.NewFake()}, []string{`Profile "lab": fits now.`, `Profile "lab" with gpu = true for members of ml: can never run. No machine has nvidia/gpu.`}, "1 of what the profiles offer"},
+}`, planned{Fake: schedulertest.NewFake()}, []string{`Profile "lab": fits now.`, `Profile "lab" with gpu = true for members of ml: can never run. No machine has nvidia/gpu.`}, "1 of what profiles and services"},
 		"what the cluster refuses": {`
 profile "lab" {
   override {
@@ -101,9 +101,23 @@ profile "lab" {
   }
 }`, planned{Fake: schedulertest.NewFake()}, []string{`Profile "lab" for members of x: can never run. There is no namespace gone.`}, "1 of what"},
 		"a mistake that shows for some": {"profile \"lab\" {\n  node_pool = user.groups[0]\n}", planned{Fake: schedulertest.NewFake()}, []string{`Profile "lab": has a mistake.`, "line 2"}, "1 of what"},
-		"no profiles":                   {"", planned{Fake: schedulertest.NewFake()}, []string{"Servers: fits now."}, ""},
-		"the cluster is away":           {offered, planned{Fake: schedulertest.NewFake(), away: true}, []string{"The cluster could not be asked", "-offline"}, ""},
-		"servers on this machine":       {offered, schedulertest.NewFake(), nil, ""},
+		"services": {`
+service "culler" {
+  command = ["culler"]
+}
+service "vast" {
+  command    = ["vast"]
+  memory     = 16384
+  memory_max = 32768
+}
+service "elsewhere" {
+  url = "http://127.0.0.1:9"
+}`, planned{Fake: schedulertest.NewFake()}, []string{
+			`Service "culler": fits now.`, `Service "vast": would wait at this moment. It waits for memory.`, `Mind (Service "vast"): Memory oversubscription is off.`,
+		}, ""},
+		"no profiles":             {"", planned{Fake: schedulertest.NewFake()}, []string{"Servers: fits now."}, ""},
+		"the cluster is away":     {offered, planned{Fake: schedulertest.NewFake(), away: true}, []string{"The cluster could not be asked", "-offline"}, ""},
+		"servers on this machine": {offered, schedulertest.NewFake(), nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -113,7 +127,7 @@ profile "lab" {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			err = checkCluster(t.Context(), &out, cfg, set, test.sched)
+			err = checkCluster(t.Context(), &out, append(aboutProfiles(*cfg.Notebook, set, test.sched), aboutServices(cfg.Services, test.sched)...))
 			if (err == nil) != (test.fails == "") || err != nil && !strings.Contains(err.Error(), test.fails) {
 				t.Errorf("ends with %v", err)
 			}

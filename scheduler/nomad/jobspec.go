@@ -168,7 +168,7 @@ func (s *Scheduler) parse(ctx context.Context, from *jobspec) (*api.Job, error) 
 // misconfigured says that no server can be started until an operator changed the jobspec.
 func misconfigured(detail string, err error) error {
 	return &scheduler.RejectedError{
-		Reason: "Nomad does not accept the jobspec for notebooks, which an operator must mend: " + sentence(detail),
+		Reason: "Nomad does not accept the jobspec, which an operator must mend: " + sentence(detail),
 		Err:    err,
 	}
 }
