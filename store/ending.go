@@ -3,28 +3,18 @@ package store
 import (
 	"context"
 	"strings"
-	"unicode/utf8"
 )
 
-// Every ending of a user's name is a row of name_endings: a part of a name is where one of its endings begins, and those that begin so lie side by side in the
-// table's key. So a search reads what it finds, and not the names of all.
+// Every ending of a user's name is a row of name_endings, which triggers of the table users keep: a part of a name is where one of its endings begins, and those
+// that begin so lie side by side in the table's key. So a search reads what it finds, and not the names of all.
 const (
-	// endingLength bounds how many characters of an ending are kept. What is sought beyond that is compared with the name itself.
+	// endingLength is how many characters of an ending are kept, as the triggers have it. What is sought beyond that is compared with the name itself.
 	endingLength = 32
 	// fewEndings is up to how many endings are looked up one by one. A part that more of them begin with is in so many names that reading all names is faster.
 	fewEndings = 1000
 	// lastText is behind all texts that begin with what stands before it: no name has this character, which Unicode says is none.
 	lastText = "\U0010FFFF"
 )
-
-// endings are the endings of a name in lower case, as far as they are kept.
-func endings(folded string) []string {
-	all := make([]string, 0, utf8.RuneCountInString(folded))
-	for i := range folded {
-		all = append(all, clipped(folded[i:]))
-	}
-	return all
-}
 
 // clipped is the text as far as endings are kept.
 func clipped(text string) string {
@@ -36,22 +26,6 @@ func clipped(text string) string {
 		n++
 	}
 	return text
-}
-
-// addEndings has the user be found by all parts of the name.
-func (s *Store) addEndings(ctx context.Context, userID, name string) error {
-	_, err := s.exec(ctx, "write the endings of a name", `
-		INSERT INTO name_endings (ending, user_id) SELECT e.value->>0, $2 FROM `+s.db.elements+`($1) e WHERE TRUE ON CONFLICT DO NOTHING`,
-		args{list(endings(strings.ToLower(name))), userID})
-	return err
-}
-
-// removeEndings has the user be found by no part of the name any more.
-func (s *Store) removeEndings(ctx context.Context, userID, name string) error {
-	_, err := s.exec(ctx, "delete the endings of a name", `
-		DELETE FROM name_endings WHERE user_id = $2 AND ending IN (SELECT e.value->>0 FROM `+s.db.elements+`($1) e)`,
-		args{list(endings(strings.ToLower(name))), userID})
-	return err
 }
 
 // withEnding selects the IDs of users whose name may have the part, and tells whether it does so faster than reading all names.

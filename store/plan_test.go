@@ -238,7 +238,6 @@ func seed(t testing.TB, s *Store, many int) {
 		SELECT 1, 'u00001' UNION ALL SELECT i + 1, 'u' || substr(CAST(100001 + i AS TEXT), 2) FROM n WHERE i < %d) `, many)
 	for _, text := range []string{
 		"INSERT INTO users (id, name, name_folded, admin, created, last_activity) SELECT id, 'user' || substr(id, 2), 'user' || substr(id, 2), FALSE, i, i FROM n",
-		"INSERT INTO name_endings (ending, user_id) WITH RECURSIVE at(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM at WHERE k < 9) SELECT DISTINCT substr(name, k, 32), id FROM users, at",
 		"INSERT INTO groups (name) SELECT 'group' || id FROM n WHERE i <= 100",
 		"INSERT INTO group_members (user_id, group_id) SELECT id, 1 + i % 50 FROM n",
 		"INSERT INTO group_members (user_id, group_id) SELECT id, 51 + i % 25 FROM n",

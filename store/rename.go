@@ -16,7 +16,11 @@ func (s *Store) RenameUser(ctx context.Context, id, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := tx.setName(ctx, u, name); err != nil {
+		err = tx.guarded(ctx, func(tx *Store) error {
+			_, err := tx.exec(ctx, "rename user", "UPDATE users SET name = $2, name_folded = $3 WHERE id = $1", args{id, name, strings.ToLower(name)})
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		for _, query := range []string{

@@ -28,9 +28,6 @@ func (s *Store) CreateUser(ctx context.Context, u hub.User) error {
 			return fmt.Errorf("store: create user: %w", hub.ErrExists)
 		}
 		tx.users.Store(true)
-		if err := tx.addEndings(ctx, u.ID, u.Name); err != nil {
-			return err
-		}
 		return tx.setGroups(ctx, u.ID, u.Groups)
 	})
 }
@@ -42,39 +39,16 @@ func (s *Store) UpdateUser(ctx context.Context, u hub.User) error {
 		if err != nil {
 			return err
 		}
-		before, err := tx.UserByID(ctx, u.ID)
-		if err != nil {
-			return err
-		}
-		n, err := tx.exec(ctx, "update user", "UPDATE users SET admin = $2, roles = $3 WHERE id = $1", args{u.ID, u.Admin, roles})
+		n, err := tx.exec(ctx, "update user", "UPDATE users SET name = $2, name_folded = $3, admin = $4, roles = $5 WHERE id = $1",
+			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, roles})
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return fmt.Errorf("store: update user: %w", hub.ErrNotFound)
 		}
-		if u.Name != before.Name {
-			if err := tx.setName(ctx, before, u.Name); err != nil {
-				return err
-			}
-		}
 		return tx.setGroups(ctx, u.ID, u.Groups)
 	})
-}
-
-// setName gives a user another name.
-func (s *Store) setName(ctx context.Context, u hub.User, name string) error {
-	err := s.guarded(ctx, func(tx *Store) error {
-		_, err := tx.exec(ctx, "rename user", "UPDATE users SET name = $2, name_folded = $3 WHERE id = $1", args{u.ID, name, strings.ToLower(name)})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.removeEndings(ctx, u.ID, u.Name); err != nil {
-		return err
-	}
-	return s.addEndings(ctx, u.ID, name)
 }
 
 // setGroups makes the user a member of these groups and of no others. Groups that do not exist are created.
@@ -105,18 +79,11 @@ func (s *Store) setGroups(ctx context.Context, userID string, groups []string) e
 // DeleteUser implements [hub.UserStore]; what belongs to the user goes by the foreign keys.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return s.atomic(ctx, func(tx *Store) error {
-		u, err := tx.UserByID(ctx, id)
-		if err != nil {
-			return err
-		}
-		tx.users.Store(true)
-		if err := tx.removeEndings(ctx, id, u.Name); err != nil {
-			return err
-		}
 		n, err := tx.exec(ctx, "delete user", "DELETE FROM users WHERE id = $1", args{id})
 		if err == nil && n == 0 {
 			err = fmt.Errorf("store: delete user: %w", hub.ErrNotFound)
 		}
+		tx.users.Store(true)
 		return err
 	})
 }
