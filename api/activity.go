@@ -11,7 +11,7 @@ import (
 )
 
 func (a *API) mountActivity(r chi.Router) {
-	r.With(a.need(onUserLately("users:activity"))).Post("/users/{name}/activity", a.do(a.postActivity))
+	r.With(a.need(onUserBriefly("users:activity"))).Post("/users/{name}/activity", a.do(a.postActivity))
 }
 
 // activityReport is what a server tells every few minutes: when its user, and it itself, was last active. The default server's name is empty. Keys that are not

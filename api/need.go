@@ -21,8 +21,8 @@ type rule struct {
 	unborn bool
 	// blunt refuses with 403 where others say 404.
 	blunt bool
-	// lately lets what is known of the user be half a second old.
-	lately bool
+	// brief needs no more of the user than who it is, if the caller may do it for everybody.
+	brief bool
 }
 
 // about is what a path names.
@@ -47,8 +47,8 @@ func onNewUser(scopes ...string) rule { return rule{scopes: scopes, about: about
 // onUserBluntly is onUser, but says 403 also where others say 404.
 func onUserBluntly(scopes ...string) rule { return rule{scopes: scopes, about: aboutUser, blunt: true} }
 
-// onUserLately is onUser for reports that come from every server again and again.
-func onUserLately(scopes ...string) rule { return rule{scopes: scopes, about: aboutUser, lately: true} }
+// onUserBriefly is onUser for what is asked for very often and needs no more of the user than who it is.
+func onUserBriefly(scopes ...string) rule { return rule{scopes: scopes, about: aboutUser, brief: true} }
 
 // listingGroups is for a list of groups, onGroup for the group of the path, and onNewGroup for making it.
 func listingGroups(scopes ...string) rule {
@@ -140,8 +140,8 @@ func (a *API) find(r *http.Request, k rule) (t target, err error) {
 		t.user, t.exists = p.User, true
 		return t, nil
 	}
-	if k.lately {
-		t.user, err = a.hub.RecentUserByName(r.Context(), name)
+	if k.brief && k.forEverybody(httpd.Principal(r)) {
+		t.user, err = a.hub.UserBrief(r.Context(), name)
 	} else {
 		t.user, err = a.hub.UserByName(r.Context(), name)
 	}
@@ -171,6 +171,11 @@ func (a *API) findGroup(r *http.Request) (t target, err error) {
 	}
 	t.exists = true
 	return t, nil
+}
+
+// forEverybody tells whether the principal may do it whatever the path names.
+func (k rule) forEverybody(p hub.Principal) bool {
+	return slices.ContainsFunc(k.scopes, func(name string) bool { return p.Scopes.Filter(name).All() })
 }
 
 func (k rule) allows(p hub.Principal, t target) bool {

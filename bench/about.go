@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -83,10 +82,5 @@ func (r *recorder) open(ctx context.Context, a about) {
 			r.note(name, strings.TrimPrefix(fields[1], "v"))
 		}
 	}
-	if line, err := json.Marshal(struct {
-		About    about     `json:"about"`
-		Versions []version `json:"versions"`
-	}{a, r.versions}); err == nil {
-		_, _ = r.out.Write(append(line, '\n'))
-	}
+	r.writeVersions(&a)
 }

@@ -42,6 +42,13 @@ func dispatch(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(s.from) > 0 {
+		r, err := collect(s.from)
+		if err != nil {
+			return err
+		}
+		return errors.Join(r.table(os.Stdout), r.verdicts(os.Stdout), r.writePage(s.page))
+	}
 	if os.Getenv(insideEnv) == "" {
 		if err := canIsolate(); err != nil {
 			return err
@@ -68,6 +75,7 @@ type settings struct {
 	crowd    int           // users of the largest hub of which lists are asked for; 0: there is none
 	out      string
 	page     string
+	from     []string // files of earlier runs to be shown together
 	hub      string
 	database string
 	profiles string
@@ -89,6 +97,7 @@ func parseSettings(args []string) (settings, error) {
 	flags.IntVar(&s.crowd, "crowd", 100_000, "users, of whom none has a server, with whom questions to the API are asked beside those with the most servers; 0: not")
 	flags.StringVar(&s.out, "out", "bench.jsonl", "file for the measurements, one JSON line each")
 	flags.StringVar(&s.page, "page", "", "file for a page of documentation with the results; default: none")
+	from := flags.String("from", "", "files of earlier runs, separated by commas: measure nothing, and show these together, what several have from the last of them")
 	flags.StringVar(&s.hub, "hub", "../bin/nomadhub", "the hub's program")
 	flags.StringVar(&s.database, "database", "sqlite", "sqlite, postgres, or both")
 	flags.StringVar(&s.profiles, "profiles", "", "folder for profiles of the hub; taking them costs some percent, so not for a result")
@@ -98,6 +107,9 @@ func parseSettings(args []string) (settings, error) {
 	}
 	if *only != "" {
 		s.only = strings.Split(*only, ",")
+	}
+	if *from != "" {
+		s.from = strings.Split(*from, ",")
 	}
 	var err1, err2 error
 	if s.sizes, err1 = parseSizes("-sizes", *sizes); err1 != nil {
@@ -183,6 +195,7 @@ func measure(ctx context.Context, s settings) (err error) {
 	r := &run{settings: s, recorder: &recorder{out: out}, machine: machine{s.patience}, self: copied, dir: dir}
 	r.open(ctx, describe())
 	failed := r.operations(ctx)
+	r.writeVersions(nil) // with the peers', which are known by now
 	return errors.Join(failed, r.table(os.Stdout), r.verdicts(os.Stdout), r.writePage(s.page))
 }
 

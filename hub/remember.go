@@ -79,7 +79,6 @@ func (m *memory[K, V]) sweep() {
 // recent is what the hub has just read.
 type recent struct {
 	principals memory[string, Principal]              // who shows a token, by its hash
-	users      memory[string, User]                   // by name
 	servers    memory[serversOfUser, []ServerOutline] // of one user
 }
 
@@ -93,7 +92,6 @@ type serversOfUser struct {
 func (r *recent) changed(k kinds) {
 	if k&ofPeople != 0 {
 		r.principals.forget()
-		r.users.forget()
 	}
 	if k&ofServers != 0 {
 		r.servers.forget()
@@ -102,7 +100,6 @@ func (r *recent) changed(k kinds) {
 
 func (r *recent) sweep() {
 	r.principals.sweep()
-	r.users.sweep()
 	r.servers.sweep()
 }
 

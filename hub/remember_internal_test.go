@@ -35,7 +35,7 @@ var writesOfServers = map[string]bool{
 var reads = []string{
 	"ActivityWatched", "Audit", "Client", "CodeByHash", "CountActive", "CountServers", "CountStarts", "CountUsers", "CullCandidates", "Groups", "GroupsOfWaiting", "Identities", "LoadOfGroups",
 	"OpenRuns", "Ping", "Revisions", "ServerBriefs", "ServerByID", "ServerByName", "ServerOutlines", "Servers", "Service", "ServiceRuns", "Services", "SessionByID", "Sessions", "ShareCodeByHash", "ShareCodes",
-	"Shares", "Starts", "SumUsage", "TokenByHash", "TokenByID", "Tokens", "TokensOfService", "UsageRuns", "UsageTouched", "UserByID", "UserByIdentity", "UserByName", "Users",
+	"Shares", "Starts", "SumUsage", "TokenByHash", "TokenByID", "Tokens", "TokensOfService", "UsageRuns", "UsageTouched", "UserByID", "UserByIdentity", "UserByName", "UserIDByName", "Users",
 	"VolumeByID", "VolumeByOwner", "VolumeUses", "Volumes",
 }
 

@@ -62,6 +62,8 @@ type UserStore interface {
 	CreateUser(ctx context.Context, u User) error
 	UserByID(ctx context.Context, id string) (User, error)
 	UserByName(ctx context.Context, name string) (User, error)
+	// UserIDByName is UserByName for who needs no more.
+	UserIDByName(ctx context.Context, name string) (string, error)
 	// Users returns one page and how many there are in all.
 	Users(ctx context.Context, q UserQuery) (users []User, total int, err error)
 	// UpdateUser writes name, admin, roles and groups of the user with this ID; groups that do not exist are created.

@@ -16,10 +16,15 @@ func (h *Hub) UserByName(ctx context.Context, name string) (User, error) {
 	return u, err
 }
 
-// RecentUserByName is [Hub.UserByName] for what comes from every server again and again. What another replica did with the user it may know half a second late.
-func (h *Hub) RecentUserByName(ctx context.Context, name string) (User, error) {
-	name = NormalizeUserName(name)
-	return h.recent.users.learn(name, func() (User, error) { return h.UserByName(ctx, name) })
+// UserBrief returns the user with ID and name alone, or a NotFound [Error].
+func (h *Hub) UserBrief(ctx context.Context, name string) (User, error) {
+	u := User{Name: NormalizeUserName(name)}
+	var err error
+	u.ID, err = h.store.UserIDByName(ctx, u.Name)
+	if errors.Is(err, ErrNotFound) {
+		return User{}, Errorf(NotFound, "There is no user named %q.", name)
+	}
+	return u, err
 }
 
 // Users returns one page of users and how many match in all.

@@ -98,6 +98,13 @@ func (s *Store) UserByName(ctx context.Context, name string) (hub.User, error) {
 	return s.user(ctx, "SELECT * FROM users WHERE name = $1", args{name})
 }
 
+// UserIDByName implements [hub.UserStore].
+func (s *Store) UserIDByName(ctx context.Context, name string) (string, error) {
+	var id string
+	err := s.byKey(ctx, "find who has a name", "SELECT id FROM users WHERE name = $1", args{name}, &id)
+	return id, err
+}
+
 // UserByIdentity implements [hub.UserStore].
 func (s *Store) UserByIdentity(ctx context.Context, provider, subject string) (hub.User, error) {
 	return s.user(ctx, `

@@ -24,11 +24,16 @@ func users() []test {
 			byName, err := f.store.UserByName(f.ctx, "ada")
 			f.must(err)
 			f.same("the user by name", byName, want)
+			id, err := f.store.UserIDByName(f.ctx, "ada")
+			f.must(err)
+			f.same("whose name it is", id, want.ID)
 		}},
 		{"An unknown user is not found", func(f fixture) {
 			_, err := f.store.UserByID(f.ctx, newID())
 			f.wants(err, hub.ErrNotFound)
 			_, err = f.store.UserByName(f.ctx, "nobody")
+			f.wants(err, hub.ErrNotFound)
+			_, err = f.store.UserIDByName(f.ctx, "nobody")
 			f.wants(err, hub.ErrNotFound)
 			f.wants(f.store.UpdateUser(f.ctx, hub.User{ID: newID(), Name: "nobody"}), hub.ErrNotFound)
 			f.wants(f.store.DeleteUser(f.ctx, newID()), hub.ErrNotFound)

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+)
+
+// line is any line of the output: where and with what a run was made, or a measurement.
+type line struct {
+	measurement
+
+	About    *about    `json:"about,omitempty"`
+	Versions []version `json:"versions,omitempty"`
+}
+
+// collect reads what earlier runs have written. What several of them measured counts from the last alone, for everybody, so that a ratio is of one run.
+func collect(files []string) (*recorder, error) {
+	r := &recorder{}
+	for _, file := range files {
+		lines, err := readLines(file)
+		if err != nil {
+			return nil, err
+		}
+		again := map[key]bool{}
+		for _, l := range lines {
+			if l.Operation != "" {
+				again[l.key] = true
+			}
+		}
+		r.all = slices.DeleteFunc(r.all, func(m measurement) bool { return again[m.key] })
+		for _, l := range lines {
+			if l.About != nil {
+				r.about = *l.About
+			}
+			for _, v := range l.Versions {
+				r.note(v.Name, v.Number)
+			}
+			if l.Operation != "" {
+				r.all = append(r.all, l.measurement)
+			}
+		}
+	}
+	if len(r.all) == 0 {
+		return nil, errors.New("-from: there is no measurement in these files")
+	}
+	return r, nil
+}
+
+func readLines(file string) ([]line, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("-from: %w", err)
+	}
+	var lines []line
+	for scan := bufio.NewScanner(bytes.NewReader(text)); scan.Scan(); {
+		var l line
+		if err := json.Unmarshal(scan.Bytes(), &l); err != nil {
+			return nil, fmt.Errorf("-from: %s, line %d: %w", file, len(lines)+1, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+// writeVersions writes a line of what took part in the run.
+func (r *recorder) writeVersions(a *about) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text, err := json.Marshal(struct {
+		About    *about    `json:"about,omitempty"`
+		Versions []version `json:"versions"`
+	}{a, r.versions}); err == nil {
+		_, _ = r.out.Write(append(text, '\n'))
+	}
+}
