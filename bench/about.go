@@ -67,7 +67,7 @@ func firstField(path, name string) string {
 
 // open writes the first line of the output, and notes the programs that take part.
 func (r *recorder) open(ctx context.Context, a about) {
-	r.about = a
+	r.begins(a)
 	for program, name := range map[string]string{"nomad": "Nomad", "consul": "Consul"} {
 		path, err := stack.Binary(ctx, program)
 		if err != nil {

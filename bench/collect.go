@@ -18,7 +18,8 @@ type line struct {
 	Versions []version `json:"versions,omitempty"`
 }
 
-// collect reads what earlier runs have written. What several of them measured counts from the last alone, for everybody, so that a ratio is of one run.
+// collect reads what earlier runs have written. What several of them measured of the hub counts from the last alone, with the peers' of that run, so that a ratio is of
+// one run.
 func collect(files []string) (*recorder, error) {
 	r := &recorder{}
 	for _, file := range files {
@@ -26,21 +27,21 @@ func collect(files []string) (*recorder, error) {
 		if err != nil {
 			return nil, err
 		}
-		again := map[key]bool{}
+		before, again := hubs(r.all), map[key]bool{}
 		for _, l := range lines {
-			if l.Operation != "" {
+			if l.Subject == ours {
 				again[l.key] = true
 			}
 		}
 		r.all = slices.DeleteFunc(r.all, func(m measurement) bool { return again[m.key] })
 		for _, l := range lines {
 			if l.About != nil {
-				r.about = *l.About
+				r.begins(*l.About)
 			}
 			for _, v := range l.Versions {
 				r.note(v.Name, v.Number)
 			}
-			if l.Operation != "" {
+			if l.Operation != "" && (again[l.key] || !before[l.key]) {
 				r.all = append(r.all, l.measurement)
 			}
 		}
@@ -49,6 +50,17 @@ func collect(files []string) (*recorder, error) {
 		return nil, errors.New("-from: there is no measurement in these files")
 	}
 	return r, nil
+}
+
+// hubs are the keys of which the hub itself was measured.
+func hubs(all []measurement) map[key]bool {
+	keys := map[key]bool{}
+	for _, m := range all {
+		if m.Subject == ours {
+			keys[m.key] = true
+		}
+	}
+	return keys
 }
 
 func readLines(file string) ([]line, error) {

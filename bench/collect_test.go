@@ -20,6 +20,8 @@ func TestCollectTakesTheLastRunOfEach(t *testing.T) {
 		"b": `{"about":{"date":"2026-01-02"},"versions":[{"name":"Nomad","version":"1.11.0"}]}
 {"operation":"O9","name":"token_cpu","size":100,"database":"sqlite","unit":"ms","subject":"nomadhub","round":0,"value":2,"quiet":true}
 {"operation":"O9","name":"token_cpu","size":100,"database":"sqlite","unit":"ms","subject":"nomadhub","round":1,"value":4,"quiet":true}
+{"operation":"O13","name":"usable_p50","unit":"ms","subject":"jupyterhub","round":0,"value":8,"quiet":true}
+{"operation":"O14","name":"api","unit":"ms","subject":"jupyterhub","round":0,"value":7,"quiet":true}
 {"versions":[{"name":"Nomad","version":"1.11.0"},{"name":"JupyterHub","version":"5.5.4"}]}
 `,
 		"broken": "{\"operation\":\n", "empty": "",
@@ -42,8 +44,18 @@ func TestCollectTakesTheLastRunOfEach(t *testing.T) {
 	if got, _ := r.values(token, stock); len(got) != 0 {
 		t.Errorf("the peer of another run stands beside it: %v", got)
 	}
-	if got, _ := r.values(key{Operation: "O13", Name: "usable_p50", Unit: "ms"}, ours); !slices.Equal(got, []float64{3}) {
+	boot := key{Operation: "O13", Name: "usable_p50", Unit: "ms"}
+	if got, _ := r.values(boot, ours); !slices.Equal(got, []float64{3}) {
 		t.Errorf("what only the first run measured is %v", got)
+	}
+	if got, _ := r.values(boot, stock); len(got) != 0 {
+		t.Errorf("the peer of a run without ours stands beside it: %v", got)
+	}
+	if got, _ := r.values(key{Operation: "O14", Name: "api", Unit: "ms"}, stock); !slices.Equal(got, []float64{7}) {
+		t.Errorf("what only a peer was measured of is %v", got)
+	}
+	if want := "in 2 runs one after another, the hub and its peers of each row in the same one"; r.howOften() != want || listed(r.dates) != "2026-01-01 and 2026-01-02" {
+		t.Errorf("it was measured on %s %s", listed(r.dates), r.howOften())
 	}
 	if r.about.Date != "2026-01-02" || !slices.Equal(r.versions, []version{{"Nomad", "1.11.0"}, {"JupyterHub", "5.5.4"}}) {
 		t.Errorf("it was made with %+v, %+v", r.about, r.versions)

@@ -160,11 +160,27 @@ func place(k key) (int, string) {
 	return len(meanings), k.Name
 }
 
-// page writes a whole page with all results of the run.
+// howOften says in how many runs all was measured.
+func (r *recorder) howOften() string {
+	if r.runs > 1 {
+		return fmt.Sprintf("in %d runs one after another, the hub and its peers of each row in the same one", r.runs)
+	}
+	return "all of it in one run"
+}
+
+// listed is a list as a sentence has it.
+func listed(all []string) string {
+	if len(all) < 2 {
+		return strings.Join(all, "")
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
+}
+
+// page writes a whole page with all results.
 func (r *recorder) page(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Performance\n\n")
-	fmt.Fprintf(&b, "Measured on %s by `make bench`, all of it in one run; see [how](../how-to/measure.md), and [what it grows with](../explanation/scale.md). ", r.about.Date)
+	fmt.Fprintf(&b, "Measured on %s by `make bench`, %s; see [how](../how-to/measure.md), and [what it grows with](../explanation/scale.md). ", listed(r.dates), r.howOften())
 	fmt.Fprintf(&b, "The machine: %s, %d cores, %d GiB, %s. ", r.about.Processor, r.about.Cores, r.about.MemoryGiB, r.about.Kernel)
 	fmt.Fprintf(&b, "The hub, or the peer in its place, had one core to itself; the cluster and who asks shared the other. Go %s", r.about.Go)
 	for _, v := range r.sortedVersions() {

@@ -14,7 +14,8 @@ import (
 // TestPage has results of two sizes and a peer on a page: medians, ratios, goals and growth.
 func TestPage(t *testing.T) {
 	t.Parallel()
-	r := &recorder{out: io.Discard, about: about{Date: "2026-11-22", Processor: "a processor", Cores: 2, MemoryGiB: 8, Kernel: "Linux", Go: "1.26"}}
+	r := &recorder{out: io.Discard}
+	r.begins(about{Date: "2026-11-22", Processor: "a processor", Cores: 2, MemoryGiB: 8, Kernel: "Linux", Go: "1.26"})
 	r.note("Nomad", "1.11.0")
 	r.note("Nomad", "1.11.0")
 	calm := round{quiet: true}
@@ -32,6 +33,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
+		"Measured on 2026-11-22 by `make bench`, all of it in one run;",
 		"The machine: a processor, 2 cores, 8 GiB, Linux.",
 		"Go 1.26, Nomad 1.11.0.",
 		"| O15 | memory with so many servers, after all users were listed | 10,000 | sqlite | 200 MiB | 1000 MiB (5.00×; 5.00 to 5.00) |  |",

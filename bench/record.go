@@ -46,6 +46,17 @@ type recorder struct {
 	all      []measurement
 	versions []version
 	about    about
+	runs     int      // from which this is
+	dates    []string // of these
+}
+
+// begins notes where and with what a run was made.
+func (r *recorder) begins(a about) {
+	r.about = a
+	r.runs++
+	if !slices.Contains(r.dates, a.Date) {
+		r.dates = append(r.dates, a.Date)
+	}
 }
 
 // version says what took part in a run.
