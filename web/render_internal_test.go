@@ -2,9 +2,8 @@ package web
 
 import "testing"
 
-// TestPagesParse: a page is parsed when it is first shown, and a mistake in one must not wait for that.
-func TestPagesParse(t *testing.T) {
-	t.Parallel()
+func openPages(t *testing.T) pages {
+	t.Helper()
 	assets, err := loadAssets("/hub/static/")
 	if err != nil {
 		t.Fatal(err)
@@ -13,6 +12,13 @@ func TestPagesParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return all
+}
+
+// TestPagesParse: a page is parsed when it is first shown, and a mistake in one must not wait for that.
+func TestPagesParse(t *testing.T) {
+	t.Parallel()
+	all := openPages(t)
 	if len(all) < 10 {
 		t.Errorf("there are %d pages", len(all))
 	}

@@ -11,14 +11,7 @@ import (
 // TestStencilsAreThePage: a page out of a stencil is the page that its template makes.
 func TestStencilsAreThePage(t *testing.T) {
 	t.Parallel()
-	assets, err := loadAssets("/hub/static/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := newPages(assets)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := openPages(t)
 	s := newStencils()
 	for _, action := range []string{"/hub/login", "/hub/login?next=%2Fuser%2Fada%2F&a=%22b%22"} {
 		v := loginView{chrome: chrome{Title: "Log in"}, Action: action, Forms: []loginForm{{ID: "pam", Label: "PAM", First: true}}}
