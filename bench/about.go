@@ -82,5 +82,5 @@ func (r *recorder) open(ctx context.Context, a about) {
 			r.note(name, strings.TrimPrefix(fields[1], "v"))
 		}
 	}
-	r.writeVersions(&a)
+	r.writeOrigin(&a)
 }

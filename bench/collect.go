@@ -10,12 +10,16 @@ import (
 	"slices"
 )
 
-// line is any line of the output: where and with what a run was made, or a measurement.
-type line struct {
-	measurement
-
+// origin says where and with what a run was made: the first line of the output, and, with the versions of all that took part, the last.
+type origin struct {
 	About    *about    `json:"about,omitempty"`
 	Versions []version `json:"versions,omitempty"`
+}
+
+// line is any line of the output.
+type line struct {
+	measurement
+	origin
 }
 
 // collect reads what earlier runs have written. What several of them measured of the hub counts from the last alone, with the peers' of that run, so that a ratio is of
@@ -79,14 +83,11 @@ func readLines(file string) ([]line, error) {
 	return lines, nil
 }
 
-// writeVersions writes a line of what took part in the run.
-func (r *recorder) writeVersions(a *about) {
+// writeOrigin writes what is known of it by now; nil: where it was has been written.
+func (r *recorder) writeOrigin(a *about) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if text, err := json.Marshal(struct {
-		About    *about    `json:"about,omitempty"`
-		Versions []version `json:"versions"`
-	}{a, r.versions}); err == nil {
+	if text, err := json.Marshal(origin{a, r.versions}); err == nil {
 		_, _ = r.out.Write(append(text, '\n'))
 	}
 }

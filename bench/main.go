@@ -195,7 +195,7 @@ func measure(ctx context.Context, s settings) (err error) {
 	r := &run{settings: s, recorder: &recorder{out: out}, machine: machine{s.patience}, self: copied, dir: dir}
 	r.open(ctx, describe())
 	failed := r.operations(ctx)
-	r.writeVersions(nil) // with the peers', which are known by now
+	r.writeOrigin(nil) // with the peers', which are known by now
 	return errors.Join(failed, r.table(os.Stdout), r.verdicts(os.Stdout), r.writePage(s.page))
 }
 
