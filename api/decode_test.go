@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -48,6 +49,19 @@ func TestTimestamp(t *testing.T) {
 		if got := timestamp(in); got != want {
 			t.Errorf("got %v, want %v", got, want)
 		}
+	}
+	for range 10_000 {
+		in := time.UnixMicro(rand.Int64N(time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro())).Truncate(time.Duration(rand.IntN(2)) * time.Second)
+		layout := "2006-01-02T15:04:05.000000Z"
+		if in.Nanosecond() == 0 {
+			layout = "2006-01-02T15:04:05Z"
+		}
+		if got, want := timestamp(in), in.UTC().Format(layout); got != want {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+	if got := timestamp(time.Date(12_345, 1, 31, 0, 0, 0, 0, time.UTC)); got != "12345-01-31T00:00:00Z" {
+		t.Errorf("got %v", got)
 	}
 }
 

@@ -48,7 +48,7 @@ func timeField(e *jx.Encoder, key string, t time.Time) {
 		nullField(e, key)
 		return
 	}
-	var space [len(fineStamp) + len("000")]byte // parts of a second are written to the nanosecond first
+	var space [len(longestTime)]byte
 	e.FieldStart(key)
 	e.ByteStr(appendTime(space[:0], t))
 }

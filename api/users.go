@@ -54,7 +54,7 @@ func (a *API) listUsers(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := a.viewer(r)
-	of, err := a.serversOf(r, v, users, within.All() && q.Adjacent())
+	of, err := a.serversOf(r, v, users, within.All() && q.Adjacent(v.stopped))
 	if err != nil {
 		return err
 	}

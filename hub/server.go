@@ -209,8 +209,8 @@ type ServerQuery struct {
 // Owners are users whose servers are sought.
 type Owners struct {
 	IDs []string // nobody, if there are none
-	// Adjacent says that there is no other user between the first and the last of these by ID, so that their servers are found in one go. Servers of others who
-	// came between them meanwhile are then returned, too.
+	// Adjacent says that hardly anybody else, between the first and the last of these by ID, has a server in the states that are sought, so that the servers are found
+	// in one go. Those of others between them are then returned, too.
 	Adjacent bool
 }
 

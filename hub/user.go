@@ -30,9 +30,20 @@ type UserQuery struct {
 	Uncounted bool
 }
 
-// Adjacent tells whether a page of what is selected leaves nobody out between its first and its last user by ID.
-func (q UserQuery) Adjacent() bool {
-	return q.Names == nil && q.NameContains == "" && q.Activity == AnyServers && q.Sort == SortByID
+// Adjacent tells whether a page of what is selected leaves out next to nobody, between its first and its last user by ID, of whose servers some are shown: those that
+// do not run only with stopped.
+func (q UserQuery) Adjacent(stopped bool) bool {
+	if q.Names != nil || q.NameContains != "" || q.Sort != SortByID {
+		return false
+	}
+	switch q.Activity {
+	case AnyServers:
+		return true
+	case ActiveServers, ReadyServers: // servers that are not ready yet, or no longer, are few
+		return !stopped
+	case InactiveServers:
+	}
+	return false
 }
 
 // UserServers selects users by the state of their servers.

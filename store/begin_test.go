@@ -64,7 +64,7 @@ func TestSQLiteLooksUpByTheWriterOnlyIfItIsFree(t *testing.T) {
 		t.Error("the writer has nothing to do, and another looks up")
 	}
 	err := s.InTx(t.Context(), func(tx hub.Store) error {
-		if by() != s.read {
+		if by() == s.write {
 			t.Error("a lookup waits for the writer")
 		}
 		if err := tx.UpdateUser(t.Context(), hub.User{ID: "u1", Name: "bob"}); err != nil {

@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -46,6 +48,34 @@ func (c timeOf) Scan(v any) error {
 	return nil
 }
 
+func (c timeOf) read(text string) error {
+	if text == "" {
+		return c.Scan(nil)
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	*c.t = time.UnixMicro(n).UTC()
+	return err
+}
+
+// spanOf scans a column of microseconds into a length of time.
+type spanOf struct{ d *time.Duration }
+
+// Scan implements [database/sql.Scanner].
+func (c spanOf) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a length of time is stored as %T", v)
+	}
+	*c.d = time.Duration(n) * time.Microsecond
+	return nil
+}
+
+func (c spanOf) read(text string) error {
+	n, err := strconv.ParseInt(text, 10, 64)
+	*c.d = time.Duration(n) * time.Microsecond
+	return err
+}
+
 // textOf scans a column of text, NULL as "".
 type textOf struct{ text *string }
 
@@ -61,6 +91,22 @@ func (c textOf) Scan(v any) error {
 	default:
 		return fmt.Errorf("a text is stored as %T", v)
 	}
+	return nil
+}
+
+func (c textOf) read(text string) error {
+	*c.text = strings.Clone(text)
+	return nil
+}
+
+// partOf is textOf for rows that are many and soon forgotten: the text may be a part of the whole row's, which stays in memory as long as it.
+type partOf struct{ text *string }
+
+// Scan implements [database/sql.Scanner].
+func (c partOf) Scan(v any) error { return textOf(c).Scan(v) }
+
+func (c partOf) read(text string) error {
+	*c.text = text
 	return nil
 }
 
@@ -82,6 +128,10 @@ func (c wordsOf) Scan(v any) error {
 	if err := (textOf{&text}).Scan(v); err != nil {
 		return err
 	}
+	return c.read(text)
+}
+
+func (c wordsOf) read(text string) error {
 	*c.list = nil
 	if text == "" || text == "[]" {
 		return nil

@@ -12,7 +12,7 @@ import (
 func (s *Store) CullCandidates(ctx context.Context, q hub.CullQuery) ([]hub.CullCandidate, error) {
 	now := q.Now.UnixMicro()
 	query := fmt.Sprintf(`
-		SELECT u.name, %s, u.admin,
+		SELECT %s, u.admin,
 			(SELECT %s(g.name ORDER BY g.name) FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = s.user_id)
 		FROM servers s JOIN users u ON u.id = s.user_id
 		WHERE s.state = 'ready' AND (
@@ -21,7 +21,7 @@ func (s *Store) CullCandidates(ctx context.Context, q hub.CullQuery) ([]hub.Cull
 			OR COALESCE(s.started, 0) < $2
 			OR s.idle_after > 0 AND COALESCE(s.last_used, s.started, 0) < $3 - s.idle_after / 2
 			OR s.max_age > 0 AND COALESCE(s.started, 0) < $4 - s.max_age)
-		ORDER BY s.id`, serverColumns, s.db.array)
+		ORDER BY s.id`, serverColumns.plain, s.db.array)
 	return all(ctx, s, "find servers that may be culled", query,
 		args{bound(q.UsedBefore), bound(q.StartedBefore), now, now + q.Lead.Microseconds()},
 		func(scan scanner) (c hub.CullCandidate, err error) {

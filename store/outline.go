@@ -1,15 +1,19 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/nomadhub/nomadhub/hub"
 )
 
 // outlineColumns are few, since each value of a row that a list reads costs as much as all that is then done with it.
-const outlineColumns = "s.id, s.user_id, s.name, s.display_name, s.state, s.generation, s.started, s.last_activity, s.last_used, s.keep_until, s.options, s.instance, s.address, s.failure, s.notice"
+var outlineColumns = columnsOf("s.user_id", "s.id", "s.name", "s.display_name", "s.state", "s.generation", "s.started", "s.last_activity", "s.last_used", "s.keep_until",
+	"s.options", "s.instance", "s.address", "s.failure", "s.notice")
 
 // ServerOutlines implements [hub.ServerStore].
 func (s *Store) ServerOutlines(ctx context.Context, of hub.Owners, states []hub.ServerState) ([]hub.ServerOutline, error) {
@@ -18,12 +22,12 @@ func (s *Store) ServerOutlines(ctx context.Context, of hub.Owners, states []hub.
 	}
 	owners, a := s.ownersIn(of)
 	where, a := filterOfServers([]string{owners}, a, states)
-	return all(ctx, s, "list servers of users", "SELECT "+outlineColumns+" FROM servers s "+where+" ORDER BY s.user_id, s.id", a,
+	servers, err := few(ctx, s, glance(len(of.IDs)), "list servers of users", "SELECT "+s.db.row(outlineColumns)+" FROM servers s "+where, a,
 		func(scan scanner) (v hub.ServerOutline, err error) {
 			var options, failure, notice string
-			err = scan(&v.ID, &v.UserID, &v.Name, &v.DisplayName, (*string)(&v.State), &v.Generation,
+			err = scan(partOf{&v.UserID}, partOf{&v.ID}, partOf{&v.Name}, partOf{&v.DisplayName}, partOf{(*string)(&v.State)}, &v.Generation,
 				timeOf{&v.Started}, timeOf{&v.LastActivity}, timeOf{&v.LastUsed}, timeOf{&v.KeepUntil},
-				textOf{&options}, &v.Instance, &v.Address, textOf{&failure}, textOf{&notice})
+				partOf{&options}, partOf{&v.Instance}, partOf{&v.Address}, partOf{&failure}, partOf{&notice})
 			if err != nil {
 				return v, err
 			}
@@ -32,4 +36,9 @@ func (s *Store) ServerOutlines(ctx context.Context, of hub.Owners, states []hub.
 			}
 			return v, errors.Join(readNote(failure, &v.Failure, v.ID), readNote(notice, &v.Notice, v.ID))
 		})
+	// An index has them by their owners. To have the database put them in order costs a fifth of reading them.
+	slices.SortFunc(servers, func(a, b hub.ServerOutline) int {
+		return cmp.Or(strings.Compare(a.UserID, b.UserID), strings.Compare(a.ID, b.ID))
+	})
+	return servers, err
 }

@@ -72,13 +72,34 @@ func storable(text string) bool {
 }
 
 // way is how a statement reaches the database.
-type way int
+type way struct {
+	kind int
+	rows int // how many rows there probably are; 0: nobody knows
+}
 
 const (
-	search way = iota // reads what may be many rows
-	lookup            // reads one row by a key
-	change            // writes
+	searches = iota
+	looksUp
+	glances
+	changes
 )
+
+var (
+	search = way{kind: searches}         // reads what may be many rows
+	lookup = way{kind: looksUp, rows: 1} // reads one row by a key
+	change = way{kind: changes}          // writes
+)
+
+// manyRows is what takes milliseconds to read.
+const manyRows = 1000
+
+// glance reads up to so many rows by their keys; 0: nobody knows how many.
+func glance(rows int) way {
+	if rows <= 0 || rows > manyRows {
+		return search
+	}
+	return way{kind: glances, rows: rows}
+}
 
 // reach returns where a statement is to run and with which context, once it may run there.
 //
@@ -91,17 +112,26 @@ func (s *Store) reach(ctx context.Context, w way) (q querier, run context.Contex
 	if s.depth > 0 {
 		return s.write, s.db.brief(ctx), func() {}, nil
 	}
-	switch w {
-	case change:
+	switch w.kind {
+	case changes:
 		done, err := s.db.turns.take(ctx, false)
 		return s.write, s.db.brief(ctx), done, err
-	case lookup:
+	case looksUp:
 		if done, ok := s.db.turns.try(); ok {
 			return s.write, s.db.brief(ctx), done, nil
 		}
-	case search:
+	case searches:
+		return s.read, ctx, func() {}, nil
 	}
-	return s.read, ctx, func() {}, nil
+	pool, ok := s.read.(*sql.DB)
+	if !ok || s.db.watched {
+		return s.read, ctx, func() {}, nil
+	}
+	conn, err := pool.Conn(ctx) // the wait for one ends with the context; what then takes microseconds does not
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return conn, s.db.brief(ctx), func() { _ = conn.Close() }, nil // it only goes back to the pool
 }
 
 // exec runs a statement that returns no rows and says how many it touched.
@@ -127,9 +157,6 @@ func (s *Store) exec(ctx context.Context, what, query string, a args) (int, erro
 	return int(touched), err
 }
 
-// scanner copies the columns of the present row into dest.
-type scanner func(dest ...any) error
-
 // one reads the only row of a query into dest. It is hub.ErrNotFound if there is none.
 func (s *Store) one(ctx context.Context, what, query string, a args, dest ...any) error {
 	return s.sole(ctx, search, what, query, a, dest)
@@ -148,7 +175,7 @@ func (s *Store) returning(ctx context.Context, what, query string, a args, dest 
 
 func (s *Store) sole(ctx context.Context, w way, what, query string, a args, dest []any) error {
 	values, err := a.values()
-	if errors.Is(err, errText) && w != change {
+	if errors.Is(err, errText) && w.kind != changes {
 		return &noRowError{what} // what cannot be stored is nowhere
 	}
 	if err != nil {
@@ -181,7 +208,7 @@ func few[T any](ctx context.Context, s *Store, w way, what, query string, a args
 func fetch[T any](ctx context.Context, s *Store, w way, what, query string, values []any, row func(scanner) (T, error)) ([]T, error) {
 	var out []T
 	err := s.retry(ctx, what, func() error {
-		out = nil
+		out = make([]T, 0, w.rows)
 		q, run, done, err := s.reach(ctx, w)
 		if err != nil {
 			return err
@@ -192,7 +219,10 @@ func fetch[T any](ctx context.Context, s *Store, w way, what, query string, valu
 			return err
 		}
 		defer func() { _ = rows.Close() }() // Err tells what went wrong
-		scan := scanner(rows.Scan)
+		scan, err := s.db.scannerOf(rows)
+		if err != nil {
+			return err
+		}
 		for rows.Next() {
 			v, err := row(scan)
 			if err != nil {
@@ -202,6 +232,9 @@ func fetch[T any](ctx context.Context, s *Store, w way, what, query string, valu
 		}
 		return rows.Err()
 	})
+	if len(out) == 0 {
+		out = nil
+	}
 	return out, err
 }
 

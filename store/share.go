@@ -32,12 +32,17 @@ type sharedOf struct{ raw *[]string }
 
 // Scan implements [database/sql.Scanner].
 func (c sharedOf) Scan(v any) error {
-	*c.raw = nil
-	if v == nil {
-		return nil
+	var text string
+	if err := (textOf{&text}).Scan(v); err != nil {
+		return err
 	}
+	return c.read(text)
+}
+
+func (c sharedOf) read(text string) error {
+	*c.raw = nil
 	var shares []string
-	if err := (wordsOf{&shares}).Scan(v); err != nil {
+	if err := (wordsOf{&shares}).read(text); err != nil || shares == nil {
 		return err
 	}
 	for _, share := range shares {

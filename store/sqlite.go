@@ -22,6 +22,7 @@ func dialectSQLite() dialect {
 		name:      "sqlite",
 		elements:  "json_each",
 		array:     "json_group_array",
+		packs:     true,
 		position:  "instr",
 		unindexed: "+",
 		now:       "CAST(unixepoch('subsec') * 1000000 AS BIGINT)",

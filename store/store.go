@@ -65,6 +65,8 @@ type database struct {
 	log            *slog.Logger
 	now            func() time.Time // nil: the database's clock
 	places         places
+	// userRow and userWithShares are the columns of [userColumns] as this database is asked for them, without and with what is shared with the user.
+	userRow, userWithShares string
 }
 
 // Open prepares the database that opts.DSN names. It makes no connection to Postgres yet, so that it also succeeds while the
@@ -93,6 +95,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		db.log = slog.New(slog.DiscardHandler)
 	}
 	db.now = opts.Now
+	db.userRow, db.userWithShares = db.row(userColumns(db.dialect, "NULL")), db.row(userColumns(db.dialect, sharedWith(db.dialect)))
 	return &Store{db: db, read: db.reader, write: db.writer}, nil
 }
 

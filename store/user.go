@@ -90,12 +90,12 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 
 // UserByID implements [hub.UserStore].
 func (s *Store) UserByID(ctx context.Context, id string) (hub.User, error) {
-	return s.user(ctx, "SELECT * FROM users WHERE id = $1", args{id})
+	return s.user(ctx, "WHERE u.id = $1", args{id})
 }
 
 // UserByName implements [hub.UserStore].
 func (s *Store) UserByName(ctx context.Context, name string) (hub.User, error) {
-	return s.user(ctx, "SELECT * FROM users WHERE name = $1", args{name})
+	return s.user(ctx, "WHERE u.name = $1", args{name})
 }
 
 // UserIDByName implements [hub.UserStore].
@@ -107,13 +107,11 @@ func (s *Store) UserIDByName(ctx context.Context, name string) (string, error) {
 
 // UserByIdentity implements [hub.UserStore].
 func (s *Store) UserByIdentity(ctx context.Context, provider, subject string) (hub.User, error) {
-	return s.user(ctx, `
-		SELECT * FROM users WHERE id = (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)`,
-		args{provider, subject})
+	return s.user(ctx, "WHERE u.id = (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)", args{provider, subject})
 }
 
-func (s *Store) user(ctx context.Context, selection string, a args) (hub.User, error) {
-	users, err := s.usersIn(ctx, lookup, "find user", selection, "u.id", sharedWith(s.db.dialect), a)
+func (s *Store) user(ctx context.Context, where string, a args) (hub.User, error) {
+	users, err := s.usersIn(ctx, lookup, "find user", "users u "+where, s.db.userWithShares, a)
 	if err != nil {
 		return hub.User{}, err
 	}
@@ -123,20 +121,21 @@ func (s *Store) user(ctx context.Context, selection string, a args) (hub.User, e
 	return users[0], nil
 }
 
-// usersIn reads the users of a selection of rows of the table users, with their groups, in one query: a page whose groups were
-// read by a second one could show a user without them. The groups are a subquery and not a join, so that a page reads those of
-// its own users only, by the index. shared is the column of what is shared with the user u.
-func (s *Store) usersIn(ctx context.Context, w way, what, selection, order, shared string, a args) ([]hub.User, error) {
-	return few(ctx, s, w, what, `
-		SELECT u.id, u.name, u.admin, u.created, u.last_activity, u.roles, (
-			SELECT `+s.db.array+`(g.name ORDER BY g.name)
-			FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = u.id
-		), `+shared+`
-		FROM (`+selection+`) u ORDER BY `+order, a,
-		func(scan scanner) (u hub.User, err error) {
-			err = scan(&u.ID, &u.Name, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Roles}, wordsOf{&u.Groups}, sharedOf{&u.Shared})
-			return u, err
-		})
+// userColumns are those of a row u of the table users, with the user's groups, so that both are read in one query: a page whose groups were read by a second one could
+// show a user without them. The groups are a subquery and not a join, so that a page reads those of its own users only, by the index. They are not sorted there, which
+// costs more than finding them. shared is the column of what is shared with the user.
+func userColumns(d dialect, shared string) columns {
+	return columnsOf("u.id", "u.name", "u.admin", "u.created", "u.last_activity", "u.roles",
+		"(SELECT "+d.array+"(g.name) FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = u.id)", shared)
+}
+
+// usersIn reads the users u of the rest of a query, from its FROM on. They are userRow or userWithShares.
+func (s *Store) usersIn(ctx context.Context, w way, what, from, row string, a args) ([]hub.User, error) {
+	return few(ctx, s, w, what, "SELECT "+row+" FROM "+from, a, func(scan scanner) (u hub.User, err error) {
+		err = scan(partOf{&u.ID}, partOf{&u.Name}, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Roles}, wordsOf{&u.Groups}, sharedOf{&u.Shared})
+		slices.Sort(u.Groups)
+		return u, err
+	})
 }
 
 // Users implements [hub.UserStore].
@@ -161,8 +160,8 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 		return nil, 0, err
 	}
 	limit, offset := page(q.Limit, q.Offset)
-	users, err := s.usersIn(ctx, search, "list users", fmt.Sprintf("SELECT u.* FROM users u %s ORDER BY %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)",
-		where, order, len(a)+1, len(a)+2), order, "NULL", append(slices.Clip(a), limit, offset))
+	users, err := s.usersIn(ctx, search, "list users", fmt.Sprintf("(SELECT u.* FROM users u %s ORDER BY %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)) u ORDER BY %s",
+		where, order, len(a)+1, len(a)+2, order), s.db.userRow, append(slices.Clip(a), limit, offset))
 	if err != nil || q.Uncounted {
 		return users, 0, err
 	}
@@ -182,8 +181,8 @@ func (s *Store) pageOfUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, i
 	if known != "" {
 		where, a = "WHERE u.id "+from+" $3", args{limit + 1, 0, known}
 	}
-	users, err := s.usersIn(ctx, search, "list users", fmt.Sprintf("SELECT u.* FROM users u %s ORDER BY u.id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT)", where, direction),
-		"u.id "+direction, "NULL", a)
+	users, err := s.usersIn(ctx, glance(q.Limit+1), "list users", fmt.Sprintf("users u %s ORDER BY u.id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT)", where, direction),
+		s.db.userRow, a)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -225,8 +224,8 @@ func (s *Store) readyUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, in
 func (s *Store) usersAmong(ctx context.Context, what, ids string, a args, q hub.UserQuery) ([]hub.User, error) {
 	direction := directionOf(q)
 	limit, offset := page(q.Limit, q.Offset)
-	return s.usersIn(ctx, search, what, fmt.Sprintf("SELECT * FROM users WHERE id IN (%s %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT))",
-		ids, direction, len(a)+1, len(a)+2), "u.id "+direction, "NULL", append(slices.Clip(a), limit, offset))
+	return s.usersIn(ctx, glance(q.Limit), what, fmt.Sprintf("users u WHERE u.id IN (%s %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)) ORDER BY u.id %s",
+		ids, direction, len(a)+1, len(a)+2, direction), s.db.userRow, append(slices.Clip(a), limit, offset))
 }
 
 // directionOf is the order of a list, as SQL has it.

@@ -25,19 +25,6 @@ func volumeFields(v *hub.Volume) []any {
 	}
 }
 
-// spanOf scans a column of microseconds into a length of time.
-type spanOf struct{ d *time.Duration }
-
-// Scan implements [database/sql.Scanner].
-func (c spanOf) Scan(v any) error {
-	n, ok := v.(int64)
-	if !ok {
-		return fmt.Errorf("a length of time is stored as %T", v)
-	}
-	*c.d = time.Duration(n) * time.Microsecond
-	return nil
-}
-
 // CreateVolume implements [hub.VolumeStore].
 func (s *Store) CreateVolume(ctx context.Context, v hub.Volume) error {
 	n, err := s.exec(ctx, "create volume", "INSERT INTO volumes ("+volumeColumns+`)

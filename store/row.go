@@ -1,0 +1,97 @@
+package store
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// columns are what a query for wide rows selects. SQLite takes longer to hand over a value than to find it, so it gives each such row as one text: the columns with a NUL
+// between them, which no stored text has, and an empty one for NULL. See decision 39.
+type columns struct{ plain, packed string }
+
+const nul = "\x00"
+
+// columnsOf are these expressions of SQL, none of them of bytes.
+func columnsOf(expressions ...string) columns {
+	var packed strings.Builder
+	packed.WriteString("concat_ws(char(0)")
+	for _, e := range expressions {
+		packed.WriteString(", ifnull(" + e + ", '')")
+	}
+	packed.WriteString(")")
+	return columns{strings.Join(expressions, ", "), packed.String()}
+}
+
+// row is how the database is asked for the columns.
+func (d dialect) row(c columns) string {
+	if d.packs {
+		return c.packed
+	}
+	return c.plain
+}
+
+// scanner copies the columns of the present row into dest.
+type scanner func(dest ...any) error
+
+// scannerOf scans rows, whether they are packed or not: many destinations of one column are.
+func (d dialect) scannerOf(rows interface {
+	Scan(dest ...any) error
+	Columns() ([]string, error)
+},
+) (scanner, error) {
+	if !d.packs {
+		return rows.Scan, nil
+	}
+	found, err := rows.Columns()
+	if err != nil || len(found) > 1 {
+		return rows.Scan, err
+	}
+	var line string
+	into := []any{&line}
+	return func(dest ...any) error {
+		if len(dest) == 1 {
+			return rows.Scan(dest...)
+		}
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		return unpack(line, dest)
+	}, nil
+}
+
+// unpack reads the columns of a packed row.
+func unpack(line string, dest []any) error {
+	if have := strings.Count(line, nul) + 1; have != len(dest) {
+		return fmt.Errorf("a row of %d columns is read as one of %d", have, len(dest))
+	}
+	for i, into := range dest {
+		var text string
+		text, line, _ = strings.Cut(line, nul)
+		if err := readColumn(text, into); err != nil {
+			return fmt.Errorf("column %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// column is a destination that reads a column of a packed row by itself.
+type column interface{ read(text string) error }
+
+func readColumn(text string, into any) (err error) {
+	switch into := into.(type) {
+	case column:
+		return into.read(text)
+	case *string:
+		*into = strings.Clone(text) // the row's text is not kept for one of its columns
+	case *bool:
+		*into, err = strconv.ParseBool(text)
+	case *int64:
+		*into, err = strconv.ParseInt(text, 10, 64)
+	case *int:
+		*into, err = strconv.Atoi(text)
+	default:
+		err = fmt.Errorf("nothing is read into %T", into)
+	}
+	return err
+}
