@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-faster/jx"
-
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
 )
@@ -89,13 +87,13 @@ func (p page) about(r *http.Request, urls hub.URLs, total int) pagination {
 }
 
 // around writes a list that list writes, and with it how it goes on if the caller wants to be told.
-func (p page) around(e *jx.Encoder, r *http.Request, urls hub.URLs, total int, list func()) {
+func (p page) around(e writer, r *http.Request, urls hub.URLs, total int, list func()) {
 	if !p.told {
 		list()
 		return
 	}
 	e.ObjStart()
-	e.FieldStart("items")
+	e.key("items")
 	list()
 	valueField(e, "_pagination", p.about(r, urls, total))
 	e.ObjEnd()

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-faster/jx"
 
 	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/httpd"
@@ -34,7 +33,7 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return v.writeUser(w, p.User, servers, func(e *jx.Encoder) {
+	return v.writeUser(w, p.User, servers, func(e writer) {
 		textsField(e, "scopes", p.Scopes.Names())
 		var session, token string
 		if p.Token != nil {
@@ -57,8 +56,8 @@ func (a *API) showUser(w http.ResponseWriter, r *http.Request, v viewer, u hub.U
 }
 
 // writeUser answers with one user, and with what more writes.
-func (v viewer) writeUser(w http.ResponseWriter, u hub.User, servers []hub.ServerOutline, more func(e *jx.Encoder)) error {
-	return write(w, http.StatusOK, func(e *jx.Encoder) {
+func (v viewer) writeUser(w http.ResponseWriter, u hub.User, servers []hub.ServerOutline, more func(e writer)) error {
+	return write(w, http.StatusOK, func(e writer) {
 		e.ObjStart()
 		v.userFields(e, userObject(u), u, servers)
 		if more != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
-	"github.com/go-faster/jx"
 
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
@@ -64,7 +63,7 @@ func (a *API) getServer(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) writeServer(w http.ResponseWriter, r *http.Request, status int, u hub.User, s hub.Server) error {
-	return write(w, status, func(e *jx.Encoder) { a.viewer(r).server(e, u, s.Outline()) })
+	return write(w, status, func(e writer) { a.viewer(r).server(e, u, s.Outline()) })
 }
 
 // server reads the server that the path names. One that does not exist is told in the words that are used for what may not be seen.

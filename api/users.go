@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-faster/jx"
 
 	"github.com/nomadhub/nomadhub/auth/scope"
 	"github.com/nomadhub/nomadhub/httpd"
@@ -58,7 +57,7 @@ func (a *API) listUsers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return write(w, http.StatusOK, func(e *jx.Encoder) {
+	return write(w, http.StatusOK, func(e writer) {
 		p.around(e, r, a.urls, total, func() {
 			v.users(e, users, of)
 		})
@@ -163,7 +162,7 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request) error {
 	if len(made) == 0 {
 		return hub.Errorf(hub.Conflict, "All of these users exist already.")
 	}
-	return write(w, http.StatusCreated, func(e *jx.Encoder) { a.viewer(r).users(e, made, nil) })
+	return write(w, http.StatusCreated, func(e writer) { a.viewer(r).users(e, made, nil) })
 }
 
 // userBody is what may be said of a user. What is not offered here is told apart from what is misspelt.
@@ -220,7 +219,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := a.viewer(r)
-	return write(w, http.StatusCreated, func(e *jx.Encoder) {
+	return write(w, http.StatusCreated, func(e writer) {
 		e.ObjStart()
 		v.userFields(e, userObject(u), u, nil)
 		e.ObjEnd()

@@ -48,7 +48,7 @@ func (v viewer) sees(on scope.Object) bool {
 }
 
 // users writes a list of users, without those of whom the caller may read nothing.
-func (v viewer) users(e *jx.Encoder, users []hub.User, servers map[string][]hub.ServerOutline) {
+func (v viewer) users(e writer, users []hub.User, servers map[string][]hub.ServerOutline) {
 	e.ArrStart()
 	for _, u := range users {
 		v.user(e, u, servers[u.ID])
@@ -57,18 +57,19 @@ func (v viewer) users(e *jx.Encoder, users []hub.User, servers map[string][]hub.
 }
 
 // user writes a user with those of their servers that were read, unless the caller may read nothing of the user.
-func (v viewer) user(e *jx.Encoder, u hub.User, servers []hub.ServerOutline) {
+func (v viewer) user(e writer, u hub.User, servers []hub.ServerOutline) {
 	on := userObject(u)
 	if !v.sees(on) {
 		return
 	}
+	e.next()
 	e.ObjStart()
 	v.userFields(e, on, u, servers)
 	e.ObjEnd()
 }
 
 // userFields writes the fields of a user within an object. There are none if the caller may read nothing of the user.
-func (v viewer) userFields(e *jx.Encoder, on scope.Object, u hub.User, servers []hub.ServerOutline) {
+func (v viewer) userFields(e writer, on scope.Object, u hub.User, servers []hub.ServerOutline) {
 	if !v.sees(on) {
 		return
 	}
@@ -102,7 +103,7 @@ func (v viewer) userFields(e *jx.Encoder, on scope.Object, u hub.User, servers [
 }
 
 // defaultServer writes the URL of the default server while it is ready, and what is pending for it.
-func (v viewer) defaultServer(e *jx.Encoder, u hub.User, servers []hub.ServerOutline) {
+func (v viewer) defaultServer(e writer, u hub.User, servers []hub.ServerOutline) {
 	var url, pending string
 	for i := range servers {
 		if s := &servers[i]; s.Name == "" {
@@ -116,11 +117,11 @@ func (v viewer) defaultServer(e *jx.Encoder, u hub.User, servers []hub.ServerOut
 }
 
 // servers writes those of a user's servers that the caller may read. It writes an empty object for who may read the user's servers and there are none, and nothing for others.
-func (v viewer) servers(e *jx.Encoder, on scope.Object, u hub.User, servers []hub.ServerOutline) {
+func (v viewer) servers(e writer, on scope.Object, u hub.User, servers []hub.ServerOutline) {
 	began := false
 	begin := func() {
 		if !began {
-			e.FieldStart("servers")
+			e.key("servers")
 			e.ObjStart()
 		}
 		began = true
@@ -130,7 +131,7 @@ func (v viewer) servers(e *jx.Encoder, on scope.Object, u hub.User, servers []hu
 	}
 	show := func(s hub.ServerOutline) {
 		begin()
-		e.FieldStart(s.Name)
+		e.keyOf(s.Name)
 		v.server(e, u, s)
 	}
 	isDefault := func(s hub.ServerOutline) bool { return s.Name == "" }
@@ -153,7 +154,7 @@ func coversServer(f scope.Filter, u hub.User, server string) bool {
 }
 
 // server writes a server of the user.
-func (v viewer) server(e *jx.Encoder, u hub.User, s hub.ServerOutline) {
+func (v viewer) server(e writer, u hub.User, s hub.ServerOutline) {
 	at, progress := v.urls.ServerURL(u.Name, s.Name), v.urls.Progress(u.Name, s.Name)
 	e.ObjStart()
 	textField(e, "name", s.Name)
@@ -180,10 +181,10 @@ func (v viewer) server(e *jx.Encoder, u hub.User, s hub.ServerOutline) {
 	rawField(e, "user_options", options(s.Options))
 	v.use(e, s)
 	if coversServer(v.may.serverState, u, s.Name) {
-		e.FieldStart("state")
+		e.key("state")
 		e.ObjStart()
 		textField(e, "id", s.ID)
-		e.FieldStart("generation")
+		e.key("generation")
 		e.Int64(s.Generation)
 		textField(e, "instance", s.Instance)
 		textField(e, "address", s.Address)
@@ -193,7 +194,7 @@ func (v viewer) server(e *jx.Encoder, u hub.User, s hub.ServerOutline) {
 }
 
 // use writes what is known of a server's use, why it ended, and what its owner should know. None of it is JupyterHub's.
-func (v viewer) use(e *jx.Encoder, s hub.ServerOutline) {
+func (v viewer) use(e writer, s hub.ServerOutline) {
 	timeField(e, "last_used", s.LastUsed)
 	if !s.KeepUntil.IsZero() {
 		timeField(e, "keep_until", s.KeepUntil)
@@ -219,9 +220,6 @@ func orNull(text string) any {
 	}
 	return text
 }
-
-// longestTime is a time as [appendTime] writes it.
-const longestTime = "2006-01-02T15:04:05.000000Z"
 
 // appendTime writes a time as JupyterHub does: in UTC with microseconds, which are left out if there are none. A list has several for each user, and to follow a layout
 // would take a quarter of all that it takes to write the list.
@@ -263,9 +261,9 @@ func timestamp(t time.Time) any {
 }
 
 // write answers with what fill writes, which is one JSON value.
-func write(w http.ResponseWriter, status int, fill func(e *jx.Encoder)) error {
-	e := jx.GetEncoder()
-	defer jx.PutEncoder(e)
+func write(w http.ResponseWriter, status int, fill func(e writer)) error {
+	e := writer{jx.GetWriter()}
+	defer jx.PutWriter(e.Writer)
 	fill(e)
-	return httpd.JSONText(w, status, e.Bytes())
+	return httpd.JSONText(w, status, e.Buf)
 }

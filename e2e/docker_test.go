@@ -3,7 +3,9 @@ package e2e
 import (
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +23,7 @@ func TestDockerFromLoginToStop(t *testing.T) {
 	engine := dockerd.New(t)
 	b := browser.New(t)
 	c := newClusterWith(t, inContainers(t, engine))
+	service := checkServiceInContainer(t, c, engine)
 	p := b.Page(t)
 	c.loginAtProvider(t, p, "ada")
 	p.WaitVisible("#mine")
@@ -45,14 +48,14 @@ func TestDockerFromLoginToStop(t *testing.T) {
 		}
 	}
 	p.Screenshot("docker-lab")
-	checkContainer(t, engine)
+	checkContainer(t, engine, service)
 
 	p.Open(c.URL + "/hub/home")
 	p.Click("#stop")
 	p.WaitVisible("#start")
-	await(t, "the container is gone", patience, func() error {
+	await(t, "the notebook's container is gone", patience, func() error {
 		left, err := engine.Containers(t.Context())
-		if err == nil && len(left) > 0 {
+		if err == nil && (len(left) != 1 || left[0].ID != service) {
 			err = fmt.Errorf("%+v", left)
 		}
 		return err
@@ -74,9 +77,23 @@ func inContainers(t *testing.T, engine *dockerd.Engine) runsNotebooks {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := dockerd.Serve(t, image) + "/" + image.Name + ":" + dockerd.Tag
+	beside := image // by another name, so that a person is still the first for whom the notebook's is pulled
+	beside.Name += "-service"
+	registry := dockerd.Serve(t, image, beside)
+	name := registry + "/" + image.Name + ":" + dockerd.Tag
 	return runsNotebooks{
 		drivers: stack.Drivers{Docker: engine.Socket}, jobspec: string(jobspec),
+		config: fmt.Sprintf(`
+service "who" {
+  image       = %q
+  command     = ["python3", "-c", %q]
+  environment = { COLOUR = "green" }
+  serves      = true
+  port        = 8000
+  cpu         = 50
+  memory      = 64
+}
+`, registry+"/"+beside.Name+":"+dockerd.Tag, whoServes),
 		variables: func(*cluster) map[string]string {
 			return map[string]string{"image": name, "init": "true", "memory": "768"}
 		},
@@ -84,12 +101,35 @@ func inContainers(t *testing.T, engine *dockerd.Engine) runsNotebooks {
 	}
 }
 
-// checkContainer looks at the one container as the engine sees it.
-func checkContainer(t *testing.T, engine *dockerd.Engine) {
+// checkServiceInContainer visits a service of the hub's that runs in a container, and asks the hub from there. It returns the container's ID.
+func checkServiceInContainer(t *testing.T, c *cluster, engine *dockerd.Engine) (id string) {
 	t.Helper()
+	var s serviceAnswer
+	await(t, "the service answers through the proxy", slowly, func() error {
+		s = serviceAnswer{}
+		code, err := getJSON(t, c.URL+"/services/who/x?y", "", &s)
+		if err != nil || code != http.StatusOK || s.Name != "who" {
+			return fmt.Errorf("it is %d %+v, %w", code, s, err)
+		}
+		return nil
+	})
+	if s.Path != "/services/who/x?y" || s.Colour != "green" || s.PID > 10 { // hardly any process is in there
+		t.Errorf("the service was told %+v", s)
+	}
 	all, err := engine.Containers(t.Context())
 	if err != nil || len(all) != 1 || all[0].State != "running" {
 		t.Fatalf("one container runs: %+v, %v", all, err)
+	}
+	return all[0].ID
+}
+
+// checkContainer looks at the notebook's container, which is not the other one, as the engine sees it.
+func checkContainer(t *testing.T, engine *dockerd.Engine, other string) {
+	t.Helper()
+	all, err := engine.Containers(t.Context())
+	all = slices.DeleteFunc(all, func(c dockerd.Container) bool { return c.ID == other })
+	if err != nil || len(all) != 1 || all[0].State != "running" {
+		t.Fatalf("one container of a notebook runs: %+v, %v", all, err)
 	}
 	var c struct {
 		HostConfig struct {

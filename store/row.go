@@ -60,6 +60,16 @@ func (d dialect) scannerOf(rows interface {
 	}, nil
 }
 
+// each reads all rows into the same destinations, which is for lists: what read returns of them is copied, and may hold nothing by reference that the next row overwrites.
+func each[T any](dest []any, read func() (T, error)) func(scanner) (T, error) {
+	return func(scan scanner) (v T, err error) {
+		if err := scan(dest...); err != nil {
+			return v, err
+		}
+		return read()
+	}
+}
+
 // unpack reads the columns of a packed row.
 func unpack(line string, dest []any) error {
 	if have := strings.Count(line, nul) + 1; have != len(dest) {

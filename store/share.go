@@ -41,8 +41,11 @@ func (c sharedOf) Scan(v any) error {
 
 func (c sharedOf) read(text string) error {
 	*c.raw = nil
+	if text == "" {
+		return nil
+	}
 	var shares []string
-	if err := (wordsOf{&shares}).read(text); err != nil || shares == nil {
+	if err := (wordsOf{&shares}).read(text); err != nil {
 		return err
 	}
 	for _, share := range shares {

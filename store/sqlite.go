@@ -15,11 +15,14 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
+// sqliteName is what the dialect of SQLite is called.
+const sqliteName = "sqlite"
+
 // dialectSQLite returns what is particular to SQLite. Its transactions take the write lock when they begin, so one that
 // migrates needs no lock of its own, and none can lose against another.
 func dialectSQLite() dialect {
 	return dialect{
-		name:      "sqlite",
+		name:      sqliteName,
 		elements:  "json_each",
 		array:     "json_group_array",
 		packs:     true,

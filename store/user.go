@@ -125,17 +125,21 @@ func (s *Store) user(ctx context.Context, where string, a args) (hub.User, error
 // show a user without them. The groups are a subquery and not a join, so that a page reads those of its own users only, by the index. They are not sorted there, which
 // costs more than finding them. shared is the column of what is shared with the user.
 func userColumns(d dialect, shared string) columns {
-	return columnsOf("u.id", "u.name", "u.admin", "u.created", "u.last_activity", "u.roles",
-		"(SELECT "+d.array+"(g.name) FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = u.id)", shared)
+	groups := "(SELECT " + d.array + "(g.name) FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = u.id)"
+	if d.name == sqliteName { // to look for the groups of each user takes it a quarter of reading a page: not where there are none. Postgres does it by the way.
+		groups = "CASE WHEN EXISTS (SELECT 1 FROM group_members) THEN " + groups + " END"
+	}
+	return columnsOf("u.id", "u.name", "u.admin", "u.created", "u.last_activity", "u.roles", groups, shared)
 }
 
 // usersIn reads the users u of the rest of a query, from its FROM on. They are userRow or userWithShares.
 func (s *Store) usersIn(ctx context.Context, w way, what, from, row string, a args) ([]hub.User, error) {
-	return few(ctx, s, w, what, "SELECT "+row+" FROM "+from, a, func(scan scanner) (u hub.User, err error) {
-		err = scan(partOf{&u.ID}, partOf{&u.Name}, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Roles}, wordsOf{&u.Groups}, sharedOf{&u.Shared})
+	var u hub.User
+	dest := []any{partOf{&u.ID}, partOf{&u.Name}, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Roles}, wordsOf{&u.Groups}, sharedOf{&u.Shared}}
+	return few(ctx, s, w, what, "SELECT "+row+" FROM "+from, a, each(dest, func() (hub.User, error) {
 		slices.Sort(u.Groups)
-		return u, err
-	})
+		return u, nil
+	}))
 }
 
 // Users implements [hub.UserStore].
