@@ -38,6 +38,7 @@ type runsNotebooks struct {
 	variables  func(*cluster) map[string]string // of the jobspec
 	config     string                           // what the hub's configuration says of them, such as profiles
 	serversURL func(port int) string            // at which notebooks reach the hub; nil: at its port of the loopback address
+	hosts      bool                             // users have hosts of their own, below hub.localhost, which browsers take for this machine
 }
 
 // newCluster starts all of it. Notebooks are stock Jupyter, their users those of the provider; ada is an administrator, ben may enter, eve may not.
@@ -65,6 +66,10 @@ func newClusterWith(t testing.TB, n runsNotebooks) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{URL: loopbackURL(ports[0]), metrics: loopbackURL(ports[2])}
+	if n.hosts {
+		c.URL = fmt.Sprintf("http://hub.localhost:%d", ports[0])
+		n.config += fmt.Sprintf("subdomain_host = %q\n", c.URL)
+	}
 	secret := rand.Text()
 	c.Stack = stack.NewOwn(t, stack.Options{
 		Postgres: true, Drivers: n.drivers,
