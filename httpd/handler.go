@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -82,6 +83,7 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 // JSONText writes a body that is JSON already, with the status.
 func JSONText(w http.ResponseWriter, status int, body []byte) error {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // or a long one comes in chunks
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone; nobody is left to tell
 	return nil

@@ -117,6 +117,7 @@ type Hub struct {
 	queue     startQueue
 	desk      desk
 	rows      rowWatch
+	newcomers newcomers
 	forecasts forecasts
 	warmths   warmths
 	culling   atomic.Pointer[cull.Rules]
@@ -163,7 +164,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		opts: o, store: o.Store, urls: o.URLs, log: o.Logger, now: o.Now,
-		metrics: newMetrics(o.Registerer, o.Scheduler, o.Buckets),
+		metrics: newMetrics(o.Registerer, o.Scheduler, o.Buckets), newcomers: make(newcomers, 1),
 	}
 	h.store = noticing{o.Store, h.recent.changed}
 	if o.Profiles != nil {

@@ -64,13 +64,18 @@ func (h *Hub) LoginOnce(ctx context.Context, id auth.Identity, b Browser, o Logi
 // admit finds or makes the user behind an identity, has also done what belongs to it in the same transaction, and tells how it went.
 func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOptions, also func(Store, User) error) (user User, err error) {
 	id.Roles = h.grantableRoles(ctx, id)
-	err = h.store.InTx(ctx, func(tx Store) error {
-		var err error
-		if user, err = h.enroll(ctx, tx, id, o); err != nil {
-			return err
-		}
-		return also(tx, user)
-	})
+	enroll := func(newcomer bool) error {
+		return h.store.InTx(ctx, func(tx Store) error {
+			var err error
+			if user, err = h.enroll(ctx, tx, id, o, newcomer); err != nil {
+				return err
+			}
+			return also(tx, user)
+		})
+	}
+	if err = enroll(false); errors.Is(err, errNewcomer) {
+		err = h.newcomers.one(ctx, func() error { return enroll(true) })
+	}
 	switch {
 	case KindOf(err) == Forbidden && err != nil:
 		h.metrics.login(false)
@@ -122,11 +127,11 @@ func (h *Hub) newSession(u User, provider string, b Browser) Session {
 	}
 }
 
-// enroll finds or makes the user behind an identity, and admits or refuses them.
+// enroll finds or makes the user behind an identity, and admits or refuses them. It makes nobody, and says errNewcomer, unless it may.
 //
 // Who has an account is judged by its name. What the provider calls them today counts only where it is blocked: names are given up and taken by others, and
 // nobody shall become an administrator by taking one's name.
-func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOptions) (User, error) {
+func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOptions, newcomer bool) (User, error) {
 	name := NormalizeUserName(id.Name)
 	user, err := tx.UserByIdentity(ctx, id.Provider, id.Subject)
 	known := err == nil
@@ -146,6 +151,9 @@ func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOpt
 		return User{}, Errorf(Forbidden, "You are known as %q, but you may not use this hub. Ask its administrator to let you in.", user.Name)
 	}
 	if !known {
+		if !newcomer {
+			return User{}, errNewcomer
+		}
 		if user, err = h.enrollByName(ctx, tx, name, id, o); err != nil {
 			return User{}, err
 		}

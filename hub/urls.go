@@ -8,6 +8,8 @@ import (
 // URLs builds the addresses of hub and servers.
 type URLs struct {
 	base   string   // with leading and trailing slash
+	hub    string   // the same of the hub's own pages
+	path   string   // of the API, without trailing slash
 	public *url.URL // nil: not known; requests tell it
 	api    string   // absolute, for servers, without trailing slash
 
@@ -22,14 +24,14 @@ func NewURLs(base string, public *url.URL, servers string) URLs {
 	if base == "//" {
 		base = "/"
 	}
-	return URLs{base: base, public: public, api: strings.TrimSuffix(servers, "/") + base + "hub/api"}
+	return URLs{base: base, hub: base + "hub/", path: base + "hub/api", public: public, api: strings.TrimSuffix(servers, "/") + base + "hub/api"}
 }
 
 // Base is the path of everything: "/" or "/prefix/".
 func (u URLs) Base() string { return u.base }
 
 // Hub is the path of the hub's own pages: "/hub/".
-func (u URLs) Hub() string { return u.base + "hub/" }
+func (u URLs) Hub() string { return u.hub }
 
 // Login is the path of the login page.
 func (u URLs) Login() string { return u.Hub() + "login" }
@@ -43,7 +45,7 @@ func (u URLs) AcceptShare(code string) string {
 }
 
 // API is the path of the REST API, without trailing slash: "/hub/api".
-func (u URLs) API() string { return u.Hub() + "api" }
+func (u URLs) API() string { return u.path }
 
 // APIForServers is the absolute URL of the API as servers reach it, without trailing slash.
 func (u URLs) APIForServers() string { return u.api }
@@ -92,14 +94,17 @@ func target(userName, serverName string) string {
 
 // Progress is the path of a server's progress stream in the API.
 func (u URLs) Progress(userName, serverName string) string {
-	return u.APIServer(userName, serverName) + "/progress"
+	return u.ofServer(userName, serverName, "/progress")
 }
 
 // APIServer is the path of a server in the API.
 func (u URLs) APIServer(userName, serverName string) string {
-	p := u.API() + "/users/" + EscapePath(userName)
+	return u.ofServer(userName, serverName, "")
+}
+
+func (u URLs) ofServer(userName, serverName, more string) string {
 	if serverName == "" {
-		return p + "/server"
+		return u.path + "/users/" + EscapePath(userName) + "/server" + more
 	}
-	return p + "/servers/" + EscapePath(serverName)
+	return u.path + "/users/" + EscapePath(userName) + "/servers/" + EscapePath(serverName) + more
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,9 +48,24 @@ func (s *Store) ServerOutlines(ctx context.Context, of hub.Owners, states []hub.
 	where, a := filterOfServers([]string{owners}, a, states)
 	var row outlineRow
 	servers, err := few(ctx, s, glance(len(of.IDs)), "list servers of users", "SELECT "+s.db.row(outlineColumns)+" FROM servers s "+where, a, each(row.fields(), row.read))
-	// An index has them by their owners. To have the database put them in order costs a fifth of reading them.
-	slices.SortFunc(servers, func(a, b hub.ServerOutline) int {
-		return cmp.Or(strings.Compare(a.UserID, b.UserID), strings.Compare(a.ID, b.ID))
-	})
+	inOrder(servers)
 	return servers, err
+}
+
+// inOrder sorts by the owners and then by the servers. An index has them like that, nearly always: to have the database sort them costs a fifth of reading them, and to
+// compare large values that are in order already is not for nothing either.
+func inOrder(servers []hub.ServerOutline) {
+	for i := 1; i < len(servers); i++ {
+		if byOwner(&servers[i-1], &servers[i]) > 0 {
+			slices.SortFunc(servers, func(a, b hub.ServerOutline) int { return byOwner(&a, &b) })
+			return
+		}
+	}
+}
+
+func byOwner(a, b *hub.ServerOutline) int {
+	if c := strings.Compare(a.UserID, b.UserID); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
 }

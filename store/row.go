@@ -10,7 +10,7 @@ import (
 // between them, which no stored text has, and an empty one for NULL. See decision 39.
 type columns struct{ plain, packed string }
 
-const nul = "\x00"
+const nul byte = 0
 
 // columnsOf are these expressions of SQL, none of them of bytes.
 func columnsOf(expressions ...string) columns {
@@ -72,12 +72,15 @@ func each[T any](dest []any, read func() (T, error)) func(scanner) (T, error) {
 
 // unpack reads the columns of a packed row.
 func unpack(line string, dest []any) error {
-	if have := strings.Count(line, nul) + 1; have != len(dest) {
-		return fmt.Errorf("a row of %d columns is read as one of %d", have, len(dest))
-	}
+	rest := line
 	for i, into := range dest {
-		var text string
-		text, line, _ = strings.Cut(line, nul)
+		text, end := rest, strings.IndexByte(rest, nul)
+		if isLast := i == len(dest)-1; isLast != (end < 0) {
+			return fmt.Errorf("a row of %d columns is read as one of %d", strings.Count(line, string(nul))+1, len(dest))
+		}
+		if end >= 0 {
+			text, rest = rest[:end], rest[end+1:]
+		}
 		if err := readColumn(text, into); err != nil {
 			return fmt.Errorf("column %d: %w", i, err)
 		}
