@@ -64,17 +64,19 @@ func (h *Hub) LoginOnce(ctx context.Context, id auth.Identity, b Browser, o Logi
 // admit finds or makes the user behind an identity, has also done what belongs to it in the same transaction, and tells how it went.
 func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOptions, also func(Store, User) error) (user User, err error) {
 	id.Roles = h.grantableRoles(ctx, id)
-	enroll := func(newcomer bool) error {
-		return h.store.InTx(ctx, func(tx Store) error {
-			var err error
-			if user, err = h.enroll(ctx, tx, id, o, newcomer); err != nil {
-				return err
-			}
-			return also(tx, user)
-		})
+	turn := newcomer{newcomers: h.newcomers}
+	defer turn.end()
+	enroll := func(tx Store) error {
+		var err error
+		if user, err = h.enroll(ctx, tx, id, o, &turn); err != nil {
+			return err
+		}
+		return also(tx, user)
 	}
-	if err = enroll(false); errors.Is(err, errNewcomer) {
-		err = h.newcomers.one(ctx, func() error { return enroll(true) })
+	if err = h.store.InTx(ctx, enroll); errors.Is(err, errNewcomer) {
+		if err = turn.wait(ctx); err == nil {
+			err = h.store.InTx(ctx, enroll)
+		}
 	}
 	switch {
 	case KindOf(err) == Forbidden && err != nil:
@@ -127,11 +129,11 @@ func (h *Hub) newSession(u User, provider string, b Browser) Session {
 	}
 }
 
-// enroll finds or makes the user behind an identity, and admits or refuses them. It makes nobody, and says errNewcomer, unless it may.
+// enroll finds or makes the user behind an identity, and admits or refuses them. Of a newcomer it says errNewcomer, and does nothing, if it is another's turn.
 //
 // Who has an account is judged by its name. What the provider calls them today counts only where it is blocked: names are given up and taken by others, and
 // nobody shall become an administrator by taking one's name.
-func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOptions, newcomer bool) (User, error) {
+func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOptions, turn *newcomer) (User, error) {
 	name := NormalizeUserName(id.Name)
 	user, err := tx.UserByIdentity(ctx, id.Provider, id.Subject)
 	known := err == nil
@@ -151,7 +153,7 @@ func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOpt
 		return User{}, Errorf(Forbidden, "You are known as %q, but you may not use this hub. Ask its administrator to let you in.", user.Name)
 	}
 	if !known {
-		if !newcomer {
+		if !turn.try() {
 			return User{}, errNewcomer
 		}
 		if user, err = h.enrollByName(ctx, tx, name, id, o); err != nil {

