@@ -290,7 +290,7 @@ func (c *child) tooSmall(t *testing.T, p *browser.Page) {
 		if strings.Contains(told, says) {
 			break
 		}
-		// Nomad hears from the kernel that a process ended, and why, by two ways, and sometimes passes the first on before it has the second.
+		// On a busy machine Nomad was seen to tell that the server was killed, and never that it was for its memory.
 		if !strings.Contains(told, "most often that means that it used more than its 64 MB of memory") || accidents == 5 {
 			t.Fatalf("after %d accidents it is said: %s", accidents, told)
 		}
