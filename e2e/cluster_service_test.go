@@ -81,11 +81,17 @@ service "idle-culler" {
 }
 
 // serviceAt visits the service through the hub's proxy until it is as wanted.
-func (c *child) serviceAt(t *testing.T, what string, wanted func(serviceAnswer) bool) (s serviceAnswer) {
+func (c *child) serviceAt(t *testing.T, what string, wanted func(serviceAnswer) bool) serviceAnswer {
+	t.Helper()
+	return serviceAt(t, c.URL, what, wanted)
+}
+
+// serviceAt is the same for any hub.
+func serviceAt(t *testing.T, base, what string, wanted func(serviceAnswer) bool) (s serviceAnswer) {
 	t.Helper()
 	await(t, "the service "+what, slowly, func() error {
 		s = serviceAnswer{}
-		code, err := getJSON(t, c.URL+"/services/who/x?y", "", &s)
+		code, err := getJSON(t, base+"/services/who/x?y", "", &s)
 		if err != nil || code != http.StatusOK || !wanted(s) {
 			return fmt.Errorf("it is %d %+v, %w", code, s, err)
 		}

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -104,15 +103,7 @@ service "who" {
 // checkServiceInContainer visits a service of the hub's that runs in a container, and asks the hub from there. It returns the container's ID.
 func checkServiceInContainer(t *testing.T, c *cluster, engine *dockerd.Engine) (id string) {
 	t.Helper()
-	var s serviceAnswer
-	await(t, "the service answers through the proxy", slowly, func() error {
-		s = serviceAnswer{}
-		code, err := getJSON(t, c.URL+"/services/who/x?y", "", &s)
-		if err != nil || code != http.StatusOK || s.Name != "who" {
-			return fmt.Errorf("it is %d %+v, %w", code, s, err)
-		}
-		return nil
-	})
+	s := serviceAt(t, c.URL, "answers through the proxy", func(s serviceAnswer) bool { return s.Name == "who" })
 	if s.Path != "/services/who/x?y" || s.Colour != "green" || s.PID > 10 { // hardly any process is in there
 		t.Errorf("the service was told %+v", s)
 	}
