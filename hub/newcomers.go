@@ -8,7 +8,7 @@ import (
 // newcomers has those who log in for the first time come one after another. Each of them finds no row where all others write theirs, so of hundreds at once, such as a
 // class in its first lesson, Postgres would let a few through and undo the rest, again and again. Who comes back waits for nobody.
 //
-// Those of other replicas are no crowd. SQLite lets nobody write beside another anyway, so that a turn is always free there.
+// Those of other replicas are no crowd. SQLite lets nobody write beside another anyway, so that the turn is nearly always free there.
 type newcomers chan struct{}
 
 // errNewcomer is what enroll says of a subject that was never seen, where it is another newcomer's turn.

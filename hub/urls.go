@@ -9,7 +9,7 @@ import (
 type URLs struct {
 	base   string   // with leading and trailing slash
 	hub    string   // the same of the hub's own pages
-	path   string   // of the API, without trailing slash
+	paths  string   // what those of the API begin with, without trailing slash
 	public *url.URL // nil: not known; requests tell it
 	api    string   // absolute, for servers, without trailing slash
 
@@ -24,7 +24,8 @@ func NewURLs(base string, public *url.URL, servers string) URLs {
 	if base == "//" {
 		base = "/"
 	}
-	return URLs{base: base, hub: base + "hub/", path: base + "hub/api", public: public, api: strings.TrimSuffix(servers, "/") + base + "hub/api"}
+	paths := base + "hub/api"
+	return URLs{base: base, hub: base + "hub/", paths: paths, public: public, api: strings.TrimSuffix(servers, "/") + paths}
 }
 
 // Base is the path of everything: "/" or "/prefix/".
@@ -45,7 +46,7 @@ func (u URLs) AcceptShare(code string) string {
 }
 
 // API is the path of the REST API, without trailing slash: "/hub/api".
-func (u URLs) API() string { return u.path }
+func (u URLs) API() string { return u.paths }
 
 // APIForServers is the absolute URL of the API as servers reach it, without trailing slash.
 func (u URLs) APIForServers() string { return u.api }
@@ -104,7 +105,7 @@ func (u URLs) APIServer(userName, serverName string) string {
 
 func (u URLs) ofServer(userName, serverName, more string) string {
 	if serverName == "" {
-		return u.path + "/users/" + EscapePath(userName) + "/server" + more
+		return u.paths + "/users/" + EscapePath(userName) + "/server" + more
 	}
-	return u.path + "/users/" + EscapePath(userName) + "/servers/" + EscapePath(serverName) + more
+	return u.paths + "/users/" + EscapePath(userName) + "/servers/" + EscapePath(serverName) + more
 }

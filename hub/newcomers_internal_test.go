@@ -1,0 +1,37 @@
+package hub
+
+import (
+	"context"
+	"testing"
+)
+
+// A turn is one newcomer's: others get it when that one is done, and who never had it gives nothing away.
+func TestNewcomersTakeTurns(t *testing.T) {
+	t.Parallel()
+	queue := make(newcomers, 1)
+	first, second, returning := newcomer{newcomers: queue}, newcomer{newcomers: queue}, newcomer{newcomers: queue}
+	if !first.try() || !first.try() {
+		t.Fatal("the first has no turn, or loses it when the transaction runs again")
+	}
+	if second.try() {
+		t.Fatal("two have the turn")
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if err := second.wait(gone); err == nil {
+		t.Error("who has gone away has a turn")
+	}
+	second.end()
+	returning.end()
+	if second.try() {
+		t.Error("somebody who had no turn gave it away")
+	}
+	first.end()
+	if err := second.wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	second.end()
+	if !returning.try() {
+		t.Error("the turn was not given on")
+	}
+}
