@@ -33,7 +33,7 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return v.writeUser(w, p.User, servers, func(e writer) {
+	return v.writeUser(w, http.StatusOK, p.User, servers, func(e writer) {
 		textsField(e, "scopes", p.Scopes.Names())
 		var session, token string
 		if p.Token != nil {
@@ -52,12 +52,12 @@ func (a *API) showUser(w http.ResponseWriter, r *http.Request, v viewer, u hub.U
 	if err != nil {
 		return err
 	}
-	return v.writeUser(w, u, of[u.ID], nil)
+	return v.writeUser(w, http.StatusOK, u, of[u.ID], nil)
 }
 
 // writeUser answers with one user, and with what more writes.
-func (v viewer) writeUser(w http.ResponseWriter, u hub.User, servers []hub.ServerOutline, more func(e writer)) error {
-	return write(w, http.StatusOK, func(e writer) {
+func (v viewer) writeUser(w http.ResponseWriter, status int, u hub.User, servers []hub.ServerOutline, more func(e writer)) error {
+	return write(w, status, func(e writer) {
 		e.ObjStart()
 		v.userFields(e, userObject(u), u, servers)
 		if more != nil {

@@ -218,12 +218,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := a.viewer(r)
-	return write(w, http.StatusCreated, func(e writer) {
-		e.ObjStart()
-		v.userFields(e, userObject(u), u, nil)
-		e.ObjEnd()
-	})
+	return a.viewer(r).writeUser(w, http.StatusCreated, u, nil, nil)
 }
 
 func (a *API) changeUser(w http.ResponseWriter, r *http.Request) error {

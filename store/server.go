@@ -17,8 +17,8 @@ var serverColumns = columnsOf("u.name", "s.id", "s.user_id", "s.name", "s.state"
 	"s.options", "s.instance", "s.address", "s.placement", "s.failure", "s.remove", "s.profile", "s.queued", "s.admitted", "s.wait", "s.held", "s.notice", "s.keep_until",
 	"s.restart", "s.last_used", "s.last_output", "s.idle_after", "s.max_age", "s.display_name")
 
-func (s *Store) serverRows() string {
-	return "SELECT " + s.db.row(serverColumns) + " FROM servers s JOIN users u ON u.id = s.user_id "
+func serverRows(d dialect) string {
+	return "SELECT " + d.row(serverColumns) + " FROM servers s JOIN users u ON u.id = s.user_id "
 }
 
 // CreateServer implements [hub.ServerStore].
@@ -117,12 +117,12 @@ func (s *Store) DeleteServer(ctx context.Context, id string) error {
 
 // ServerByID implements [hub.ServerStore].
 func (s *Store) ServerByID(ctx context.Context, id string) (hub.Server, error) {
-	return s.server(ctx, s.serverRows()+"WHERE s.id = $1", args{id})
+	return s.server(ctx, s.db.serverRows+"WHERE s.id = $1", args{id})
 }
 
 // ServerByName implements [hub.ServerStore].
 func (s *Store) ServerByName(ctx context.Context, userID, name string) (hub.Server, error) {
-	return s.server(ctx, s.serverRows()+"WHERE s.user_id = $1 AND s.name = $2", args{userID, name})
+	return s.server(ctx, s.db.serverRows+"WHERE s.user_id = $1 AND s.name = $2", args{userID, name})
 }
 
 func (s *Store) server(ctx context.Context, query string, a args) (hub.Server, error) {
@@ -139,7 +139,7 @@ func (s *Store) Servers(ctx context.Context, q hub.ServerQuery) ([]hub.Server, i
 	where, a := s.serverFilter(q)
 	limit, offset := page(q.Limit, q.Offset)
 	servers, err := all(ctx, s, "list servers",
-		fmt.Sprintf("%s %s ORDER BY s.id LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)", s.serverRows(), where, len(a)+1, len(a)+2),
+		fmt.Sprintf("%s %s ORDER BY s.id LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)", s.db.serverRows, where, len(a)+1, len(a)+2),
 		append(slices.Clip(a), limit, offset),
 		func(scan scanner) (v hub.Server, err error) {
 			var row serverRow

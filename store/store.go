@@ -67,6 +67,8 @@ type database struct {
 	places         places
 	// userRow and userWithShares are the columns of [userColumns] as this database is asked for them, without and with what is shared with the user.
 	userRow, userWithShares string
+	// serverRows is the begin of a query for whole servers.
+	serverRows string
 }
 
 // Open prepares the database that opts.DSN names. It makes no connection to Postgres yet, so that it also succeeds while the
@@ -95,6 +97,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		db.log = slog.New(slog.DiscardHandler)
 	}
 	db.now = opts.Now
+	db.serverRows = serverRows(db.dialect)
 	db.userRow, db.userWithShares = db.row(userColumns(db.dialect, "NULL")), db.row(userColumns(db.dialect, sharedWith(db.dialect)))
 	return &Store{db: db, read: db.reader, write: db.writer}, nil
 }
