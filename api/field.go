@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/go-faster/jx"
@@ -28,15 +29,50 @@ func (w writer) key(name string) {
 // keyOf begins a field that is called as somebody chose.
 func (w writer) keyOf(name string) {
 	w.next()
-	w.StrEscape(name)
+	w.text(name)
 	w.Buf = append(w.Buf, ':')
 }
+
+// text writes a string.
+func (w writer) text(value string) {
+	at := w.quote()
+	w.Buf = append(w.Buf, value...)
+	w.unquote(at)
+}
+
+// quote begins a string whose text is appended to the buffer as it is, until unquote.
+func (w writer) quote() (at int) {
+	w.Buf = append(w.Buf, '"')
+	return len(w.Buf)
+}
+
+// unquote ends the string that began there. Nearly none needs escaping; one that does is written again.
+func (w writer) unquote(at int) {
+	for _, c := range w.Buf[at:] {
+		if !verbatim[c] {
+			text := string(w.Buf[at:])
+			w.Buf = w.Buf[:at-1]
+			w.StrEscape(text)
+			return
+		}
+	}
+	w.Buf = append(w.Buf, '"')
+}
+
+// verbatim are the bytes that stand for themselves in a string, also of JSON that ends up in a page: the rest is what [jx.Writer.StrEscape] escapes, and what it has to
+// look at in context.
+var verbatim = func() (is [256]bool) {
+	for c := ' '; c <= '~'; c++ {
+		is[c] = !strings.ContainsRune(`"\<>&`, c)
+	}
+	return is
+}()
 
 // A field is one key of an object that is being written, with its value.
 
 func textField(w writer, key, value string) {
 	w.key(key)
-	w.StrEscape(value)
+	w.text(value)
 }
 
 // textOrNullField writes null for no text.
@@ -53,7 +89,7 @@ func textsField(w writer, key string, values []string) {
 	w.ArrStart()
 	for _, value := range values {
 		w.next()
-		w.StrEscape(value)
+		w.text(value)
 	}
 	w.ArrEnd()
 }

@@ -25,7 +25,7 @@ func (a *API) mountGroups(r chi.Router) {
 }
 
 // group shows a group. It is empty if the caller may read nothing of it. Who may read a group may read who its members are, and no more of them than the name.
-func (v viewer) group(g hub.Group, roles []string) map[string]any {
+func (v *viewer) group(g hub.Group, roles []string) map[string]any {
 	m, on := map[string]any{}, scope.Group(g.Name)
 	if v.scopes.Has("read:groups", on) {
 		m["users"], m["properties"] = append([]string{}, g.Users...), options(g.Properties)

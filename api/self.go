@@ -47,19 +47,21 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 func tokenID(id int64) string { return "a" + strconv.FormatInt(id, 10) }
 
 // showUser answers with one user; their servers are read only if the caller may see something of them.
-func (a *API) showUser(w http.ResponseWriter, r *http.Request, v viewer, u hub.User) error {
-	of, err := a.serversOf(r, v, []hub.User{u}, false)
-	if err != nil {
+func (a *API) showUser(w http.ResponseWriter, r *http.Request, v *viewer, u hub.User) error {
+	l := hub.NewListing()
+	defer l.Done()
+	l.Users = append(l.Users, u)
+	if err := a.listServers(r, v, l, false); err != nil {
 		return err
 	}
-	return v.writeUser(w, http.StatusOK, u, of[u.ID], nil)
+	return v.writeUser(w, http.StatusOK, u, l.ServersOf(u.ID), nil)
 }
 
 // writeUser answers with one user, and with what more writes.
-func (v viewer) writeUser(w http.ResponseWriter, status int, u hub.User, servers []hub.ServerOutline, more func(e writer)) error {
+func (v *viewer) writeUser(w http.ResponseWriter, status int, u hub.User, servers []hub.ServerOutline, more func(e writer)) error {
 	return write(w, status, func(e writer) {
 		e.ObjStart()
-		v.userFields(e, userObject(u), u, servers)
+		v.userFields(e, userObject(u), &u, servers)
 		if more != nil {
 			more(e)
 		}
@@ -67,10 +69,10 @@ func (v viewer) writeUser(w http.ResponseWriter, status int, u hub.User, servers
 	})
 }
 
-// serversOf reads the servers of all the users at once, by the users' IDs. For adjacent, see [hub.Owners].
-func (a *API) serversOf(r *http.Request, v viewer, users []hub.User, adjacent bool) (map[string][]hub.ServerOutline, error) {
-	if len(users) == 0 || !v.needsServers() {
-		return nil, nil
+// listServers reads the servers of all the users at once, unless none of them is shown. For adjacent, see [hub.Owners].
+func (a *API) listServers(r *http.Request, v *viewer, l *hub.Listing, adjacent bool) error {
+	if len(l.Users) == 0 || !v.needsServers() {
+		return nil
 	}
-	return a.hub.ServersOf(r.Context(), users, adjacent, v.stopped)
+	return a.hub.ListServers(r.Context(), l, adjacent, v.stopped)
 }

@@ -63,7 +63,8 @@ func (a *API) getServer(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) writeServer(w http.ResponseWriter, r *http.Request, status int, u hub.User, s hub.Server) error {
-	return write(w, status, func(e writer) { a.viewer(r).server(e, u, s.Outline()) })
+	outline := s.Outline()
+	return write(w, status, func(e writer) { a.viewer(r).server(e, &u, &outline) })
 }
 
 // server reads the server that the path names. One that does not exist is told in the words that are used for what may not be seen.

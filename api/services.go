@@ -43,7 +43,7 @@ func (a *API) findService(r *http.Request) (t target, err error) {
 }
 
 // service shows a service. It is empty if the caller may read nothing of it.
-func (v viewer) service(s hub.Service, state hub.ServiceState, roles []string) map[string]any {
+func (v *viewer) service(s hub.Service, state hub.ServiceState, roles []string) map[string]any {
 	m, on := map[string]any{}, scope.Service(s.Name)
 	if v.scopes.Has("read:services", on) {
 		m["url"], m["prefix"], m["command"], m["pid"] = s.URL, "", append([]string{}, s.Command...), state.PID
@@ -68,7 +68,7 @@ func (v viewer) service(s hub.Service, state hub.ServiceState, roles []string) m
 	return m
 }
 
-func (a *API) viewService(v viewer, s hub.Service) map[string]any {
+func (a *API) viewService(v *viewer, s hub.Service) map[string]any {
 	return v.service(s, a.hub.ServiceState(s.Name), a.hub.Roles().RolesOfService(s.Name, s.Admin))
 }
 

@@ -41,7 +41,7 @@ func (a *API) mountShared(r chi.Router) {
 }
 
 // shareServer shows as much of a server as everybody may know whom it is shared with.
-func (v viewer) shareServer(user, server string, ready bool) map[string]any {
+func (v *viewer) shareServer(user, server string, ready bool) map[string]any {
 	at := v.urls.Server(user, server)
 	m := map[string]any{"user": map[string]any{"name": user}, "name": server, "url": at, "full_url": nil, "ready": ready}
 	if p := v.urls.Public(); p != nil {
@@ -59,7 +59,7 @@ func limited(names []string, user, server string) []string {
 	return raw
 }
 
-func (v viewer) share(s hub.Share) map[string]any {
+func (v *viewer) share(s hub.Share) map[string]any {
 	m := map[string]any{
 		"server": v.shareServer(s.UserName, s.ServerName, s.Ready), "scopes": limited(s.Scopes, s.UserName, s.ServerName),
 		"user": nil, "group": nil, "kind": "user", "created_at": timestamp(s.Created),
@@ -73,7 +73,7 @@ func (v viewer) share(s hub.Share) map[string]any {
 }
 
 // shareCode shows a code without its secret, which only its hash is kept of.
-func (v viewer) shareCode(c hub.ShareCode) map[string]any {
+func (v *viewer) shareCode(c hub.ShareCode) map[string]any {
 	return map[string]any{
 		"server": v.shareServer(c.UserName, c.ServerName, c.Ready), "scopes": limited(c.Scopes, c.UserName, c.ServerName),
 		"id": shareCodePrefix + strconv.FormatInt(c.ID, 10), "created_at": timestamp(c.Created), "expires_at": timestamp(c.Expires),
@@ -91,7 +91,7 @@ func sharePage(r *http.Request) (page, error) {
 }
 
 // writeShares answers with a page that list makes.
-func writeShares[T any](a *API, w http.ResponseWriter, r *http.Request, list func(p page) ([]T, int, error), view func(viewer, T) map[string]any) error {
+func writeShares[T any](a *API, w http.ResponseWriter, r *http.Request, list func(p page) ([]T, int, error), view func(*viewer, T) map[string]any) error {
 	p, err := sharePage(r)
 	if err != nil {
 		return err
@@ -118,41 +118,41 @@ func hidden(err error) error {
 func (a *API) listShares(w http.ResponseWriter, r *http.Request) error {
 	return writeShares(a, w, r, func(p page) ([]hub.Share, int, error) {
 		return a.hub.Shares(r.Context(), hub.ShareQuery{OwnerID: targetOf(r).user.ID, Offset: p.offset, Limit: p.limit})
-	}, viewer.share)
+	}, (*viewer).share)
 }
 
 func (a *API) listSharesOfServer(w http.ResponseWriter, r *http.Request) error {
 	t := targetOf(r)
 	return writeShares(a, w, r, func(p page) ([]hub.Share, int, error) {
 		return a.hub.SharesOfServer(r.Context(), t.user, t.server, p.offset, p.limit)
-	}, viewer.share)
+	}, (*viewer).share)
 }
 
 func (a *API) listShareCodes(w http.ResponseWriter, r *http.Request) error {
 	return writeShares(a, w, r, func(p page) ([]hub.ShareCode, int, error) {
 		return a.hub.ShareCodes(r.Context(), targetOf(r).user, p.offset, p.limit)
-	}, viewer.shareCode)
+	}, (*viewer).shareCode)
 }
 
 func (a *API) listShareCodesOfServer(w http.ResponseWriter, r *http.Request) error {
 	t := targetOf(r)
 	return writeShares(a, w, r, func(p page) ([]hub.ShareCode, int, error) {
 		return a.hub.ShareCodesOfServer(r.Context(), t.user, t.server, p.offset, p.limit)
-	}, viewer.shareCode)
+	}, (*viewer).shareCode)
 }
 
 func (a *API) listSharedWithUser(w http.ResponseWriter, r *http.Request) error {
 	u := targetOf(r).user
 	return writeShares(a, w, r, func(p page) ([]hub.Share, int, error) {
 		return a.hub.Shares(r.Context(), hub.ShareQuery{UserID: u.ID, Groups: u.Groups, Either: true, Offset: p.offset, Limit: p.limit})
-	}, viewer.share)
+	}, (*viewer).share)
 }
 
 func (a *API) listSharedWithGroup(w http.ResponseWriter, r *http.Request) error {
 	g := targetOf(r).group
 	return writeShares(a, w, r, func(p page) ([]hub.Share, int, error) {
 		return a.hub.Shares(r.Context(), hub.ShareQuery{Groups: []string{g.Name}, Offset: p.offset, Limit: p.limit})
-	}, viewer.share)
+	}, (*viewer).share)
 }
 
 // shareBody says what is to be shared with whom, or taken back.

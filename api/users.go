@@ -26,7 +26,7 @@ func (a *API) mountUsers(r chi.Router) {
 	r.With(a.need(onUser("delete:users"))).Delete("/users/{name}", a.do(a.deleteUser))
 }
 
-func (a *API) viewer(r *http.Request) viewer {
+func (a *API) viewer(r *http.Request) *viewer {
 	q := r.URL.Query()
 	stopped := q.Has("include_stopped_servers")
 	switch strings.ToLower(q.Get("include_stopped_servers")) {
@@ -48,19 +48,17 @@ func (a *API) listUsers(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	within := httpd.Principal(r).Scopes.Filter("list:users")
-	users, total, err := a.usersWithin(r.Context(), within, q, p)
-	if err != nil {
+	l := hub.NewListing()
+	defer l.Done()
+	if err := a.listWithin(r.Context(), l, within, q, p); err != nil {
 		return err
 	}
 	v := a.viewer(r)
-	of, err := a.serversOf(r, v, users, within.All() && q.Adjacent(v.stopped))
-	if err != nil {
+	if err := a.listServers(r, v, l, within.All() && q.Adjacent(v.stopped)); err != nil {
 		return err
 	}
 	return write(w, http.StatusOK, func(e writer) {
-		p.around(e, r, a.urls, total, func() {
-			v.users(e, users, of)
-		})
+		p.around(e, r, a.urls, l.Total, func() { v.users(e, l.Users, l) })
 	})
 }
 
@@ -92,28 +90,28 @@ func userQuery(r *http.Request) (hub.UserQuery, error) {
 // scanSize is how many users are read at once to find those whom a caller may list.
 const scanSize = 500
 
-// usersWithin returns one page of the users whom the filter covers. A filter on some users is rare: only tokens that were narrowed on purpose have one. So it
+// listWithin reads one page of the users whom the filter covers. A filter on some users is rare: only tokens that were narrowed on purpose have one. So it
 // is applied here, over all users that match, and not in the database.
-func (a *API) usersWithin(ctx context.Context, f scope.Filter, q hub.UserQuery, p page) (users []hub.User, total int, err error) {
+func (a *API) listWithin(ctx context.Context, l *hub.Listing, f scope.Filter, q hub.UserQuery, p page) error {
 	if f.All() {
 		q.Offset, q.Limit, q.Uncounted = p.offset, p.limit, !p.told
-		return a.hub.Users(ctx, q)
+		return a.hub.ListUsers(ctx, l, q)
 	}
 	for q.Limit = scanSize; ; q.Offset += scanSize {
 		some, all, err := a.hub.Users(ctx, q)
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
 		for _, u := range some {
 			if !f.Covers(userObject(u)) {
 				continue
 			}
-			if total++; total > p.offset && len(users) < p.limit {
-				users = append(users, u)
+			if l.Total++; l.Total > p.offset && len(l.Users) < p.limit {
+				l.Users = append(l.Users, u)
 			}
 		}
 		if q.Offset+scanSize >= all {
-			return users, total, nil
+			return nil
 		}
 	}
 }

@@ -30,8 +30,8 @@ type sights struct {
 	all, roles, names, groups, activity, authState, servers, serverState scope.Filter
 }
 
-func newViewer(scopes scope.Set, roles *scope.Policy, urls hub.URLs) viewer {
-	return viewer{scopes: scopes, roles: roles, urls: urls, may: sights{
+func newViewer(scopes scope.Set, roles *scope.Policy, urls hub.URLs) *viewer {
+	return &viewer{scopes: scopes, roles: roles, urls: urls, may: sights{
 		all: scopes.Filter("read:users"), roles: scopes.Filter("read:roles:users"), names: scopes.Filter("read:users:name"), groups: scopes.Filter("read:users:groups"),
 		activity: scopes.Filter("read:users:activity"), authState: scopes.Filter("admin:auth_state"), servers: scopes.Filter("read:servers"),
 		serverState: scopes.Filter("admin:server_state"),
@@ -39,26 +39,26 @@ func newViewer(scopes scope.Set, roles *scope.Policy, urls hub.URLs) viewer {
 }
 
 // needsServers tells whether any of the caller's fields depends on servers.
-func (v viewer) needsServers() bool { return !v.may.servers.Empty() || !v.may.all.Empty() }
+func (v *viewer) needsServers() bool { return !v.may.servers.Empty() || !v.may.all.Empty() }
 
 // sees tells whether the caller may read anything of the user.
-func (v viewer) sees(on scope.Object) bool {
+func (v *viewer) sees(on scope.Object) bool {
 	m := &v.may
 	return m.all.Covers(on) || m.roles.Covers(on) || m.names.Covers(on) || m.groups.Covers(on) || m.activity.Covers(on) || m.authState.Covers(on)
 }
 
-// users writes a list of users, without those of whom the caller may read nothing.
-func (v viewer) users(e writer, users []hub.User, servers map[string][]hub.ServerOutline) {
+// users writes a list of users with the servers that a listing has of them, without those of whom the caller may read nothing.
+func (v *viewer) users(e writer, users []hub.User, of *hub.Listing) {
 	e.ArrStart()
-	for _, u := range users {
-		v.user(e, u, servers[u.ID])
+	for i := range users {
+		v.user(e, &users[i], of.ServersOf(users[i].ID))
 	}
 	e.ArrEnd()
 }
 
 // user writes a user with those of their servers that were read, unless the caller may read nothing of the user.
-func (v viewer) user(e writer, u hub.User, servers []hub.ServerOutline) {
-	on := userObject(u)
+func (v *viewer) user(e writer, u *hub.User, servers []hub.ServerOutline) {
+	on := userObject(*u)
 	if !v.sees(on) {
 		return
 	}
@@ -69,7 +69,7 @@ func (v viewer) user(e writer, u hub.User, servers []hub.ServerOutline) {
 }
 
 // userFields writes the fields of a user within an object. There are none if the caller may read nothing of the user.
-func (v viewer) userFields(e writer, on scope.Object, u hub.User, servers []hub.ServerOutline) {
+func (v *viewer) userFields(e writer, on scope.Object, u *hub.User, servers []hub.ServerOutline) {
 	if !v.sees(on) {
 		return
 	}
@@ -84,7 +84,7 @@ func (v viewer) userFields(e writer, on scope.Object, u hub.User, servers []hub.
 		nullField(e, "user_info") // the hub keeps none
 	}
 	if all || roles {
-		textsField(e, "roles", v.roles.RolesOfUser(hub.HolderOf(u)))
+		textsField(e, "roles", v.roles.RolesOfUser(hub.HolderOf(*u)))
 	}
 	if all || v.may.groups.Covers(on) {
 		textsField(e, "groups", u.Groups)
@@ -103,21 +103,31 @@ func (v viewer) userFields(e writer, on scope.Object, u hub.User, servers []hub.
 }
 
 // defaultServer writes the URL of the default server while it is ready, and what is pending for it.
-func (v viewer) defaultServer(e writer, u hub.User, servers []hub.ServerOutline) {
-	var url, pending string
+func (v *viewer) defaultServer(e writer, u *hub.User, servers []hub.ServerOutline) {
+	state := hub.Stopped
 	for i := range servers {
-		if s := &servers[i]; s.Name == "" {
-			if pending = s.State.Pending(); s.State == hub.Ready {
-				url = v.urls.ServerURL(u.Name, "")
-			}
+		if servers[i].Name == "" {
+			state = servers[i].State
 		}
 	}
-	textOrNullField(e, "server", url)
-	textOrNullField(e, "pending", pending)
+	if state == hub.Ready {
+		v.serverURL(e, "server", u.Name, "")
+	} else {
+		nullField(e, "server")
+	}
+	textOrNullField(e, "pending", state.Pending())
+}
+
+// serverURL writes where browsers find a server.
+func (v *viewer) serverURL(e writer, key, user, server string) {
+	e.key(key)
+	at := e.quote()
+	e.Buf = v.urls.AppendServerURL(e.Buf, user, server)
+	e.unquote(at)
 }
 
 // servers writes those of a user's servers that the caller may read. It writes an empty object for who may read the user's servers and there are none, and nothing for others.
-func (v viewer) servers(e writer, on scope.Object, u hub.User, servers []hub.ServerOutline) {
+func (v *viewer) servers(e writer, on scope.Object, u *hub.User, servers []hub.ServerOutline) {
 	began := false
 	begin := func() {
 		if !began {
@@ -129,18 +139,18 @@ func (v viewer) servers(e writer, on scope.Object, u hub.User, servers []hub.Ser
 	if v.may.servers.Covers(on) {
 		begin()
 	}
-	show := func(s hub.ServerOutline) {
+	show := func(s *hub.ServerOutline) {
 		begin()
 		e.keyOf(s.Name)
 		v.server(e, u, s)
 	}
 	isDefault := func(s hub.ServerOutline) bool { return s.Name == "" }
 	if v.stopped && !slices.ContainsFunc(servers, isDefault) && coversServer(v.may.servers, u, "") {
-		show(hub.ServerOutline{UserID: u.ID, State: hub.Stopped}) // everybody has one, also before its first start
+		show(&hub.ServerOutline{UserID: u.ID, State: hub.Stopped}) // everybody has one, also before its first start
 	}
 	for i := range servers {
 		if s := &servers[i]; (s.State.Active() || v.stopped) && coversServer(v.may.servers, u, s.Name) {
-			show(*s)
+			show(s)
 		}
 	}
 	if began {
@@ -149,17 +159,19 @@ func (v viewer) servers(e writer, on scope.Object, u hub.User, servers []hub.Ser
 }
 
 // coversServer tells whether a scope that holds there holds for a server of the user; mostly it holds everywhere, and needs no object for that.
-func coversServer(f scope.Filter, u hub.User, server string) bool {
-	return f.All() || f.Covers(serverObject(u, server))
+func coversServer(f scope.Filter, u *hub.User, server string) bool {
+	return f.All() || f.Covers(serverObject(*u, server))
 }
 
 // server writes a server of the user.
-func (v viewer) server(e writer, u hub.User, s hub.ServerOutline) {
-	at, progress := v.urls.ServerURL(u.Name, s.Name), v.urls.Progress(u.Name, s.Name)
+func (v *viewer) server(e writer, u *hub.User, s *hub.ServerOutline) {
 	e.ObjStart()
 	textField(e, "name", s.Name)
 	textField(e, "display_name", s.Title())
-	textField(e, "full_name", u.Name+"/"+s.Name)
+	e.key("full_name")
+	at := e.quote()
+	e.Buf = append(append(append(e.Buf, u.Name...), '/'), s.Name...)
+	e.unquote(at)
 	timeField(e, "last_activity", s.LastActivity)
 	if s.State.Active() {
 		timeField(e, "started", s.Started)
@@ -169,11 +181,14 @@ func (v viewer) server(e writer, u hub.User, s hub.ServerOutline) {
 	textOrNullField(e, "pending", s.State.Pending())
 	boolField(e, "ready", s.State == hub.Ready)
 	boolField(e, "stopped", s.State == hub.Stopped)
-	textField(e, "url", at)
-	textField(e, "progress_url", progress)
+	v.serverURL(e, "url", u.Name, s.Name)
+	e.key("progress_url")
+	at = e.quote()
+	e.Buf = v.urls.AppendProgress(e.Buf, u.Name, s.Name)
+	e.unquote(at)
 	if v.urls.Public() != nil {
-		textField(e, "full_url", v.urls.Absolute(at))
-		textField(e, "full_progress_url", v.urls.Absolute(progress))
+		textField(e, "full_url", v.urls.Absolute(v.urls.ServerURL(u.Name, s.Name)))
+		textField(e, "full_progress_url", v.urls.Absolute(v.urls.Progress(u.Name, s.Name)))
 	} else {
 		nullField(e, "full_url")
 		nullField(e, "full_progress_url")
@@ -194,7 +209,7 @@ func (v viewer) server(e writer, u hub.User, s hub.ServerOutline) {
 }
 
 // use writes what is known of a server's use, why it ended, and what its owner should know. None of it is JupyterHub's.
-func (v viewer) use(e writer, s hub.ServerOutline) {
+func (v *viewer) use(e writer, s *hub.ServerOutline) {
 	timeField(e, "last_used", s.LastUsed)
 	if !s.KeepUntil.IsZero() {
 		timeField(e, "keep_until", s.KeepUntil)
@@ -230,26 +245,28 @@ func appendTime(b []byte, t time.Time) []byte {
 		return t.AppendFormat(b, time.RFC3339)
 	}
 	hour, minute, second := t.Clock()
-	b = appendDigits(b, year, 4)
-	b = appendDigits(append(b, '-'), int(month), 2)
-	b = appendDigits(append(b, '-'), day, 2)
-	b = appendDigits(append(b, 'T'), hour, 2)
-	b = appendDigits(append(b, ':'), minute, 2)
-	b = appendDigits(append(b, ':'), second, 2)
-	if micros := t.Nanosecond() / int(time.Microsecond); micros > 0 {
-		b = appendDigits(append(b, '.'), micros, 6)
+	text := [...]byte{'0', '0', '0', '0', '-', '0', '0', '-', '0', '0', 'T', '0', '0', ':', '0', '0', ':', '0', '0', '.', '0', '0', '0', '0', '0', '0', 'Z'}
+	twoDigits(text[0:], year/100)
+	twoDigits(text[2:], year%100)
+	twoDigits(text[5:], int(month))
+	twoDigits(text[8:], day)
+	twoDigits(text[11:], hour)
+	twoDigits(text[14:], minute)
+	twoDigits(text[17:], second)
+	const dot = 19
+	micros := t.Nanosecond() / int(time.Microsecond)
+	if micros == 0 {
+		return append(append(b, text[:dot]...), 'Z')
 	}
-	return append(b, 'Z')
+	twoDigits(text[dot+1:], micros/10_000)
+	twoDigits(text[dot+3:], micros/100%100)
+	twoDigits(text[dot+5:], micros%100)
+	return append(b, text[:]...)
 }
 
-// appendDigits writes the last so many decimal digits of n.
-func appendDigits(b []byte, n, digits int) []byte {
-	b = append(b, "000000"[:digits]...)
-	for i := len(b) - 1; n > 0; i-- {
-		b[i] = byte('0' + n%10)
-		n /= 10
-	}
-	return b
+// twoDigits writes a number below 100.
+func twoDigits(into []byte, n int) {
+	into[0], into[1] = byte('0'+n/10), byte('0'+n%10)
 }
 
 // timestamp is what [appendTime] writes, and null for the zero time.

@@ -212,6 +212,8 @@ type Owners struct {
 	// Adjacent says that hardly anybody else, between the first and the last of these by ID, has a server in the states that are sought, so that the servers are found
 	// in one go. Those of others between them are then returned, too.
 	Adjacent bool
+	// Into is a list whose place the servers take, so that its memory is used again; nil: there is none.
+	Into []ServerOutline
 }
 
 // ActivityUpdate moves a server's and its owner's last activity forward.

@@ -35,28 +35,6 @@ func (h *Hub) Servers(ctx context.Context, q ServerQuery) ([]Server, int, error)
 	return servers, total, err
 }
 
-// ServersOf returns the servers of these users as lists show them, by the users' IDs; those that do not run only with stopped. For adjacent, see [Owners].
-func (h *Hub) ServersOf(ctx context.Context, users []User, adjacent, stopped bool) (map[string][]ServerOutline, error) {
-	of := Owners{IDs: make([]string, len(users)), Adjacent: adjacent}
-	for i, u := range users {
-		of.IDs[i] = u.ID
-	}
-	servers, err := h.store.ServerOutlines(ctx, of, shownStates(stopped))
-	if err != nil {
-		return nil, err
-	}
-	h.activity.showOutlines(servers)
-	byOwner := make(map[string][]ServerOutline, len(users))
-	for len(servers) > 0 {
-		owner, n := servers[0].UserID, 1
-		for n < len(servers) && servers[n].UserID == owner {
-			n++
-		}
-		byOwner[owner], servers = servers[:n:n], servers[n:]
-	}
-	return byOwner, nil
-}
-
 // shownStates are the states of servers that are shown; nil: any.
 func shownStates(stopped bool) []ServerState {
 	if stopped {
@@ -65,7 +43,7 @@ func shownStates(stopped bool) []ServerState {
 	return []ServerState{Starting, Ready, Stopping}
 }
 
-// RecentServersOf returns one user's servers as [Hub.ServersOf] does. What another replica did with them it may know half a second late: it is for who asks again
+// RecentServersOf returns one user's servers as lists show them; those that do not run only with stopped. What another replica did with them it may know half a second late: it is for who asks again
 // and again whose a token is.
 func (h *Hub) RecentServersOf(ctx context.Context, u User, stopped bool) ([]ServerOutline, error) {
 	kept, err := h.recent.servers.learn(serversOfUser{u.ID, stopped}, func() ([]ServerOutline, error) {

@@ -43,10 +43,15 @@ func (u URLs) domain() string { return hostName(u.public.Host) }
 
 // ServerURL is where browsers find a user's server: its path, with its host where that is not the hub's.
 func (u URLs) ServerURL(userName, serverName string) string {
-	if !u.subdomains {
-		return u.Server(userName, serverName)
+	return string(u.AppendServerURL(nil, userName, serverName))
+}
+
+// AppendServerURL appends what [URLs.ServerURL] returns, for lists.
+func (u URLs) AppendServerURL(b []byte, userName, serverName string) []byte {
+	if u.subdomains {
+		b = append(b, u.originOf(userLabel(userName))...)
 	}
-	return u.originOf(userLabel(userName)) + u.Server(userName, serverName)
+	return u.appendServer(b, userName, serverName)
 }
 
 // ServiceURL is where browsers find a service: its path, with its host where that is not the hub's.

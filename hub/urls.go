@@ -59,11 +59,18 @@ func (u URLs) Secure() bool { return u.public != nil && u.public.Scheme == "http
 
 // Server is the percent-encoded path of a user's server, with a trailing slash.
 func (u URLs) Server(userName, serverName string) string {
-	p := u.base + "user/" + EscapePath(userName) + "/"
+	return string(u.appendServer(nil, userName, serverName))
+}
+
+func (u URLs) appendServer(b []byte, userName, serverName string) []byte {
+	b = append(b, u.base...)
+	b = append(b, "user/"...)
+	b = append(b, EscapePath(userName)...)
+	b = append(b, '/')
 	if serverName != "" {
-		p += EscapePath(serverName) + "/"
+		b = append(append(b, EscapePath(serverName)...), '/')
 	}
-	return p
+	return b
 }
 
 // Prefix is the decoded path of a user's server, by which requests are routed.
@@ -95,17 +102,25 @@ func target(userName, serverName string) string {
 
 // Progress is the path of a server's progress stream in the API.
 func (u URLs) Progress(userName, serverName string) string {
-	return u.ofServer(userName, serverName, "/progress")
+	return string(u.AppendProgress(nil, userName, serverName))
+}
+
+// AppendProgress appends what [URLs.Progress] returns, for lists.
+func (u URLs) AppendProgress(b []byte, userName, serverName string) []byte {
+	return append(u.appendOfServer(b, userName, serverName), "/progress"...)
 }
 
 // APIServer is the path of a server in the API.
 func (u URLs) APIServer(userName, serverName string) string {
-	return u.ofServer(userName, serverName, "")
+	return string(u.appendOfServer(nil, userName, serverName))
 }
 
-func (u URLs) ofServer(userName, serverName, more string) string {
+func (u URLs) appendOfServer(b []byte, userName, serverName string) []byte {
+	b = append(b, u.paths...)
+	b = append(b, "/users/"...)
+	b = append(b, EscapePath(userName)...)
 	if serverName == "" {
-		return u.paths + "/users/" + EscapePath(userName) + "/server" + more
+		return append(b, "/server"...)
 	}
-	return u.paths + "/users/" + EscapePath(userName) + "/servers/" + EscapePath(serverName) + more
+	return append(append(b, "/servers/"...), EscapePath(serverName)...)
 }

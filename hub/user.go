@@ -28,6 +28,8 @@ type UserQuery struct {
 	Limit        int // 0: no limit
 	// Uncounted asks for no total, which is then 0: to count takes as long as to read all.
 	Uncounted bool
+	// Into is a list whose place the users take, so that its memory is used again; nil: there is none.
+	Into []User
 }
 
 // Adjacent tells whether a page of what is selected leaves out next to nobody, between its first and its last user by ID, of whose servers some are shown: those that

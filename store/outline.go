@@ -42,12 +42,12 @@ func (r *outlineRow) read() (hub.ServerOutline, error) {
 // ServerOutlines implements [hub.ServerStore].
 func (s *Store) ServerOutlines(ctx context.Context, of hub.Owners, states []hub.ServerState) ([]hub.ServerOutline, error) {
 	if len(of.IDs) == 0 {
-		return nil, nil
+		return of.Into[:0], nil
 	}
 	owners, a := s.ownersIn(of)
 	where, a := filterOfServers([]string{owners}, a, states)
 	var row outlineRow
-	servers, err := few(ctx, s, glance(len(of.IDs)), "list servers of users", "SELECT "+s.db.row(outlineColumns)+" FROM servers s "+where, a, each(row.fields(), row.read))
+	servers, err := few(ctx, s, glance(len(of.IDs)), of.Into, "list servers of users", "SELECT "+s.db.row(outlineColumns)+" FROM servers s "+where, a, each(row.fields(), row.read))
 	inOrder(servers)
 	return servers, err
 }

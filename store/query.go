@@ -181,7 +181,7 @@ func (s *Store) sole(ctx context.Context, w way, what, query string, a args, des
 	if err != nil {
 		return fmt.Errorf("store: %s: %w", what, err)
 	}
-	rows, err := fetch(ctx, s, w, what, query, values, func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
+	rows, err := fetch(ctx, s, w, nil, what, query, values, func(scan scanner) (struct{}, error) { return struct{}{}, scan(dest...) })
 	if err == nil && len(rows) == 0 {
 		err = &noRowError{what}
 	}
@@ -190,25 +190,24 @@ func (s *Store) sole(ctx context.Context, w way, what, query string, a args, des
 
 // all reads the rows of a query that only reads.
 func all[T any](ctx context.Context, s *Store, what, query string, a args, row func(scanner) (T, error)) ([]T, error) {
-	return few(ctx, s, search, what, query, a, row)
+	return few(ctx, s, search, nil, what, query, a, row)
 }
 
-// few is all, in a way of choice.
-func few[T any](ctx context.Context, s *Store, w way, what, query string, a args, row func(scanner) (T, error)) ([]T, error) {
+// few is all, in a way of choice. The rows take the place of what is in the list, if there is one.
+func few[T any](ctx context.Context, s *Store, w way, into []T, what, query string, a args, row func(scanner) (T, error)) ([]T, error) {
 	values, err := a.values()
 	if errors.Is(err, errText) {
-		return nil, nil // what cannot be stored is nowhere
+		return into[:0], nil // what cannot be stored is nowhere
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store: %s: %w", what, err)
+		return into[:0], fmt.Errorf("store: %s: %w", what, err)
 	}
-	return fetch(ctx, s, w, what, query, values, row)
+	return fetch(ctx, s, w, into, what, query, values, row)
 }
 
-func fetch[T any](ctx context.Context, s *Store, w way, what, query string, values []any, row func(scanner) (T, error)) ([]T, error) {
-	var out []T
+func fetch[T any](ctx context.Context, s *Store, w way, into []T, what, query string, values []any, row func(scanner) (T, error)) ([]T, error) {
 	err := s.retry(ctx, what, func() error {
-		out = make([]T, 0, w.rows)
+		into = into[:0]
 		q, run, done, err := s.reach(ctx, w)
 		if err != nil {
 			return err
@@ -228,14 +227,14 @@ func fetch[T any](ctx context.Context, s *Store, w way, what, query string, valu
 			if err != nil {
 				return err
 			}
-			out = append(out, v)
+			if into == nil {
+				into = make([]T, 0, w.rows)
+			}
+			into = append(into, v)
 		}
 		return rows.Err()
 	})
-	if len(out) == 0 {
-		out = nil
-	}
-	return out, err
+	return into, err
 }
 
 // noRowError is a query's having found nothing.

@@ -145,7 +145,7 @@ func (s *Store) AdmitStarts(ctx context.Context, ids []string, now time.Time) ([
 	if err != nil {
 		return nil, err
 	}
-	return fetch(ctx, s, change, "admit starts", `
+	return fetch(ctx, s, change, nil, "admit starts", `
 		UPDATE servers SET admitted = $2, wait = NULL, blocked = FALSE, revision = revision + 1
 		WHERE id IN (SELECT value->>0 FROM `+s.db.elements+`($1)) AND `+s.db.unindexed+`state = 'starting' AND `+s.db.unindexed+`admitted IS NULL
 		RETURNING id`, values, func(scan scanner) (id string, err error) { return id, scan(&id) })

@@ -111,7 +111,7 @@ func (s *Store) UserByIdentity(ctx context.Context, provider, subject string) (h
 }
 
 func (s *Store) user(ctx context.Context, where string, a args) (hub.User, error) {
-	users, err := s.usersIn(ctx, lookup, "find user", "users u "+where, s.db.userWithShares, a)
+	users, err := s.usersIn(ctx, lookup, nil, "find user", "users u "+where, s.db.userWithShares, a)
 	if err != nil {
 		return hub.User{}, err
 	}
@@ -133,10 +133,10 @@ func userColumns(d dialect, shared string) columns {
 }
 
 // usersIn reads the users u of the rest of a query, from its FROM on. They are userRow or userWithShares.
-func (s *Store) usersIn(ctx context.Context, w way, what, from, row string, a args) ([]hub.User, error) {
+func (s *Store) usersIn(ctx context.Context, w way, into []hub.User, what, from, row string, a args) ([]hub.User, error) {
 	var u hub.User
 	dest := []any{partOf{&u.ID}, partOf{&u.Name}, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Roles}, wordsOf{&u.Groups}, sharedOf{&u.Shared}}
-	return few(ctx, s, w, what, "SELECT "+row+" FROM "+from, a, each(dest, func() (hub.User, error) {
+	return few(ctx, s, w, into, what, "SELECT "+row+" FROM "+from, a, each(dest, func() (hub.User, error) {
 		slices.Sort(u.Groups)
 		return u, nil
 	}))
@@ -164,7 +164,7 @@ func (s *Store) Users(ctx context.Context, q hub.UserQuery) ([]hub.User, int, er
 		return nil, 0, err
 	}
 	limit, offset := page(q.Limit, q.Offset)
-	users, err := s.usersIn(ctx, search, "list users", fmt.Sprintf("(SELECT u.* FROM users u %s ORDER BY %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)) u ORDER BY %s",
+	users, err := s.usersIn(ctx, search, q.Into, "list users", fmt.Sprintf("(SELECT u.* FROM users u %s ORDER BY %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)) u ORDER BY %s",
 		where, order, len(a)+1, len(a)+2, order), s.db.userRow, append(slices.Clip(a), limit, offset))
 	if err != nil || q.Uncounted {
 		return users, 0, err
@@ -185,7 +185,7 @@ func (s *Store) pageOfUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, i
 	if known != "" {
 		where, a = "WHERE u.id "+from+" $3", args{limit + 1, 0, known}
 	}
-	users, err := s.usersIn(ctx, glance(q.Limit+1), "list users", fmt.Sprintf("users u %s ORDER BY u.id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT)", where, direction),
+	users, err := s.usersIn(ctx, glance(q.Limit+1), q.Into, "list users", fmt.Sprintf("users u %s ORDER BY u.id %s LIMIT CAST($1 AS BIGINT) OFFSET CAST($2 AS BIGINT)", where, direction),
 		s.db.userRow, a)
 	if err != nil {
 		return nil, 0, err
@@ -212,7 +212,7 @@ func (s *Store) pageOfUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, i
 func (s *Store) readyUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, int, error) {
 	const ready = "FROM servers s WHERE s.state = 'ready'"
 	limit, offset := page(q.Limit, q.Offset)
-	users, err := s.usersAmong(ctx, "list ready users", "SELECT DISTINCT s.user_id "+ready+" ORDER BY s.user_id", nil, q)
+	users, err := s.usersAmong(ctx, "list ready users", "SELECT DISTINCT s.user_id AS id "+ready+" ORDER BY s.user_id", nil, q)
 	if err != nil || q.Uncounted {
 		return users, 0, err
 	}
@@ -228,7 +228,7 @@ func (s *Store) readyUsers(ctx context.Context, q hub.UserQuery) ([]hub.User, in
 func (s *Store) usersAmong(ctx context.Context, what, ids string, a args, q hub.UserQuery) ([]hub.User, error) {
 	direction := directionOf(q)
 	limit, offset := page(q.Limit, q.Offset)
-	return s.usersIn(ctx, glance(q.Limit), what, fmt.Sprintf("users u WHERE u.id IN (%s %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)) ORDER BY u.id %s",
+	return s.usersIn(ctx, glance(q.Limit), q.Into, what, fmt.Sprintf("(%s %s LIMIT CAST($%d AS BIGINT) OFFSET CAST($%d AS BIGINT)) chosen JOIN users u ON u.id = chosen.id ORDER BY chosen.id %s",
 		ids, direction, len(a)+1, len(a)+2, direction), s.db.userRow, append(slices.Clip(a), limit, offset))
 }
 

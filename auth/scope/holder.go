@@ -55,9 +55,15 @@ func (p *Policy) combine(names []string) template {
 	return t
 }
 
+// everybodys are the roles of whom nobody gave one.
+var everybodys = []string{RoleUser}
+
 // RolesOfUser returns the user's own roles, sorted: those that everybody has, those of the configuration, and those that were given at login. What they have
-// by their groups is not among them.
+// by their groups is not among them. They are to be read only: most people's are the same, and lists ask for those of many.
 func (p *Policy) RolesOfUser(h Holder) []string {
+	if !h.Admin && len(h.Roles) == 0 && len(p.users[h.Name]) == 0 {
+		return everybodys
+	}
 	names := []string{RoleUser}
 	if h.Admin {
 		names = append(names, RoleAdmin)
@@ -78,7 +84,7 @@ func (p *Policy) Grantable(role string) bool {
 }
 
 func (p *Policy) allRoles(h Holder) []string {
-	names := p.RolesOfUser(h)
+	names := slices.Clone(p.RolesOfUser(h))
 	for _, g := range h.Groups {
 		names = append(names, p.groups[g]...)
 	}
