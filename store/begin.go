@@ -15,14 +15,14 @@ type transaction interface {
 
 // begin begins a transaction on the connection that writes.
 func (d *database) begin(ctx context.Context, level sql.IsolationLevel) (transaction, error) {
-	if d.watched {
-		return d.writer.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	if d.pool != nil {
+		return d.pool.begin(ctx, level)
 	}
 	conn, err := d.writer.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t := &ownTx{Conn: conn, ctx: ctx, run: d.brief(ctx)}
+	t := &ownTx{standard: standard{conn}, Conn: conn, ctx: ctx, run: d.brief(ctx)}
 	if _, err := conn.ExecContext(t.run, beginOwn); err != nil {
 		_ = conn.Close() // it only goes back to the pool
 		return nil, err
@@ -33,7 +33,7 @@ func (d *database) begin(ctx context.Context, level sql.IsolationLevel) (transac
 // brief is the context for a statement that takes microseconds. Where a context can be watched only by a goroutine for each statement, which costs more
 // than the statement, the context is looked at before it and not while it runs.
 func (d *database) brief(ctx context.Context) context.Context {
-	if d.watched {
+	if d.pool != nil {
 		return ctx
 	}
 	return context.WithoutCancel(ctx)
@@ -45,7 +45,9 @@ const beginOwn = "BEGIN IMMEDIATE"
 // ownTx is a transaction of SQLite's that is begun and ended by statements which the connection keeps prepared. The one of database/sql has a
 // goroutine for itself and one for each of its queries, and the driver reads the text of BEGIN and of COMMIT anew each time.
 type ownTx struct {
+	standard
 	*sql.Conn
+
 	ctx  context.Context //nolint:containedctx // a transaction ends with its context, as the one of database/sql does
 	run  context.Context //nolint:containedctx // the same, for statements that take microseconds
 	over bool

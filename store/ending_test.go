@@ -34,7 +34,7 @@ func TestUsersOfBeforeAreFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, statement := range append(c.undo, "DELETE FROM schema_migrations WHERE version >= 16") {
-				if _, err := s.db.writer.ExecContext(t.Context(), statement); err != nil {
+				if _, err := s.write.exec(t.Context(), statement, nil); err != nil {
 					t.Fatalf("%s: %v", statement, err)
 				}
 			}

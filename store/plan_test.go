@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,9 +25,9 @@ type asked struct {
 	args  []any
 }
 
-func (r *recorder) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (r *recorder) query(ctx context.Context, query string, args []any) (rows, error) {
 	r.asked = append(r.asked, asked{query, args})
-	return r.querier.QueryContext(ctx, query, args...)
+	return r.querier.query(ctx, query, args)
 }
 
 // What each request asks must not read a whole table: at 10,000 users it would be the hub's slowest part.
@@ -93,7 +92,7 @@ func checkPlans(t *testing.T, dsn string, many int, explain string, scan *regexp
 		t.Fatal(err)
 	}
 	seed(t, s, many)
-	if _, err := s.db.writer.ExecContext(ctx, `INSERT INTO shares (server_id, user_id, scopes) SELECT id, user_id, '["access:servers"]' FROM servers`); err != nil {
+	if _, err := s.write.exec(ctx, `INSERT INTO shares (server_id, user_id, scopes) SELECT id, user_id, '["access:servers"]' FROM servers`, nil); err != nil {
 		t.Fatal(err)
 	}
 	if s.db.name == "postgres" {
@@ -248,7 +247,7 @@ func seed(t testing.TB, s *Store, many int) {
 		"INSERT INTO volumes (id, share, user_id, user_name, server_name, group_name, name, profile, kind, source, node, node_id, capacity_mb, retain, grace, state, note, revision) SELECT id, 'user', id, '', '', '', 'home', '', 'dynamic', '', '', '', 0, 'keep', 0, 'ready', '', 0 FROM n",
 		"INSERT INTO volume_uses (volume_id, server_id, generation) SELECT id, id, 0 FROM n",
 	} {
-		if _, err := s.db.writer.ExecContext(t.Context(), numbers+text); err != nil {
+		if _, err := s.write.exec(t.Context(), numbers+text, nil); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 	}
@@ -256,7 +255,7 @@ func seed(t testing.TB, s *Store, many int) {
 	if s.db.name == "postgres" {
 		bytes = "convert_to(id, 'UTF8')"
 	}
-	if _, err := s.db.writer.ExecContext(t.Context(), numbers+"INSERT INTO tokens (user_id, hash, scopes, note) SELECT id, "+bytes+", '[]', '' FROM n"); err != nil {
+	if _, err := s.write.exec(t.Context(), numbers+"INSERT INTO tokens (user_id, hash, scopes, note) SELECT id, "+bytes+", '[]', '' FROM n", nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -265,14 +264,14 @@ func seed(t testing.TB, s *Store, many int) {
 // parameters, and prepare a statement again whenever they are others.
 func analyze(t testing.TB, s *Store) {
 	t.Helper()
-	if _, err := s.db.writer.ExecContext(t.Context(), "ANALYZE"); err != nil {
+	if _, err := s.write.exec(t.Context(), "ANALYZE", nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func planOf(t *testing.T, s *Store, explain string, a asked) string {
 	t.Helper()
-	rows, err := s.db.reader.QueryContext(t.Context(), explain+a.query, a.args...)
+	rows, err := s.write.query(t.Context(), explain+a.query, a.args)
 	if err != nil {
 		t.Fatalf("%s: %v", a.query, err)
 	}

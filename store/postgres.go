@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 const (
@@ -75,10 +73,8 @@ func classifyConnection(err error) fault {
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return faultAway
 	}
-	for _, lost := range []error{io.EOF, io.ErrUnexpectedEOF, driver.ErrBadConn, sql.ErrConnDone} {
-		if errors.Is(err, lost) {
-			return faultAway
-		}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err) {
+		return faultAway
 	}
 	return faultOther
 }
@@ -107,10 +103,9 @@ func openPostgres(ctx context.Context, opts Options) (*database, error) {
 		_, err := conn.Exec(ctx, limitIdleTransaction)
 		return err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	opened, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the database pool: %w", err)
 	}
-	db := stdlib.OpenDBFromPool(pool)
-	return &database{dialect: dialectPostgres(), reader: db, writer: db, pool: pool, watched: true}, nil
+	return &database{dialect: dialectPostgres(), pool: &pool{opened}}, nil
 }

@@ -189,7 +189,7 @@ func TestPostgresKeepsWhatItHasPrepared(t *testing.T) {
 		}
 	}
 	var times int
-	err := s.db.writer.QueryRowContext(t.Context(),
+	err := s.db.pool.QueryRow(t.Context(),
 		"SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement LIKE '%FROM users u WHERE u.name = $1%' AND statement NOT LIKE '%pg_prepared%'").Scan(&times)
 	if err != nil || times != 6 {
 		t.Errorf("one statement was run %d times, want 6; err %v", times, err)

@@ -13,10 +13,40 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// querier runs statements: a pool or a transaction.
+// querier runs statements: a pool, a connection or a transaction.
 type querier interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	// exec returns how many rows a statement touched.
+	exec(ctx context.Context, query string, args []any) (int64, error)
+	query(ctx context.Context, query string, args []any) (rows, error)
+}
+
+// rows are what a query found, read as [sql.Rows] are.
+type rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Columns() ([]string, error)
+	Err() error
+	Close() error
+}
+
+// standard runs statements by database/sql.
+type standard struct {
+	of interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	}
+}
+
+func (s standard) exec(ctx context.Context, query string, args []any) (int64, error) {
+	result, err := s.of.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (s standard) query(ctx context.Context, query string, args []any) (rows, error) {
+	return s.of.QueryContext(ctx, query, args...) //nolint:rowserrcheck // whoever asked does
 }
 
 // args are the values of $1, $2, … in a query.
@@ -123,15 +153,14 @@ func (s *Store) reach(ctx context.Context, w way) (q querier, run context.Contex
 	case searches:
 		return s.read, ctx, func() {}, nil
 	}
-	pool, ok := s.read.(*sql.DB)
-	if !ok || s.db.watched {
+	if _, ok := s.read.(standard); !ok {
 		return s.read, ctx, func() {}, nil
 	}
-	conn, err := pool.Conn(ctx) // the wait for one ends with the context; what then takes microseconds does not
+	conn, err := s.db.reader.Conn(ctx) // the wait for one ends with the context; what then takes microseconds does not
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return conn, s.db.brief(ctx), func() { _ = conn.Close() }, nil // it only goes back to the pool
+	return standard{conn}, s.db.brief(ctx), func() { _ = conn.Close() }, nil // it only goes back to the pool
 }
 
 // exec runs a statement that returns no rows and says how many it touched.
@@ -147,11 +176,7 @@ func (s *Store) exec(ctx context.Context, what, query string, a args) (int, erro
 			return err
 		}
 		defer done()
-		res, err := q.ExecContext(run, query, values...)
-		if err != nil {
-			return err
-		}
-		touched, err = res.RowsAffected()
+		touched, err = q.exec(run, query, values)
 		return err
 	})
 	return int(touched), err
@@ -213,7 +238,7 @@ func fetch[T any](ctx context.Context, s *Store, w way, into []T, what, query st
 			return err
 		}
 		defer done()
-		rows, err := q.QueryContext(run, query, values...)
+		rows, err := q.query(run, query, values)
 		if err != nil {
 			return err
 		}

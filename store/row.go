@@ -35,11 +35,10 @@ func (d dialect) row(c columns) string {
 type scanner func(dest ...any) error
 
 // scannerOf scans rows, whether they are packed or not: many destinations of one column are.
-func (d dialect) scannerOf(rows interface {
-	Scan(dest ...any) error
-	Columns() ([]string, error)
-},
-) (scanner, error) {
+func (d dialect) scannerOf(rows rows) (scanner, error) {
+	if r, ok := rows.(*poolRows); ok {
+		return r.scanner(), nil
+	}
 	if !d.packs {
 		return rows.Scan, nil
 	}
@@ -90,6 +89,15 @@ func unpack(line string, dest []any) error {
 
 // column is a destination that reads a column of a packed row by itself.
 type column interface{ read(text string) error }
+
+// unreadable tells what readColumn reads nothing into.
+func unreadable(into any) bool {
+	switch into.(type) {
+	case column, *string, *bool, *int64, *int:
+		return false
+	}
+	return true
+}
 
 func readColumn(text string, into any) (err error) {
 	switch into := into.(type) {

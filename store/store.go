@@ -3,8 +3,8 @@
 // There is one text for each query, which both databases understand; a small dialect holds what truly differs. Each file has the
 // concept's name that its contract has in package hub. How a call travels:
 //
-//	CreateUser ─► transact ─► exec ─► retry ─► database/sql ─┬─► modernc.org/sqlite: one writer, several readers
-//	 (user.go)    (tx.go)   (query.go)                       └─► pgx: a pool that notices dead connections
+//	CreateUser ─► transact ─► exec ─► retry ─┬─► database/sql ─► modernc.org/sqlite: one writer, several readers
+//	 (user.go)    (tx.go)   (query.go)       └─► pgx: a pool that notices dead connections (pool.go)
 //	                          └─► errors by code: hub.ErrNotFound, ErrExists, or a sentence for what is away
 package store
 
@@ -17,8 +17,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nomadhub/nomadhub/hub"
 )
@@ -57,11 +55,11 @@ type Store struct {
 // database is what a store shares with the stores of its transactions.
 type database struct {
 	dialect
-	// reader and writer are the same pool where the database lets several write at once.
+	// pool is Postgres, where several may write at once and contexts are watched while statements run, at no cost; nil for SQLite.
+	pool *pool
+	// reader, writer and turns are SQLite's.
 	reader, writer *sql.DB
-	pool           *pgxpool.Pool // nil for SQLite
-	turns          *turns        // nil where several may write at once
-	watched        bool          // contexts are watched while statements run, at no cost: see brief
+	turns          *turns
 	log            *slog.Logger
 	now            func() time.Time // nil: the database's clock
 	places         places
@@ -99,7 +97,11 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	db.now = opts.Now
 	db.serverRows = serverRows(db.dialect)
 	db.userRow, db.userWithShares = db.row(userColumns(db.dialect, "NULL")), db.row(userColumns(db.dialect, sharedWith(db.dialect)))
-	return &Store{db: db, read: db.reader, write: db.writer}, nil
+	s := &Store{db: db, read: standard{db.reader}, write: standard{db.writer}}
+	if db.pool != nil {
+		s.read, s.write = db.pool, db.pool
+	}
+	return s, nil
 }
 
 // sqlitePath returns the path in what follows "sqlite:".
@@ -119,12 +121,13 @@ func sqlitePath(rest string) (string, error) {
 
 // Close ends all connections. Calls under way are waited for.
 func (s *Store) Close() error {
+	if s.db.pool != nil {
+		s.db.pool.Close()
+		return nil
+	}
 	err := s.db.writer.Close()
 	if s.db.reader != s.db.writer {
 		err = errors.Join(err, s.db.reader.Close())
-	}
-	if s.db.pool != nil {
-		s.db.pool.Close()
 	}
 	if err != nil {
 		return fmt.Errorf("store: close: %w", err)

@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// pool runs statements on connections to Postgres, without database/sql between: that would cost a third of what a statement does. See decision 40.
+type pool struct{ *pgxpool.Pool }
+
+// connAttempts is how many connections a statement is tried on that turn out to be broken before any of it was sent.
+const connAttempts = 3
+
+// onConn does something with a connection of the pool, and with another one if that was broken already.
+func (p *pool) onConn(ctx context.Context, do func(c *pgxpool.Conn) error) error {
+	for attempt := 1; ; attempt++ {
+		c, err := p.Acquire(ctx)
+		if err == nil {
+			err = do(c)
+		}
+		if err == nil || attempt == connAttempts || !pgconn.SafeToRetry(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (p *pool) exec(ctx context.Context, query string, args []any) (touched int64, err error) {
+	err = p.onConn(ctx, func(c *pgxpool.Conn) error {
+		defer c.Release()
+		done, err := c.Exec(ctx, query, args...)
+		touched = done.RowsAffected()
+		return err
+	})
+	return touched, err
+}
+
+func (p *pool) query(ctx context.Context, query string, args []any) (found rows, err error) {
+	err = p.onConn(ctx, func(c *pgxpool.Conn) error {
+		r, err := c.Query(ctx, query, asText(args)...)
+		if err != nil {
+			c.Release()
+			return err
+		}
+		found = &poolRows{Rows: r, done: func() error { c.Release(); return nil }}
+		return nil
+	})
+	return found, err
+}
+
+// textFormats asks for all columns as text, so that a row is read like one of SQLite's, but for those of bytes.
+var textFormats = pgx.QueryResultFormatsByOID{pgtype.ByteaOID: pgx.BinaryFormatCode}
+
+// asText puts textFormats before the arguments of a query, where pgx looks for such options.
+func asText(args []any) []any {
+	return append(append(make([]any, 0, len(args)+1), textFormats), args...)
+}
+
+// poolRows are rows with what is to be done when they have been read.
+type poolRows struct {
+	pgx.Rows
+	done func() error // may be nil
+}
+
+// scanner reads rows that came as text by readColumn where it can, the columns of each cut from one text. That takes half as long as to have pgx find out how to read each
+// into what.
+func (r *poolRows) scanner() scanner {
+	for _, f := range r.FieldDescriptions() {
+		if f.Format != pgx.TextFormatCode {
+			return r.Scan
+		}
+	}
+	var line []byte
+	return func(dest ...any) error {
+		if line == nil && slices.ContainsFunc(dest, unreadable) { // all rows have the same destinations
+			return r.Scan(dest...)
+		}
+		values := r.RawValues()
+		if len(values) != len(dest) {
+			return fmt.Errorf("a row of %d columns is read as one of %d", len(values), len(dest))
+		}
+		line = line[:0]
+		for _, v := range values {
+			line = append(line, v...)
+		}
+		rest := string(line)
+		for i, into := range dest {
+			n := len(values[i])
+			if err := readColumn(rest[:n], into); err != nil {
+				return fmt.Errorf("column %d: %w", i, err)
+			}
+			rest = rest[n:]
+		}
+		return nil
+	}
+}
+
+// Columns implements rows.
+func (r *poolRows) Columns() ([]string, error) {
+	fields := r.FieldDescriptions()
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names, nil
+}
+
+// Close implements rows.
+func (r *poolRows) Close() error {
+	r.Rows.Close()
+	if r.done == nil {
+		return nil
+	}
+	done := r.done
+	r.done = nil
+	return done()
+}
+
+// isolations is how a transaction is begun.
+var isolations = map[sql.IsolationLevel]string{
+	sql.LevelDefault: "BEGIN", sql.LevelReadCommitted: "BEGIN ISOLATION LEVEL READ COMMITTED", sql.LevelSerializable: "BEGIN ISOLATION LEVEL SERIALIZABLE",
+}
+
+// begin takes a connection for a transaction, which begins with its first statement.
+func (p *pool) begin(ctx context.Context, level sql.IsolationLevel) (transaction, error) {
+	text, ok := isolations[level]
+	if !ok {
+		return nil, fmt.Errorf("no transaction is isolated by the level %v", level)
+	}
+	c, err := p.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &poolTx{conn: c, ctx: ctx, due: text}, nil
+}
+
+// poolTx is a transaction on a connection. It is begun along with its first statement, which saves one of its journeys.
+type poolTx struct {
+	conn *pgxpool.Conn
+	ctx  context.Context //nolint:containedctx // a transaction ends with its context, as the one of database/sql does
+	due  string          // what begins it; "": it has begun
+	over bool
+}
+
+func (t *poolTx) exec(ctx context.Context, query string, args []any) (int64, error) {
+	if t.over {
+		return 0, sql.ErrTxDone
+	}
+	var (
+		done pgconn.CommandTag
+		err  error
+	)
+	switch {
+	case t.due == "":
+		done, err = t.conn.Exec(ctx, query, args...)
+	case len(args) == 0: // may be several statements, which cannot go with another
+		if err = t.start(ctx); err == nil {
+			done, err = t.conn.Exec(ctx, query)
+		}
+	default:
+		sent := t.sendFirst(ctx, query, args)
+		if _, err = sent.Exec(); err == nil {
+			done, err = sent.Exec()
+		}
+		if closed := sent.Close(); err == nil {
+			err = closed
+		}
+	}
+	return done.RowsAffected(), err
+}
+
+func (t *poolTx) query(ctx context.Context, query string, args []any) (rows, error) {
+	if t.over {
+		return nil, sql.ErrTxDone
+	}
+	if t.due == "" {
+		found, err := t.conn.Query(ctx, query, asText(args)...)
+		if err != nil {
+			return nil, err
+		}
+		return &poolRows{Rows: found}, nil
+	}
+	sent := t.sendFirst(ctx, query, args)
+	_, err := sent.Exec()
+	var found pgx.Rows
+	if err == nil {
+		found, err = sent.Query()
+	}
+	if err != nil {
+		_ = sent.Close() // the same error
+		return nil, err
+	}
+	return &poolRows{Rows: found, done: sent.Close}, nil
+}
+
+// start begins the transaction by itself.
+func (t *poolTx) start(ctx context.Context) error {
+	_, err := t.conn.Exec(ctx, t.due)
+	t.due = ""
+	return err
+}
+
+// sendFirst sends what begins the transaction, and the statement.
+func (t *poolTx) sendFirst(ctx context.Context, query string, args []any) pgx.BatchResults {
+	var batch pgx.Batch
+	batch.Queue(t.due)
+	batch.Queue(query, args...)
+	t.due = ""
+	return t.conn.SendBatch(ctx, &batch)
+}
+
+// Commit implements transaction.
+func (t *poolTx) Commit() error {
+	if t.over {
+		return sql.ErrTxDone
+	}
+	if err := t.ctx.Err(); err != nil {
+		return err // Rollback follows
+	}
+	if t.due == "" {
+		done, err := t.conn.Exec(t.ctx, "COMMIT")
+		if err == nil && done.String() != "COMMIT" { // a statement had failed, whatever was made of it
+			err = pgx.ErrTxCommitRollback
+		}
+		if err != nil {
+			return err
+		}
+	}
+	t.over = true
+	t.conn.Release()
+	return nil
+}
+
+// rollbackPatience is how long a transaction is waited for that is to be undone. After it the connection is closed, which undoes it too.
+const rollbackPatience = 5 * time.Second
+
+// Rollback implements transaction.
+func (t *poolTx) Rollback() error {
+	if t.over {
+		return nil
+	}
+	t.over = true
+	defer t.conn.Release() // which closes what is still in a transaction
+	if t.due != "" || t.conn.Conn().IsClosed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackPatience)
+	defer cancel()
+	_, err := t.conn.Exec(ctx, "ROLLBACK")
+	return err
+}
