@@ -61,22 +61,12 @@ func (h *Hub) LoginOnce(ctx context.Context, id auth.Identity, b Browser, o Logi
 	return Principal{User: u, Scopes: h.userScopes(u)}, nil
 }
 
-// admit finds or makes the user behind an identity, has also done what belongs to it in the same transaction, and tells how it went.
-func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOptions, also func(Store, User) error) (user User, err error) {
+// admit finds or makes the user behind an identity, has also done what belongs to it, and tells how it went.
+func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOptions, also func(Store, User) error) (User, error) {
 	id.Roles = h.grantableRoles(ctx, id)
-	turn := newcomer{newcomers: h.newcomers}
-	defer turn.end()
-	enroll := func(tx Store) error {
-		var err error
-		if user, err = h.enroll(ctx, tx, id, o, &turn); err != nil {
-			return err
-		}
-		return also(tx, user)
-	}
-	if err = h.store.InTx(ctx, enroll); errors.Is(err, errNewcomer) {
-		if err = turn.wait(ctx); err == nil {
-			err = h.store.InTx(ctx, enroll)
-		}
+	user, err := h.letIn(ctx, id, o, also)
+	if errors.Is(err, errSubjectTaken) { // by another login of the same person, who is known now
+		user, err = h.letIn(ctx, id, o, also)
 	}
 	switch {
 	case KindOf(err) == Forbidden && err != nil:
@@ -89,6 +79,47 @@ func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOpt
 	h.metrics.login(true)
 	h.log.InfoContext(ctx, "logged in", "user", user.Name, "provider", id.Provider, "client", b.Address)
 	return user, nil
+}
+
+// letIn looks who comes before it begins a transaction. Most come back, and nothing about them changes: they need none. What is done for them refers to the user by ID only
+// and each request reads the user anew, so that a change between the look and the act is as one right after the login; a user who is deleted there is enrolled anew.
+// Newcomers are let in one after another, and are not undone for it.
+func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, also func(Store, User) error) (User, error) {
+	before, err := h.store.UserByIdentity(ctx, id.Provider, id.Subject)
+	known := err == nil
+	switch {
+	case known:
+	case !errors.Is(err, ErrNotFound):
+		return User{}, err
+	default:
+		if before, err = stranger(id); err != nil {
+			return User{}, err
+		}
+	}
+	user, err := h.vet(before, id, o)
+	if err != nil {
+		return User{}, err
+	}
+	if known && user.sameRights(before) {
+		if err = also(h.store, user); !errors.Is(err, ErrNotFound) {
+			return user, err
+		}
+	}
+	if !known {
+		done, err := h.newcomers.turn(ctx)
+		if err != nil {
+			return User{}, err
+		}
+		defer done()
+	}
+	err = h.store.InTx(ctx, func(tx Store) error {
+		var err error
+		if user, err = h.enroll(ctx, tx, id, o, known); err != nil {
+			return err
+		}
+		return also(tx, user)
+	})
+	return user, err
 }
 
 // grantableRoles are those of a provider's roles that there are, sorted; nil if it says nothing of roles. What is no role here, or none that a login can give, is ignored.
@@ -129,38 +160,22 @@ func (h *Hub) newSession(u User, provider string, b Browser) Session {
 	}
 }
 
-// enroll finds or makes the user behind an identity, and admits or refuses them. Of a newcomer it says errNewcomer, and does nothing, if it is another's turn.
+// stranger is somebody whose identity was never seen, as far as it says who they are.
+func stranger(id auth.Identity) (User, error) {
+	name := NormalizeUserName(id.Name)
+	return User{Name: name}, ValidateUserName(name)
+}
+
+// vet returns the user as the provider and the rules of admission have them now, or refuses them.
 //
 // Who has an account is judged by its name. What the provider calls them today counts only where it is blocked: names are given up and taken by others, and
 // nobody shall become an administrator by taking one's name.
-func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOptions, turn *newcomer) (User, error) {
-	name := NormalizeUserName(id.Name)
-	user, err := tx.UserByIdentity(ctx, id.Provider, id.Subject)
-	known := err == nil
-	switch {
-	case known:
-	case !errors.Is(err, ErrNotFound):
-		return User{}, err
-	default:
-		if err := ValidateUserName(name); err != nil {
-			return User{}, err
-		}
-		user.Name = name
-	}
+func (h *Hub) vet(user User, id auth.Identity, o LoginOptions) (User, error) {
 	rules := h.admission.Load()
 	v := rules.decide(user.Name, id, o.Operator)
-	if !v.allowed || rules.blocks(name) {
+	if !v.allowed || rules.blocks(NormalizeUserName(id.Name)) {
 		return User{}, Errorf(Forbidden, "You are known as %q, but you may not use this hub. Ask its administrator to let you in.", user.Name)
 	}
-	if !known {
-		if !turn.try() {
-			return User{}, errNewcomer
-		}
-		if user, err = h.enrollByName(ctx, tx, name, id, o); err != nil {
-			return User{}, err
-		}
-	}
-	before := user
 	if v.admin != nil {
 		user.Admin = *v.admin
 	}
@@ -170,15 +185,42 @@ func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOpt
 	if id.Roles != nil {
 		user.Roles = id.Roles
 	}
-	if user.Admin == before.Admin && slices.Equal(user.Groups, before.Groups) && slices.Equal(user.Roles, before.Roles) {
-		return user, nil
+	return user, nil
+}
+
+// sameRights tells whether nothing is to be written of a user who was like that before a login.
+func (u User) sameRights(before User) bool {
+	return u.Admin == before.Admin && slices.Equal(u.Groups, before.Groups) && slices.Equal(u.Roles, before.Roles)
+}
+
+// enroll finds or makes the user behind an identity, and brings them up to date or refuses them. Nobody is looked for by an identity that was not known a moment ago: to
+// tie it to a user tells whether it is.
+func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOptions, known bool) (User, error) {
+	before, err := User{}, ErrNotFound
+	if known {
+		before, err = tx.UserByIdentity(ctx, id.Provider, id.Subject)
+	}
+	if errors.Is(err, ErrNotFound) {
+		before, err = h.enrollByName(ctx, tx, id, o)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	user, err := h.vet(before, id, o)
+	if err != nil || user.sameRights(before) {
+		return user, err
 	}
 	return user, tx.UpdateUser(ctx, user)
 }
 
 // enrollByName ties a subject that was never seen to the user of its name. A user whom a provider vouched for before is not handed over: names
 // are given up and taken by others, subjects are not.
-func (h *Hub) enrollByName(ctx context.Context, tx Store, name string, id auth.Identity, o LoginOptions) (User, error) {
+func (h *Hub) enrollByName(ctx context.Context, tx Store, id auth.Identity, o LoginOptions) (User, error) {
+	named, err := stranger(id)
+	if err != nil {
+		return User{}, err
+	}
+	name := named.Name
 	user, err := tx.UserByName(ctx, name)
 	switch {
 	case errors.Is(err, ErrNotFound) && o.KnownOnly:
@@ -195,13 +237,24 @@ func (h *Hub) enrollByName(ctx context.Context, tx Store, name string, id auth.I
 		if err != nil {
 			return User{}, err
 		}
-		if _, other := known[id.Provider]; other || len(known) > 0 && !o.LinkByName && !o.Operator {
+		subject, other := known[id.Provider]
+		if other && subject == id.Subject { // tied by another login of the same person, a moment ago
+			return user, nil
+		}
+		if other || len(known) > 0 && !o.LinkByName && !o.Operator {
 			return User{}, Errorf(Forbidden,
 				"The name %q belongs to somebody who logs in another way. Use that way, or ask the administrator.", name)
 		}
 	}
-	return user, tx.LinkIdentity(ctx, user.ID, id.Provider, id.Subject)
+	err = tx.LinkIdentity(ctx, user.ID, id.Provider, id.Subject)
+	if errors.Is(err, ErrExists) {
+		err = fmt.Errorf("%w (%w)", errSubjectTaken, err)
+	}
+	return user, err
 }
+
+// errSubjectTaken says that a subject was tied to a user a moment ago.
+var errSubjectTaken = errors.New("the identity belongs to a user by now")
 
 // Logout ends a session, with every token that was issued to servers in this browser.
 func (h *Hub) Logout(ctx context.Context, s Session) error {

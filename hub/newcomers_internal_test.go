@@ -2,38 +2,24 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"testing"
 )
 
-// A turn is one newcomer's: others get it when that one is done, and who never had it gives nothing away.
+// A turn is one newcomer's until that one is done. Who gives up waiting takes none.
 func TestNewcomersTakeTurns(t *testing.T) {
 	t.Parallel()
 	queue := make(newcomers, 1)
-	first, second, returning := newcomer{newcomers: queue}, newcomer{newcomers: queue}, newcomer{newcomers: queue}
-	for attempt := range 2 { // a transaction may run again
-		if !first.try() {
-			t.Fatalf("at attempt %d the first has no turn", attempt)
+	for range 2 {
+		done, err := queue.turn(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if second.try() {
-		t.Fatal("two have the turn")
-	}
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	if err := second.wait(gone); err == nil {
-		t.Error("who has gone away has a turn")
-	}
-	second.end()
-	returning.end()
-	if second.try() {
-		t.Error("somebody who had no turn gave it away")
-	}
-	first.end()
-	if err := second.wait(t.Context()); err != nil {
-		t.Error(err)
-	}
-	second.end()
-	if !returning.try() {
-		t.Error("the turn was not given on")
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := queue.turn(gone); !errors.Is(err, context.Canceled) {
+			t.Errorf("two have the turn: %v", err)
+		}
+		done()
 	}
 }

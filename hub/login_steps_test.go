@@ -1,0 +1,153 @@
+package hub_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nomadhub/nomadhub/auth"
+	"github.com/nomadhub/nomadhub/hub"
+)
+
+// stepped is a store that counts transactions, and in which something happens just before a step.
+type stepped struct {
+	hub.Store
+	transactions             atomic.Int64
+	beforeTx, beforeSessions func()
+}
+
+func (s *stepped) InTx(ctx context.Context, fn func(hub.Store) error) error {
+	s.transactions.Add(1)
+	once(&s.beforeTx)
+	return s.Store.InTx(ctx, fn)
+}
+
+func (s *stepped) CreateSession(ctx context.Context, v hub.Session) error {
+	once(&s.beforeSessions)
+	return s.Store.CreateSession(ctx, v)
+}
+
+// once calls what is there, and forgets it before.
+func once(what *func()) {
+	if do := *what; do != nil {
+		*what = nil
+		do()
+	}
+}
+
+func newStepped(t *testing.T, change ...func(*hub.Options)) (*bench, *stepped) {
+	t.Helper()
+	s := &stepped{}
+	b := newBench(t, append(change, func(o *hub.Options) {
+		s.Store = o.Store
+		o.Store = s
+	})...)
+	return b, s
+}
+
+// A login of somebody who comes back is two statements, and no transaction that could lose against others. Only what changes is worth one.
+func TestWhoComesBackNeedsNoTransaction(t *testing.T) {
+	t.Parallel()
+	b, s := newStepped(t)
+	for _, c := range []struct {
+		what         string
+		identity     auth.Identity
+		transactions int64
+	}{
+		{"a newcomer", auth.Identity{Groups: []string{"maths"}}, 1},
+		{"the same once more", auth.Identity{Groups: []string{"maths"}}, 0},
+		{"of whose groups nothing is said", auth.Identity{}, 0},
+		{"in another group", auth.Identity{Groups: []string{"maths", "art"}}, 1},
+		{"in these groups, in another order", auth.Identity{Groups: []string{"maths", "art", "art"}}, 0},
+		{"in no group", auth.Identity{Groups: []string{}}, 1},
+	} {
+		c.identity.Provider, c.identity.Subject, c.identity.Name = "test", "1", "ada"
+		before := s.transactions.Load()
+		_, u, err := b.hub.Login(t.Context(), c.identity, hub.Browser{}, hub.LoginOptions{})
+		if err != nil || u.Name != "ada" {
+			t.Fatalf("%s: %+v, %v", c.what, u, err)
+		}
+		if n := s.transactions.Load() - before; n != c.transactions {
+			t.Errorf("%s: %d transactions, not %d", c.what, n, c.transactions)
+		}
+	}
+}
+
+// Who is deleted while they log in is a newcomer, who is let in only if the rules allow it.
+func TestWhoIsDeletedDuringALoginIsANewcomer(t *testing.T) {
+	t.Parallel()
+	b, s := newStepped(t)
+	first, err := b.tryLogin("1", "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove := func() {
+		if err := b.hub.DeleteUser(t.Context(), "ada"); err != nil {
+			t.Error(err)
+		}
+	}
+	s.beforeSessions = remove
+	again, err := b.tryLogin("1", "ada")
+	if err != nil || again.ID == first.ID || again.Name != "ada" {
+		t.Fatalf("after it was deleted the account is %+v, %v; it was %+v", again, err, first)
+	}
+	if sessions, err := b.hub.Sessions(t.Context(), again.ID); err != nil || len(sessions) != 1 {
+		t.Errorf("the new one has the sessions %v, %v", sessions, err)
+	}
+	s.beforeSessions = remove
+	identity := auth.Identity{Provider: "test", Subject: "1", Name: "ada"}
+	if _, err := b.hub.LoginOnce(t.Context(), identity, hub.Browser{}, hub.LoginOptions{}); err != nil {
+		t.Errorf("a request that begins no session: %v", err)
+	}
+	remove()
+	s.beforeSessions = nil
+	if _, err := b.hub.LoginOnce(t.Context(), identity, hub.Browser{}, hub.LoginOptions{}); hub.KindOf(err) != hub.Forbidden {
+		t.Errorf("a request of somebody who is gone: %v", err)
+	}
+}
+
+// The same person may log in twice at once for the first time, as when a browser opens its tabs again: both become one user.
+func TestTwoFirstLoginsOfOnePerson(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ada", "lovelace"} { // as the provider calls them in the other login
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, s := newStepped(t)
+			other := hub.User{ID: "0190a0a0-0000-7000-8000-000000000001", Name: name}
+			s.beforeTx = func() { // by another replica, for which nobody waits
+				err := s.Store.InTx(t.Context(), func(tx hub.Store) error {
+					if err := tx.CreateUser(t.Context(), other); err != nil {
+						return err
+					}
+					return tx.LinkIdentity(t.Context(), other.ID, "test", "1")
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if u, err := b.tryLogin("1", "ada"); err != nil || u.ID != other.ID {
+				t.Errorf("the second login is of %+v, %v; the first of %+v", u, err, other)
+			}
+			if _, total, err := b.hub.Users(t.Context(), hub.UserQuery{}); err != nil || total != 1 {
+				t.Errorf("there are %d users, %v", total, err)
+			}
+		})
+	}
+}
+
+// Who is refused is told at once, whoever has the turn of newcomers.
+func TestRefusedNewcomersWaitForNobody(t *testing.T) {
+	t.Parallel()
+	b, s := newStepped(t, func(o *hub.Options) { o.Admission = hub.Admission{AllowedUsers: []string{"ada"}} })
+	s.beforeTx = func() {
+		if _, err := b.tryLogin("2", "mallory"); hub.KindOf(err) != hub.Forbidden {
+			t.Errorf("a stranger: %v", err)
+		}
+		if _, err := b.tryLogin("3", "b\x00d"); hub.KindOf(err) != hub.Invalid {
+			t.Errorf("somebody whose name cannot be: %v", err)
+		}
+	}
+	if _, err := b.tryLogin("1", "ada"); err != nil {
+		t.Error(err)
+	}
+}
