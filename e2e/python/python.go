@@ -3,7 +3,7 @@
 //
 //	hub3  jupyterhub 3.1 on jupyter-server 1 ("mixin" mode)
 //	hub4  jupyterhub 4.1 on jupyter-server 2 (extension mode)
-//	hub5  jupyterhub 5 on jupyter-server 2 (extension mode); `make run` uses this one
+//	hub5  jupyterhub 5 on jupyter-server 2 (extension mode), with a driver for Postgres; `make run` uses this one
 //	hub6  jupyterhub 6.0 beta on jupyter-server 2 (extension mode)
 //	programs  hub5 with jupyter-server-proxy, for tests of what runs inside servers
 //	examples  jupyterhub 5 with the examples of services that its source distribution has, and what they need
