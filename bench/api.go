@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -140,12 +140,15 @@ func (a asked) ask(ctx context.Context, q question, user int) error {
 
 // examined is a hub whose answers are measured.
 type examined struct {
+	subject
 	asked
-	whose    string
-	users    int
-	database string
-	running  bool // every user has a server
-	writes   func(ctx context.Context) (float64, error)
+	running bool // every user has a server
+	counted writeCounter
+}
+
+// examine prepares the questions to a hub; its process may be another one than before.
+func (s subject) examine(running bool, counted writeCounter) examined {
+	return examined{subject: s, asked: newAsked(s.url+"/hub/api", s.token, s.process().pid()), running: running, counted: counted}
 }
 
 // key is where an answer goes.
@@ -156,28 +159,47 @@ func (e examined) key(operation, name, what, unit string) key {
 	return key{Operation: operation, Name: name + "_" + what, Size: e.users, Database: e.database, Unit: unit}
 }
 
-// askAll puts all questions, round by round.
-func (r *run) askAll(ctx context.Context, e examined) error {
+// cameOf is what came of each question, by its name.
+type cameOf map[string]answered
+
+// askAll puts all questions to all of them, round by round, and each to one after the other before the next question.
+func (r *run) askAll(ctx context.Context, all []examined) error {
 	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
-		came, err := r.askOnce(ctx, e)
-		if err != nil {
-			return nil, err
+		came, transactions := make([]cameOf, len(all)), make([]float64, len(all))
+		for i := range all {
+			came[i] = cameOf{}
 		}
-		transactions, err := e.transactions(ctx)
+		for _, q := range all[0].questions() {
+			err := inTurn(ctx, all, func(ctx context.Context, i int) (err error) {
+				came[i][q.name], err = all[i].repeat(ctx, q, all[i].users, r.asks)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		err := inTurn(ctx, all, func(ctx context.Context, i int) (err error) {
+			transactions[i], err = all[i].transactions(ctx)
+			return err
+		})
 		return func(in round) {
-			r.reportAnswers(e, in, came)
-			r.add(e.key("O11", "activity", "transactions", "of 1,000"), e.whose, in, transactions)
+			for i, e := range all {
+				r.reportAnswers(e, in, came[i])
+				r.add(e.key("O11", "activity", "transactions", "of 1,000"), e.whose, in, transactions[i])
+			}
 		}, err
 	})
 }
 
-// askOnce puts each question for a while, and returns what came of it by its name.
-func (r *run) askOnce(ctx context.Context, e examined) (map[string]answered, error) {
-	came := map[string]answered{}
-	for _, q := range questions(e.users) {
-		if e.running && !q.running {
-			continue
-		}
+// questions are those that are put to it.
+func (e examined) questions() []question {
+	return slices.DeleteFunc(questions(e.users), func(q question) bool { return e.running && !q.running })
+}
+
+// askOnce puts each question for a while.
+func (r *run) askOnce(ctx context.Context, e examined) (cameOf, error) {
+	came := cameOf{}
+	for _, q := range e.questions() {
 		x, err := e.repeat(ctx, q, e.users, r.asks)
 		if err != nil {
 			return nil, err
@@ -187,12 +209,9 @@ func (r *run) askOnce(ctx context.Context, e examined) (map[string]answered, err
 	return came, nil
 }
 
-func (r *run) reportAnswers(e examined, in round, came map[string]answered) {
-	for _, q := range questions(e.users) {
-		x, there := came[q.name]
-		if !there {
-			continue
-		}
+func (r *run) reportAnswers(e examined, in round, came cameOf) {
+	for _, q := range e.questions() {
+		x := came[q.name]
 		r.add(e.key(q.operation, q.name, "cpu", "ms"), e.whose, in, x.cpu)
 		r.add(e.key(q.operation, q.name, "rate", "1/s"), e.whose, in, x.rate)
 		r.add(e.key(q.operation, q.name, "p99", "ms"), e.whose, in, x.p99)
@@ -207,77 +226,72 @@ const apiRounds = 3
 // crowd of users.
 func (r *run) api(ctx context.Context) error {
 	few := r.times(apiRounds)
-	return r.eachDatabase(ctx, func(ctx context.Context, database string, fresh freshDatabase) error {
+	return r.withDatabases(ctx, func(ctx context.Context, kinds []databaseKind) error {
 		for _, users := range r.sizes {
 			if users < 1000 {
 				continue
 			}
-			if err := few.apiOf(ctx, database, fresh, users); err != nil {
-				return fmt.Errorf("%s, %d users: %w", database, users, err)
+			if err := few.apiOf(ctx, kinds, users); err != nil {
+				return fmt.Errorf("%d users: %w", users, err)
 			}
 		}
 		if r.crowd <= r.largest() {
 			return nil
 		}
-		if err := few.apiOfCrowd(ctx, database, fresh); err != nil {
-			return fmt.Errorf("%s, %d users: %w", database, r.crowd, err)
+		for _, kind := range kinds {
+			if err := few.apiOfCrowd(ctx, kind); err != nil {
+				return fmt.Errorf("%s, %d users: %w", kind.name, r.crowd, err)
+			}
 		}
 		return nil
 	})
 }
 
-// openAPI opens a hub whose answers are measured.
-func (r *run) openAPI(ctx context.Context, name, database string, fresh freshDatabase, users int) (*fakeChild, examined, error) {
-	dir, err := r.folder(fmt.Sprintf("%s-%s-%d", name, database, users))
-	if err != nil {
-		return nil, examined{}, err
-	}
-	dsn, err := fresh(ctx)
-	if err != nil {
-		return nil, examined{}, err
-	}
-	f, err := r.spawnFake(ctx, fakeOptions{dir: dir, dsn: dsn, users: users, port: 8888})
-	if err != nil {
-		return nil, examined{}, err
-	}
-	return f, examined{asked: newAsked(f.URL+"/hub/api", f.Token, f.pid()), whose: ours, users: users, database: database}, nil
-}
-
-func (r *run) apiOf(ctx context.Context, database string, fresh freshDatabase, users int) error {
-	f, e, err := r.openAPI(ctx, "api", database, fresh, users)
+// apiOf asks ours and the stock hub, on each database.
+func (r *run) apiOf(ctx context.Context, kinds []databaseKind, users int) error {
+	hubs, err := r.openSubjects(ctx, "api", kinds, users, false)
+	defer func() { closeSubjects(hubs) }()
 	if err != nil {
 		return err
 	}
-	defer f.stop()
-	counted, err := countWrites(ctx, f.dsn)
-	if err != nil {
-		return err
+	counters := make([]writeCounter, len(hubs))
+	for i, s := range hubs {
+		if counters[i], err = s.countWrites(ctx); err != nil {
+			return err
+		}
+		defer counters[i].close()
 	}
-	defer counted.close()
-	e.writes = counted.so
-	if err := r.askAll(ctx, e); err != nil {
-		return err
+	for _, running := range []bool{false, true} {
+		if running {
+			if err := inTurn(ctx, hubs, func(ctx context.Context, i int) error { return hubs[i].runAll(ctx, users) }); err != nil {
+				return err
+			}
+		}
+		var all []examined
+		for i, s := range hubs {
+			all = append(all, s.examine(running, counters[i]))
+		}
+		if err := r.askAll(ctx, all); err != nil {
+			return err
+		}
 	}
-	if err := f.fill(ctx, 0, users); err != nil {
-		return err
-	}
-	e.running = true
-	return r.askAll(ctx, e)
+	return nil
 }
 
 // apiOfCrowd asks a hub with a crowd of users in turn with one that has as many as the measurements with the most servers: what an answer takes should not depend on
 // how many there are.
-func (r *run) apiOfCrowd(ctx context.Context, database string, fresh freshDatabase) error {
-	f, few, err := r.openAPI(ctx, "few", database, fresh, r.largest())
+func (r *run) apiOfCrowd(ctx context.Context, kind databaseKind) error {
+	f, err := r.openOurs(ctx, "few", kind, r.largest(), false)
 	if err != nil {
 		return err
 	}
-	defer f.stop()
-	c, crowd, err := r.openAPI(ctx, "crowd", database, fresh, r.crowd)
+	defer f.close()
+	c, err := r.openOurs(ctx, "crowd", kind, r.crowd, false)
 	if err != nil {
 		return err
 	}
-	defer c.stop()
+	defer c.close()
+	few, crowd := f.examine(false, nil), c.examine(false, nil)
 	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
 		before, err := r.askOnce(ctx, few)
 		if err != nil {
@@ -290,16 +304,5 @@ func (r *run) apiOfCrowd(ctx context.Context, database string, fresh freshDataba
 				r.add(crowd.key(q.operation, q.name, "by_fewer", "times"), ours, in, after[q.name].cpu/before[q.name].cpu)
 			}
 		}, err
-	})
-}
-
-// questions puts to the stock hub what is put to ours.
-func (f *stockField) questions(ctx context.Context, running bool) error {
-	if !f.compares("api") {
-		return nil
-	}
-	counted := &sqliteHeader{path: filepath.Join(f.stockHub.dir, "jupyterhub.sqlite")}
-	return f.times(stockRounds).askAll(ctx, examined{
-		asked: newAsked(f.url+"/hub/api", f.token, f.pid()), whose: stock, users: f.size, database: "sqlite", running: running, writes: counted.so,
 	})
 }

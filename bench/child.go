@@ -34,6 +34,7 @@ type child struct {
 	cmd   *exec.Cmd
 	log   string
 	ended chan struct{}
+	held  bool // it does not go on until it is resumed
 }
 
 // spawn starts a program on its core; what it prints goes to a file in dir.
@@ -82,6 +83,9 @@ func startOn(cmd *exec.Cmd, core int) error {
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
+// process is this child, for what has one.
+func (c *child) process() *child { return c }
+
 // kill ends the process at once, as a crash does.
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
@@ -94,6 +98,7 @@ func (c *child) stop() {
 		return
 	}
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	_ = c.cmd.Process.Signal(syscall.SIGCONT) // who is held would not hear it
 	select {
 	case <-c.ended:
 	case <-time.After(20 * time.Second):

@@ -13,27 +13,49 @@ import (
 // freshDatabase makes the URL of a database that nobody has used yet; "" is SQLite in the hub's folder.
 type freshDatabase func(ctx context.Context) (dsn string, err error)
 
-// eachDatabase is for what needs several databases of each kind that was asked for.
-func (r *run) eachDatabase(ctx context.Context, do func(ctx context.Context, name string, fresh freshDatabase) error) error {
+// databaseKind is a kind of database that was asked for.
+type databaseKind struct {
+	name  string // sqlite or postgres
+	fresh freshDatabase
+}
+
+// withDatabases is for what needs all kinds that were asked for at once.
+func (r *run) withDatabases(ctx context.Context, do func(ctx context.Context, kinds []databaseKind) error) (err error) {
+	var kinds []databaseKind
 	if r.database != "postgres" {
-		err := do(ctx, "sqlite", func(context.Context) (string, error) { return "", nil })
-		if err != nil || r.database == "sqlite" {
-			return err
+		kinds = append(kinds, databaseKind{"sqlite", func(context.Context) (string, error) { return "", nil }})
+	}
+	if r.database != "sqlite" {
+		pg, failed := pgtest.Start(ctx, pgtest.Options{Dir: filepath.Join(r.dir, "postgres"), Durable: true})
+		switch {
+		case errors.Is(failed, pgtest.ErrNotInstalled):
+			fmt.Fprintln(os.Stderr, "bench: no Postgres on this machine:", failed)
+		case failed != nil:
+			return failed
+		default:
+			defer func() { err = errors.Join(err, pg.Stop()) }()
+			kinds = append(kinds, databaseKind{"postgres", func(ctx context.Context) (string, error) {
+				name, err := pg.CreateDatabase(ctx)
+				return pg.URL(name), err
+			}})
 		}
 	}
-	pg, err := pgtest.Start(ctx, pgtest.Options{Dir: filepath.Join(r.dir, "postgres"), Durable: true})
-	if errors.Is(err, pgtest.ErrNotInstalled) {
-		fmt.Fprintln(os.Stderr, "bench: no Postgres on this machine:", err)
+	if len(kinds) == 0 {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	err = do(ctx, "postgres", func(ctx context.Context) (string, error) {
-		name, err := pg.CreateDatabase(ctx)
-		return pg.URL(name), err
+	return do(ctx, kinds)
+}
+
+// eachDatabase is for what needs several databases of each kind that was asked for, one kind after the other.
+func (r *run) eachDatabase(ctx context.Context, do func(ctx context.Context, name string, fresh freshDatabase) error) error {
+	return r.withDatabases(ctx, func(ctx context.Context, kinds []databaseKind) error {
+		for _, k := range kinds {
+			if err := do(ctx, k.name, k.fresh); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return errors.Join(err, pg.Stop())
 }
 
 // databases is for what needs one database of each kind that was asked for.

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -123,6 +124,38 @@ func (r *run) spawnFake(ctx context.Context, o fakeOptions) (*fakeChild, error) 
 	}
 	return f, nil
 }
+
+// openOurs opens one with that many users.
+func (r *run) openOurs(ctx context.Context, name string, kind databaseKind, users int, whole bool) (subject, error) {
+	dir, err := r.folder(fmt.Sprintf("%s-%s-%d", name, kind.name, users))
+	if err != nil {
+		return subject{}, err
+	}
+	dsn, err := kind.fresh(ctx)
+	if err != nil {
+		return subject{}, err
+	}
+	f, err := r.spawnFake(ctx, fakeOptions{dir: dir, dsn: dsn, users: users, port: 8888, whole: whole})
+	if err != nil {
+		return subject{}, err
+	}
+	return subject{underTest: f, whose: ours, database: kind.name, users: users, public: f.Public, url: f.URL, token: f.Token}, nil
+}
+
+func (f *fakeChild) runAll(ctx context.Context, users int) error { return f.fill(ctx, 0, users) }
+
+func (f *fakeChild) startFirst(ctx context.Context, n int) error { return f.fill(ctx, 0, n) }
+
+func (f *fakeChild) secretOf(ctx context.Context, user string) (string, error) {
+	text, err := read(ctx, http.DefaultClient, f.Secrets+"/?user="+url.QueryEscape(user))
+	return string(text), err
+}
+
+func (f *fakeChild) countWrites(ctx context.Context) (writeCounter, error) {
+	return countWrites(ctx, f.dsn)
+}
+
+func (f *fakeChild) close() { f.stop() }
 
 // fill starts the servers of the users from first to last, that one not included, and waits until so many are ready in all.
 func (f *fakeChild) fill(ctx context.Context, first, last int) error {

@@ -97,7 +97,7 @@ func (r *recorder) judged() []verdict {
 		}
 		value := median(own)
 		if g.peer != "" {
-			theirs, calm := r.peerValues(g.key, g.peer)
+			theirs, calm := r.values(g.key, g.peer)
 			if len(theirs) == 0 {
 				continue
 			}

@@ -28,6 +28,15 @@ func TestPage(t *testing.T) {
 	r.add(resident(10_000), ours, calm, 200)
 	r.add(resident(10_000), stock, calm, 1000)
 	r.add(key{Operation: "O14", Name: "api", Size: 10_000, Database: "sqlite", Unit: "ms"}, ours, round{}, 1400)
+	for db, v := range map[string]float64{"sqlite": 100, "postgres": 300} { // JupyterHub is compared on the same database
+		login := key{Operation: "O7", Name: "login_cpu", Size: 10_000, Database: db, Unit: "ms"}
+		r.add(login, ours, calm, 10)
+		r.add(login, stock, calm, v)
+	}
+	visit := key{Operation: "O8", Name: "visit_cpu", Size: 10_000, Database: "sqlite", Unit: "ms"}
+	r.add(visit, stock, calm, 20)
+	visit.Database = "postgres"
+	r.add(visit, ours, calm, 1)
 	var b strings.Builder
 	if err := r.page(&b); err != nil {
 		t.Fatal(err)
@@ -37,6 +46,10 @@ func TestPage(t *testing.T) {
 		"The machine: a processor, 2 cores, 8 GiB, Linux.",
 		"Go 1.26, Nomad 1.11.0.",
 		"| O15 | memory with so many servers, after all users were listed | 10,000 | sqlite | 200 MiB | 1000 MiB (5.00×; 5.00 to 5.00) |  |",
+		"| O7 | a login with name and password: processor time | 10,000 | sqlite | 10.0 ms | 100 ms (10.0×; 10.0 to 10.0) |  |",
+		"| O7 | a login with name and password: processor time | 10,000 | postgres | 10.0 ms | 300 ms (30.0×; 30.0 to 30.0) |  |",
+		"| O7 | a login: a 20th of JupyterHub's processor time | sqlite | at most 0.05 × | 0.1 × | **no** |",
+		"| O7 | a login: a 20th of JupyterHub's processor time | postgres | at most 0.05 × | 0.0333 × | yes |",
 		"| O14 | the API answers after kill -9 | sqlite | at most 500 ms | 1.40 s\\* | **no** |",
 		"| O15 | memory with 10,000 servers | sqlite | at most 95.4 MiB | 200 MiB | **no** |",
 		"| O15 | memory with so many servers, after all users were listed | NomadHub | sqlite | 50.0 MiB | 200 MiB | 4.00× |",
@@ -45,6 +58,9 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(b.String(), line+"\n") && !strings.Contains(b.String(), line) {
 			t.Errorf("the page lacks %q:\n%s", line, b.String())
 		}
+	}
+	if strings.Contains(b.String(), "| O8 | a visit to one's own server") || strings.Contains(b.String(), "postgres | 1.00 ms | 20.0 ms") {
+		t.Errorf("what is on one database is compared with what is on another:\n%s", b.String())
 	}
 }
 

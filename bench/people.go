@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,113 +24,106 @@ func personKey(operation, name, unit string, users int, database string) key {
 }
 
 // reportPerson records what came of one operation in a round.
-func (r *run) reportPerson(operation, name, whose string, users int, database string, in round, x answered) {
-	r.add(personKey(operation, name+"_cpu", "ms", users, database), whose, in, x.cpu)
-	r.add(personKey(operation, name+"_rate", "1/s", users, database), whose, in, x.rate)
-	r.add(personKey(operation, name+"_p99", "ms", users, database), whose, in, x.p99)
+func (r *run) reportPerson(operation, name string, s subject, in round, x answered) {
+	r.add(personKey(operation, name+"_cpu", "ms", s.users, s.database), s.whose, in, x.cpu)
+	r.add(personKey(operation, name+"_rate", "1/s", s.users, s.database), s.whose, in, x.rate)
+	r.add(personKey(operation, name+"_p99", "ms", s.users, s.database), s.whose, in, x.p99)
 }
 
 // logins is O7: a look at the login form, and the form with name and password, until the answer that sets the cookie; another user each time.
-func (r *run) logins(ctx context.Context) error {
-	return r.withPeople(ctx, "login", func(ctx context.Context, f *fakeChild, database string, users int) error {
-		return r.login(ctx, ours, newSite(f.Public, f.URL), f.pid(), users, database)
-	})
-}
+func (r *run) logins(ctx context.Context) error { return r.withPeople(ctx, "login", r.login) }
 
 // visits is O8: authorize, exchange of the code, and the question whose the token is, for the own server of somebody who is logged in.
-func (r *run) visits(ctx context.Context) error {
-	return r.withPeople(ctx, "oauth", func(ctx context.Context, f *fakeChild, database string, users int) error {
-		if err := f.fill(ctx, 0, min(visited, users)); err != nil {
+func (r *run) visits(ctx context.Context) error { return r.withPeople(ctx, "oauth", r.visit) }
+
+// withPeople opens whole hubs with the most users, ours and the stock one, on each database.
+func (r *run) withPeople(ctx context.Context, name string, do func(ctx context.Context, hubs []subject) error) error {
+	return r.withDatabases(ctx, func(ctx context.Context, kinds []databaseKind) error {
+		hubs, err := r.openSubjects(ctx, name, kinds, r.largest(), true)
+		defer func() { closeSubjects(hubs) }()
+		if err != nil {
 			return err
 		}
-		secret := func(ctx context.Context, name string) (string, error) {
-			text, err := read(ctx, http.DefaultClient, f.Secrets+"/?user="+url.QueryEscape(name))
-			return string(text), err
-		}
-		return r.visit(ctx, ours, newSite(f.Public, f.URL), f.pid(), users, database, secret)
+		return do(ctx, hubs)
 	})
 }
 
-// withPeople opens a whole hub with the most users on each database.
-func (r *run) withPeople(ctx context.Context, name string, do func(ctx context.Context, f *fakeChild, database string, users int) error) error {
-	return r.eachDatabase(ctx, func(ctx context.Context, database string, fresh freshDatabase) error {
-		dir, err := r.folder(name + "-" + database)
-		if err != nil {
-			return err
-		}
-		dsn, err := fresh(ctx)
-		if err != nil {
-			return err
-		}
-		f, err := r.spawnFake(ctx, fakeOptions{dir: dir, dsn: dsn, users: r.largest(), port: 8888, whole: true})
-		if err != nil {
-			return err
-		}
-		defer f.stop()
-		return do(ctx, f, database, r.largest())
-	})
-}
-
-// login logs different users in for a while in each round.
-func (r *run) login(ctx context.Context, whose string, at site, pid, users int, database string) error {
-	defer at.client.CloseIdleConnections()
-	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
-		x, err := again(ctx, pid, r.asks, func(ctx context.Context, n int) error {
-			_, err := at.login(ctx, userName(n%users))
-			return err
-		})
-		return func(in round) { r.reportPerson("O7", "login", whose, users, database, in, x) }, err
+// login logs different users in at each hub for a while in each round.
+func (r *run) login(ctx context.Context, hubs []subject) error {
+	sites := make([]site, len(hubs))
+	for i, s := range hubs {
+		sites[i] = newSite(s.public, s.url)
+		defer sites[i].client.CloseIdleConnections()
+	}
+	return r.eachAgain(ctx, hubs, "O7", "login", func(ctx context.Context, i, n int) error {
+		_, err := sites[i].login(ctx, userName(n%hubs[i].users))
+		return err
 	})
 }
 
 // visit has people who are logged in come to their servers, which run, for a while in each round.
-func (r *run) visit(ctx context.Context, whose string, at site, pid, users int, database string, secret func(ctx context.Context, name string) (string, error)) error {
-	defer at.client.CloseIdleConnections()
-	people := make([]*visitor, min(visited, users))
-	secrets := make([]string, len(people))
-	for i := range people {
-		var err error
-		if people[i], err = at.login(ctx, userName(i)); err != nil {
-			return err
-		}
-		if secrets[i], err = secret(ctx, userName(i)); err != nil {
-			return fmt.Errorf("the secret of the server of %s: %w", userName(i), err)
+func (r *run) visit(ctx context.Context, hubs []subject) error {
+	guests := make([][]guest, len(hubs))
+	err := inTurn(ctx, hubs, func(ctx context.Context, i int) (err error) {
+		guests[i], err = hubs[i].invite(ctx, min(visited, hubs[i].users))
+		return err
+	})
+	for _, some := range guests {
+		if len(some) > 0 {
+			defer some[0].client.CloseIdleConnections()
 		}
 	}
-	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
-		x, err := again(ctx, pid, r.asks, func(ctx context.Context, n int) error {
-			v := *people[n%len(people)] // a browser of theirs for each visit, as it may be the same person twice
-			v.cookies = maps.Clone(v.cookies)
-			return v.enter(ctx, secrets[n%len(people)])
-		})
-		return func(in round) { r.reportPerson("O8", "visit", whose, users, database, in, x) }, err
+	if err != nil {
+		return err
+	}
+	return r.eachAgain(ctx, hubs, "O8", "visit", func(ctx context.Context, i, n int) error {
+		g := guests[i][n%len(guests[i])]
+		v := *g.visitor // a browser of theirs for each visit, as it may be the same person twice
+		v.cookies = maps.Clone(v.cookies)
+		return v.enter(ctx, g.secret)
 	})
 }
 
-// people are O7 and O8 of the stock hub, with nothing that runs but the servers that are visited.
-func (f *stockField) people(ctx context.Context) error {
-	if f.size != f.largest() {
-		return nil
+// guest is somebody who is logged in, and has a server that runs.
+type guest struct {
+	*visitor
+	secret string // the server's
+}
+
+// invite starts the servers of the first users, and logs these in.
+func (s subject) invite(ctx context.Context, n int) ([]guest, error) {
+	if err := s.startFirst(ctx, n); err != nil {
+		return nil, err
 	}
-	at, r := newSite(f.url, f.url), f.times(stockRounds)
-	if f.compares("login") {
-		if err := r.login(ctx, stock, at, f.pid(), f.size, "sqlite"); err != nil {
-			return err
+	at, all := newSite(s.public, s.url), make([]guest, n)
+	for i := range all {
+		v, err := at.login(ctx, userName(i))
+		if err != nil {
+			return nil, err
 		}
+		secret, err := s.secretOf(ctx, userName(i))
+		if err != nil {
+			return nil, fmt.Errorf("the secret of the server of %s: %w", userName(i), err)
+		}
+		all[i] = guest{v, secret}
 	}
-	if !f.compares("oauth") {
-		return nil
-	}
-	asks := newStarter(f.url, f.token)
-	n := min(visited, f.size)
-	if _, _, err := f.burst(ctx, asks, http.MethodPost, n); err != nil {
-		return err
-	}
-	if err := r.visit(ctx, stock, at, f.pid(), f.size, "sqlite", f.secretOf); err != nil {
-		return err
-	}
-	_, _, err := f.burst(ctx, asks, http.MethodDelete, n)
-	return err
+	return all, nil
+}
+
+// eachAgain does something at each hub in turn, again and again for a while, in each round. do is told which hub it is, and how often it was called there before.
+func (r *run) eachAgain(ctx context.Context, hubs []subject, operation, name string, do func(ctx context.Context, i, n int) error) error {
+	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
+		came := make([]answered, len(hubs))
+		err := inTurn(ctx, hubs, func(ctx context.Context, i int) (err error) {
+			came[i], err = again(ctx, hubs[i].process().pid(), r.asks, func(ctx context.Context, n int) error { return do(ctx, i, n) })
+			return err
+		})
+		return func(in round) {
+			for i, s := range hubs {
+				r.reportPerson(operation, name, s, in, came[i])
+			}
+		}, err
+	})
 }
 
 // secretsFile is where the stock hub's spawner says what secrets servers got.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -30,6 +31,27 @@ func openWholeHub(t *testing.T, users, running int) (*fakeHub, context.Context) 
 	t.Cleanup(f.close)
 	startMany(ctx, t, f, 0, running)
 	return f, ctx
+}
+
+// inProcess is a hub in the test's own process, all of whose users have a server.
+type inProcess struct{ *fakeHub }
+
+func (inProcess) process() *child {
+	self, _ := os.FindProcess(os.Getpid()) // never fails where Linux is
+	return &child{cmd: &exec.Cmd{Process: self}}
+}
+
+func (inProcess) runAll(context.Context, int) error { return nil }
+
+func (inProcess) startFirst(context.Context, int) error { return nil }
+
+func (h inProcess) secretOf(_ context.Context, user string) (string, error) {
+	s, _ := h.secrets.Load(user)
+	return s.(string), nil //nolint:forcetypeassert // nothing else is kept there
+}
+
+func (h inProcess) countWrites(ctx context.Context) (writeCounter, error) {
+	return countWrites(ctx, h.options.database())
 }
 
 // newTestRun is a run of two short rounds that remembers what was measured.
@@ -67,14 +89,11 @@ func TestPeople(t *testing.T) {
 	const users = 10
 	f, ctx := openWholeHub(t, users, users)
 	r, at := newTestRun(), newSite(f.public, f.url)
-	if err := r.login(ctx, ours, at, os.Getpid(), users, "sqlite"); err != nil {
+	hubs := []subject{{underTest: inProcess{f}, whose: ours, database: "sqlite", users: users, public: f.public, url: f.url, token: f.token}}
+	if err := r.login(ctx, hubs); err != nil {
 		t.Fatal(err)
 	}
-	secret := func(_ context.Context, name string) (string, error) {
-		s, _ := f.secrets.Load(name)
-		return s.(string), nil //nolint:forcetypeassert // nothing else is kept there
-	}
-	if err := r.visit(ctx, ours, at, os.Getpid(), users, "sqlite", secret); err != nil {
+	if err := r.visit(ctx, hubs); err != nil {
 		t.Fatal(err)
 	}
 	r.measured(t, "O7", users, "login_cpu", "login_rate", "login_p99")
@@ -88,7 +107,7 @@ func TestPeople(t *testing.T) {
 		t.Error("a visit with a wrong secret is no error")
 	}
 	somebody.name = userName(1)
-	right, _ := secret(ctx, userName(1))
+	right, _ := hubs[0].secretOf(ctx, userName(1))
 	if err := somebody.enter(ctx, right); err == nil {
 		t.Error("a visit to somebody else's server is no error")
 	}

@@ -109,14 +109,6 @@ func (r *recorder) values(k key, subject string) (values []float64, quiet bool) 
 	return all, false
 }
 
-// peerValues are the values of a peer beside ours. The stock hub is measured on SQLite only, and stands beside ours on each database.
-func (r *recorder) peerValues(k key, subject string) (values []float64, quiet bool) {
-	if subject == stock && k.Database == "postgres" {
-		k.Database = "sqlite"
-	}
-	return r.values(k, subject)
-}
-
 // keys are all that something was measured of, in the order of the first measurements.
 func (r *recorder) keys() (keys []key, subjects map[key][]string) {
 	r.mu.Lock()

@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nomadhub/nomadhub/internal/chp"
@@ -22,25 +24,43 @@ import (
 //go:embed stock/jupyterhub_config.py stock/seed.py
 var stockFiles embed.FS
 
-// stockHub is JupyterHub as its makers ship it, on SQLite, on the core of what is measured. Its spawner starts nothing, and its table of routes is kept by this
-// program, so that only its own work is measured.
+// stockHub is JupyterHub as its makers ship it, on the core of what is measured. Its spawner starts nothing, and its table of routes is kept by this program, so that only
+// its own work is measured.
 type stockHub struct {
 	*child
 	dir      string
 	python   pyenv.Env
 	env      []string
-	database string
+	dsn      string // "": SQLite in the folder
 	url      string
 	token    string
-	notebook int // port of what answers as every server
+	notebook int    // port of what answers as every server
+	servers  *child // which is this
 	routes   chp.Table
 	proxy    *http.Server // serves the routes
 	client   *http.Client
 }
 
-// newStock prepares one without users. The error wraps [fs.ErrNotExist] if JupyterHub is not on this machine.
-func newStock(ctx context.Context, dir, self string) (h *stockHub, err error) {
-	env, err := pyenv.Find(ctx, pyenv.Options{Name: "hub5"})
+// findStock returns where JupyterHub is. The error wraps [fs.ErrNotExist] if it is not on this machine.
+func findStock(ctx context.Context) (pyenv.Env, error) {
+	return pyenv.Find(ctx, pyenv.Options{Name: "hub5"})
+}
+
+// hasStock tells whether JupyterHub is measured beside ours with so many users.
+func (r *run) hasStock(ctx context.Context, users int) bool {
+	if !slices.Contains(r.stock, users) {
+		return false
+	}
+	_, err := findStock(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: no JupyterHub to compare with:", err)
+	}
+	return err == nil
+}
+
+// newStock prepares one without users, on the database at that URL; "" is SQLite in the folder. The error wraps [fs.ErrNotExist] if JupyterHub is not on this machine.
+func newStock(ctx context.Context, dir, self, dsn string) (h *stockHub, err error) {
+	env, err := findStock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +69,7 @@ func newStock(ctx context.Context, dir, self string) (h *stockHub, err error) {
 		return nil, err
 	}
 	h = &stockHub{
-		dir: dir, python: env, database: "sqlite:///" + filepath.Join(dir, "jupyterhub.sqlite"), token: rand.Text(), notebook: ports[2],
+		dir: dir, python: env, dsn: dsn, token: rand.Text(), notebook: ports[2],
 		url: "http://" + loopback(ports[0]), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
 	}
 	for _, name := range []string{"jupyterhub_config.py", "seed.py"} {
@@ -67,25 +87,46 @@ func newStock(ctx context.Context, dir, self string) (h *stockHub, err error) {
 	}
 	h.proxy = proxy
 	h.env = []string{
-		"BENCH_DATABASE=" + h.database, "BENCH_HUB=" + h.url, "BENCH_PROXY=http://" + loopback(ports[1]), "BENCH_ROUTES=" + routes,
+		"BENCH_DATABASE=" + h.database(), "BENCH_HUB=" + h.url, "BENCH_PROXY=http://" + loopback(ports[1]), "BENCH_ROUTES=" + routes,
 		"BENCH_TOKEN=" + h.token, "BENCH_NOTEBOOK_PORT=" + strconv.Itoa(h.notebook),
 		"BENCH_SECRETS=" + filepath.Join(dir, secretsFile),
 	}
-	servers, err := spawn(dir, program{
+	h.servers, err = spawn(dir, program{
 		name: "servers", core: coreForRest, path: self,
 		args: []string{"notebooks", "-first", strconv.Itoa(h.notebook), "-last", strconv.Itoa(h.notebook)},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return h, servers.await(ctx, time.Minute, func(ctx context.Context) error { return answers(ctx, "http://"+loopback(h.notebook)+"/") })
+	return h, h.servers.await(ctx, time.Minute, func(ctx context.Context) error { return answers(ctx, "http://"+loopback(h.notebook)+"/") })
 }
 
-// seed makes sure that there are that many users, and that the first of them have a server that runs. The hub must not run meanwhile.
+// stockFile is its database where that is SQLite's.
+func (h *stockHub) stockFile() string { return filepath.Join(h.dir, "jupyterhub.sqlite") }
+
+// database is the database's URL as SQLAlchemy writes it. Its driver is named: which one is taken otherwise depends on SQLAlchemy's version, and JupyterHub's own examples
+// have this one.
+func (h *stockHub) database() string {
+	if h.dsn == "" {
+		return "sqlite:///" + h.stockFile()
+	}
+	_, rest, _ := strings.Cut(h.dsn, "://")
+	return "postgresql+psycopg2://" + rest
+}
+
+// countWrites opens the counter of its database.
+func (h *stockHub) countWrites(ctx context.Context) (writeCounter, error) {
+	if h.dsn == "" {
+		return sqliteHeader{h.stockFile()}, nil
+	}
+	return countWrites(ctx, h.dsn)
+}
+
+// seed makes sure that there are that many users, and that the first of them have a server that runs. The hub must have made its tables, and must not run meanwhile.
 func (h *stockHub) seed(ctx context.Context, users, running int) error {
 	p, err := spawn(h.dir, program{
 		name: "seed", core: coreForRest, path: h.python.Program("python"),
-		args: []string{"seed.py", h.database, strconv.Itoa(users), strconv.Itoa(running), strconv.Itoa(h.notebook)},
+		args: []string{"seed.py", h.database(), strconv.Itoa(users), strconv.Itoa(running), strconv.Itoa(h.notebook)},
 	})
 	if err != nil {
 		return err
@@ -127,6 +168,62 @@ func (h *stockHub) start(ctx context.Context, running int) (api, routes float64,
 		return nil
 	})
 	return api, since(began), err
+}
+
+// prepare has it make its tables and its roles, which its first start does, and that many users.
+func (h *stockHub) prepare(ctx context.Context, users int) error {
+	if _, _, err := h.start(ctx, 0); err != nil {
+		return err
+	}
+	h.kill()
+	return h.seed(ctx, users, 0)
+}
+
+// openStock opens one with that many users, which was started before.
+func (r *run) openStock(ctx context.Context, name string, kind databaseKind, users int) (subject, error) {
+	dir, err := r.folder(fmt.Sprintf("%s-stock-%s-%d", name, kind.name, users))
+	if err != nil {
+		return subject{}, err
+	}
+	dsn, err := kind.fresh(ctx)
+	if err != nil {
+		return subject{}, err
+	}
+	h, err := newStock(ctx, dir, r.self, dsn)
+	if err != nil {
+		return subject{}, err
+	}
+	s := subject{underTest: h, whose: stock, database: kind.name, users: users, public: h.url, url: h.url, token: h.token}
+	if err := h.prepare(ctx, users); err != nil {
+		return s, err
+	}
+	if err := h.serve(ctx, users, 0); err != nil {
+		return s, err
+	}
+	version, err := h.version(ctx)
+	r.note("JupyterHub", version)
+	return s, err
+}
+
+// serve starts it, and has it read all users once, as somebody has done at a hub that has served for a while.
+func (h *stockHub) serve(ctx context.Context, users, running int) error {
+	if _, _, err := h.start(ctx, running); err != nil {
+		return err
+	}
+	return h.listUsers(ctx, users)
+}
+
+// runAll writes the servers into its database: to start ten thousand would take it minutes.
+func (h *stockHub) runAll(ctx context.Context, users int) error {
+	h.kill()
+	if err := h.seed(ctx, users, users); err != nil {
+		return err
+	}
+	return h.serve(ctx, users, users)
+}
+
+func (h *stockHub) startFirst(ctx context.Context, n int) error {
+	return newStarter(h.url, h.token).askAll(ctx, http.MethodPost, 0, n)
 }
 
 // asked is nil if the API answers whose the token is.
@@ -184,6 +281,7 @@ func (h *stockHub) close() {
 	if h.child != nil {
 		h.kill()
 	}
+	h.servers.stop()
 	_ = h.proxy.Close()
 }
 

@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// stockField is the stock hub with users or servers, and where its measurements go.
+// stockField is the stock hub on SQLite with users or servers, and where its measurements go.
 type stockField struct {
 	*run
 	*stockHub
 	size int
 }
 
-// key is the same as that of ours on SQLite, which the stock hub uses too.
+// key is the same as that of ours on SQLite.
 func (f *stockField) key(operation, name, unit string) key {
 	return key{Operation: operation, Name: name, Size: f.size, Database: "sqlite", Unit: unit}
 }
 
-// besideStock measures the stock hub where it is on this machine: the same users, the same number of servers.
+// besideStock measures what the stock hub is not asked in turn with ours, where it is on this machine: the same users, the same number of servers.
 func (r *run) besideStock(ctx context.Context) error {
 	for _, size := range r.stock {
 		err := r.stockOf(ctx, size)
@@ -43,19 +43,13 @@ func (r *run) stockOf(ctx context.Context, size int) error {
 	if err != nil {
 		return err
 	}
-	h, err := newStock(ctx, dir, r.self)
+	h, err := newStock(ctx, dir, r.self, "")
 	if err != nil {
 		return err
 	}
 	defer h.close()
 	f := &stockField{run: r, stockHub: h, size: size}
 	if err := f.users(ctx); err != nil {
-		return err
-	}
-	if err := f.questions(ctx, false); err != nil {
-		return err
-	}
-	if err := f.people(ctx); err != nil {
 		return err
 	}
 	if size == f.burstAmong() && f.compares("O12b") {
@@ -66,13 +60,10 @@ func (r *run) stockOf(ctx context.Context, size int) error {
 	if err := f.mixed(ctx); err != nil {
 		return err
 	}
-	if !f.compares("O14") && !f.compares("api") {
+	if !f.compares("O14") {
 		return nil
 	}
-	if err := f.servers(ctx); err != nil {
-		return err
-	}
-	return f.questions(ctx, true)
+	return f.servers(ctx)
 }
 
 // compares tells whether an operation of ours is measured beside the stock hub, or the stock hub is all that is.
@@ -90,15 +81,11 @@ func (f *stockField) burstAmong() int {
 	return 0
 }
 
-// users measures it with users who run nothing. It is started twice, since it gives a role to each user the first time.
+// users measures it with users who run nothing.
 func (f *stockField) users(ctx context.Context) error {
-	if err := f.seed(ctx, f.size, 0); err != nil {
+	if err := f.prepare(ctx, f.size); err != nil {
 		return err
 	}
-	if _, _, err := f.start(ctx, 0); err != nil {
-		return err
-	}
-	f.kill()
 	return f.times(1).repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
 		api, _, err := f.start(ctx, 0)
 		if err != nil {

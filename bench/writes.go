@@ -49,7 +49,7 @@ func (l sqliteLog) close() { _ = l.index.Close() }
 // sqliteHeader counts those of SQLite without such a log: by the file change counter at offset 24. This process has no locks on the file.
 type sqliteHeader struct{ path string }
 
-func (h *sqliteHeader) so(context.Context) (float64, error) {
+func (h sqliteHeader) so(context.Context) (float64, error) {
 	file, err := os.Open(h.path)
 	if err != nil {
 		return 0, err
@@ -64,6 +64,8 @@ func (h *sqliteHeader) so(context.Context) (float64, error) {
 	}
 	return float64(binary.BigEndian.Uint32(head[24:])), nil
 }
+
+func (sqliteHeader) close() {}
 
 // postgresWrites counts those of all databases of a Postgres: each that writes is given a number, and others none.
 type postgresWrites struct{ db *pgx.Conn }
@@ -85,7 +87,7 @@ const (
 
 // transactions is how many transactions wrote to the database for 1,000 reports of activity, what the hub writes beside them included.
 func (e examined) transactions(ctx context.Context) (float64, error) {
-	before, err := e.writes(ctx)
+	before, err := e.counted.so(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -108,6 +110,6 @@ func (e examined) transactions(ctx context.Context) (float64, error) {
 		return 0, fmt.Errorf("of %d reports of activity %d were made: %w", countedPosts, sent.Load(), context.Cause(within))
 	}
 	pause(ctx, countedAfter)
-	after, err := e.writes(ctx)
+	after, err := e.counted.so(ctx)
 	return after - before, err
 }

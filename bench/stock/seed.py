@@ -1,4 +1,4 @@
-"""Writes users, and servers that run, into a database of stock JupyterHub: seed.py URL USERS RUNNING PORT"""
+"""Writes users, and servers that run, into a database that stock JupyterHub has made: seed.py URL USERS RUNNING PORT"""
 
 import sys
 from datetime import datetime, timezone
@@ -14,12 +14,16 @@ def name(i):
 def main(url, users, running, port):
     db = orm.new_session_factory(url)()
     now = datetime.now(timezone.utc).replace(tzinfo=None)
-    ids = {u.name: u.id for u in db.execute(select(orm.User.name, orm.User.id))}
-    new = [{"name": name(i), "created": now, "last_activity": now} for i in range(users) if name(i) not in ids]
+    had = {u.name for u in db.execute(select(orm.User.name))}
+    new = [{"name": name(i), "created": now, "last_activity": now} for i in range(users) if name(i) not in had]
     if new:
         db.execute(insert(orm.User), new)
-        db.commit()
     ids = {u.name: u.id for u in db.execute(select(orm.User.name, orm.User.id))}
+    if new:
+        # As each gets it who logs in for the first time.
+        role = db.execute(select(orm.Role.id).where(orm.Role.name == "user")).scalar_one()
+        db.execute(insert(orm.Base.metadata.tables["user_role_map"]), [{"user_id": ids[u["name"]], "role_id": role} for u in new])
+        db.commit()
     known = {s.user_id: s for s in db.execute(select(orm.Spawner)).scalars() if s.name == ""}
     for i in range(running):
         user = name(i)
