@@ -5,14 +5,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/nomadhub/nomadhub/httpd"
-	"github.com/nomadhub/nomadhub/hub"
 	"github.com/nomadhub/nomadhub/internal/freeport"
-	"github.com/nomadhub/nomadhub/store"
 )
 
 // openWholeHub opens a hub with pages, and starts servers for the first of its users.
@@ -161,55 +158,5 @@ func TestLongestGap(t *testing.T) {
 	}
 	if got := s.longestGap(began.Add(-9 * time.Second)); got != 11*time.Second {
 		t.Errorf("the longest gap is %s, with the time before the first answer", got)
-	}
-}
-
-// TestWrites holds that the counters count each transaction that writes, and none that does not.
-func TestWrites(t *testing.T) {
-	t.Parallel()
-	ctx, dsn := t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "hub.db")
-	db, err := store.Open(ctx, store.Options{DSN: dsn})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
-	counted, err := countWrites(ctx, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer counted.close()
-	before, err := counted.so(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const writes = 7
-	for i := range writes {
-		if err := db.CreateUser(ctx, newUser(userName(i), false)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.UserByName(ctx, userName(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	err = db.InTx(ctx, func(tx hub.Store) error {
-		for i := range writes { // one transaction
-			if err := tx.CreateUser(ctx, newUser(userName(writes+i), false)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	after, err := counted.so(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after-before != writes+1 {
-		t.Errorf("%g transactions were counted, and %d were made", after-before, writes+1)
 	}
 }
