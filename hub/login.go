@@ -65,9 +65,6 @@ func (h *Hub) LoginOnce(ctx context.Context, id auth.Identity, b Browser, o Logi
 func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOptions, also func(Store, User) error) (User, error) {
 	id.Roles = h.grantableRoles(ctx, id)
 	user, err := h.letIn(ctx, id, o, also)
-	if errors.Is(err, errSubjectTaken) { // by another login of the same person, who is known now
-		user, err = h.letIn(ctx, id, o, also)
-	}
 	switch {
 	case KindOf(err) == Forbidden && err != nil:
 		h.metrics.login(false)
@@ -81,46 +78,65 @@ func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOpt
 	return user, nil
 }
 
-// letIn looks who comes before it begins a transaction. Most come back, and nothing about them changes: they need none. What is done for them refers to the user by ID only
-// and each request reads the user anew, so that a change between the look and the act is as one right after the login; a user who is deleted there is enrolled anew.
-// Newcomers are let in one after another, and are not undone for it.
+// letIn looks who comes before it begins a transaction, and refuses whom it can without one, so that strangers hold nobody up.
+//
+// Most come back, and nothing about them changes: they need none. What is done for them refers to the user by ID only and each request reads the user and the rules anew,
+// so that a change between the look and the act is as one right after the login. Who was deleted there is judged anew, as somebody whom nobody knows.
+//
+// Newcomers are let in one after another. Of those who have no account nothing is read again: the account is made under a name and tied to a subject that nobody has, or
+// not at all. All others are judged by what the transaction itself reads.
 func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, also func(Store, User) error) (User, error) {
-	before, err := h.store.UserByIdentity(ctx, id.Provider, id.Subject)
-	known := err == nil
-	switch {
-	case known:
-	case !errors.Is(err, ErrNotFound):
-		return User{}, err
-	default:
-		if before, err = stranger(id); err != nil {
-			return User{}, err
-		}
-	}
-	user, err := h.vet(before, id, o)
+	found, err := look(ctx, h.store, id)
 	if err != nil {
 		return User{}, err
 	}
-	if known && user.sameRights(before) {
+	user, err := h.recognize(found, id, o)
+	if err != nil {
+		return User{}, err
+	}
+	if found.Identified && user.sameRights(found.User) {
 		if err = also(h.store, user); !errors.Is(err, ErrNotFound) {
 			return user, err
 		}
 	}
-	if !known {
+	if !found.Identified {
 		done, err := h.newcomers.turn(ctx)
 		if err != nil {
 			return User{}, err
 		}
 		defer done()
 	}
-	err = h.store.InTx(ctx, func(tx Store) error {
-		var err error
-		if user, err = h.enroll(ctx, tx, id, o, known); err != nil {
+	enroll := func(tx Store) (err error) {
+		if user, err = h.enroll(ctx, tx, found, id, o); err != nil {
 			return err
 		}
 		return also(tx, user)
+	}
+	if found.nobody() {
+		if err = h.store.InTx(ctx, enroll); !errors.Is(err, ErrExists) {
+			return user, err
+		} // the name or the subject was taken a moment ago, perhaps by another login of the same person
+	}
+	err = h.store.InTx(ctx, func(tx Store) (err error) {
+		if found, err = look(ctx, tx, id); err != nil {
+			return err
+		}
+		return enroll(tx)
 	})
 	return user, err
 }
+
+// look finds whom an identity is about; it is nobody's if there is no such user.
+func look(ctx context.Context, s Store, id auth.Identity) (Acquaintance, error) {
+	found, err := s.Acquaintance(ctx, id.Provider, id.Subject, NormalizeUserName(id.Name))
+	if errors.Is(err, ErrNotFound) {
+		return Acquaintance{}, nil
+	}
+	return found, err
+}
+
+// nobody tells whether neither the identity nor the name is known.
+func (a Acquaintance) nobody() bool { return a.User.ID == "" }
 
 // grantableRoles are those of a provider's roles that there are, sorted; nil if it says nothing of roles. What is no role here, or none that a login can give, is ignored.
 func (h *Hub) grantableRoles(ctx context.Context, id auth.Identity) []string {
@@ -160,10 +176,31 @@ func (h *Hub) newSession(u User, provider string, b Browser) Session {
 	}
 }
 
-// stranger is somebody whose identity was never seen, as far as it says who they are.
-func stranger(id auth.Identity) (User, error) {
+// recognize returns the user as whom somebody comes in, or refuses them. A subject that was never seen is about the user of its name, or a new one. A user whom a provider vouched
+// for before is not handed over: names are given up and taken by others, subjects are not.
+func (h *Hub) recognize(found Acquaintance, id auth.Identity, o LoginOptions) (User, error) {
+	if found.Identified {
+		return h.vet(found.User, id, o)
+	}
 	name := NormalizeUserName(id.Name)
-	return User{Name: name}, ValidateUserName(name)
+	if err := ValidateUserName(name); err != nil {
+		return User{}, err
+	}
+	user := found.User
+	if found.nobody() {
+		user = User{ID: newID(), Name: name, Created: h.now()}
+	}
+	user, err := h.vet(user, id, o)
+	switch {
+	case err != nil:
+		return User{}, err
+	case found.nobody() && o.KnownOnly:
+		return User{}, Errorf(Forbidden, "Nobody called %q uses this hub yet. Log in with a browser first.", name)
+	case slices.Contains(found.Providers, id.Provider), len(found.Providers) > 0 && !o.LinkByName && !o.Operator:
+		return User{}, Errorf(Forbidden,
+			"The name %q belongs to somebody who logs in another way. Use that way, or ask the administrator.", name)
+	}
+	return user, nil
 }
 
 // vet returns the user as the provider and the rules of admission have them now, or refuses them.
@@ -193,68 +230,22 @@ func (u User) sameRights(before User) bool {
 	return u.Admin == before.Admin && slices.Equal(u.Groups, before.Groups) && slices.Equal(u.Roles, before.Roles)
 }
 
-// enroll finds or makes the user behind an identity, and brings them up to date or refuses them. Nobody is looked for by an identity that was not known a moment ago: to
-// tie it to a user tells whether it is.
-func (h *Hub) enroll(ctx context.Context, tx Store, id auth.Identity, o LoginOptions, known bool) (User, error) {
-	before, err := User{}, ErrNotFound
-	if known {
-		before, err = tx.UserByIdentity(ctx, id.Provider, id.Subject)
-	}
-	if errors.Is(err, ErrNotFound) {
-		before, err = h.enrollByName(ctx, tx, id, o)
-	}
-	if err != nil {
-		return User{}, err
-	}
-	user, err := h.vet(before, id, o)
-	if err != nil || user.sameRights(before) {
-		return user, err
-	}
-	return user, tx.UpdateUser(ctx, user)
-}
-
-// enrollByName ties a subject that was never seen to the user of its name. A user whom a provider vouched for before is not handed over: names
-// are given up and taken by others, subjects are not.
-func (h *Hub) enrollByName(ctx context.Context, tx Store, id auth.Identity, o LoginOptions) (User, error) {
-	named, err := stranger(id)
-	if err != nil {
-		return User{}, err
-	}
-	name := named.Name
-	user, err := tx.UserByName(ctx, name)
+// enroll writes what a login changes: it makes the user or brings them up to date, and ties a subject that was never seen to them; or it refuses them.
+func (h *Hub) enroll(ctx context.Context, tx Store, found Acquaintance, id auth.Identity, o LoginOptions) (User, error) {
+	user, err := h.recognize(found, id, o) // by the rules of now, however long the turn was waited for
 	switch {
-	case errors.Is(err, ErrNotFound) && o.KnownOnly:
-		return User{}, Errorf(Forbidden, "Nobody called %q uses this hub yet. Log in with a browser first.", name)
-	case errors.Is(err, ErrNotFound):
-		user = User{ID: newID(), Name: name, Created: h.now()}
-		if err := tx.CreateUser(ctx, user); err != nil {
-			return User{}, err
-		}
 	case err != nil:
 		return User{}, err
-	default:
-		known, err := tx.Identities(ctx, user.ID)
-		if err != nil {
-			return User{}, err
-		}
-		subject, other := known[id.Provider]
-		if other && subject == id.Subject { // tied by another login of the same person, a moment ago
-			return user, nil
-		}
-		if other || len(known) > 0 && !o.LinkByName && !o.Operator {
-			return User{}, Errorf(Forbidden,
-				"The name %q belongs to somebody who logs in another way. Use that way, or ask the administrator.", name)
-		}
+	case found.nobody():
+		err = tx.CreateUser(ctx, user)
+	case !user.sameRights(found.User):
+		err = tx.UpdateUser(ctx, user)
 	}
-	err = tx.LinkIdentity(ctx, user.ID, id.Provider, id.Subject)
-	if errors.Is(err, ErrExists) {
-		err = fmt.Errorf("%w (%w)", errSubjectTaken, err)
+	if err == nil && !found.Identified {
+		err = tx.LinkIdentity(ctx, user.ID, id.Provider, id.Subject)
 	}
 	return user, err
 }
-
-// errSubjectTaken says that a subject was tied to a user a moment ago.
-var errSubjectTaken = errors.New("the identity belongs to a user by now")
 
 // Logout ends a session, with every token that was issued to servers in this browser.
 func (h *Hub) Logout(ctx context.Context, s Session) error {

@@ -7,6 +7,9 @@ import (
 
 	"github.com/nomadhub/nomadhub/auth"
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/pgtest"
+	"github.com/nomadhub/nomadhub/scheduler/schedulertest"
+	"github.com/nomadhub/nomadhub/store"
 )
 
 // stepped is a store that counts transactions, and in which something happens just before a step.
@@ -69,6 +72,59 @@ func TestWhoComesBackNeedsNoTransaction(t *testing.T) {
 		}
 		if n := s.transactions.Load() - before; n != c.transactions {
 			t.Errorf("%s: %d transactions, not %d", c.what, n, c.transactions)
+		}
+	}
+}
+
+// Each statement on Postgres is a journey, but for the first of a transaction, which goes along with its begin.
+func TestStatementsOfALogin(t *testing.T) {
+	t.Parallel()
+	asked := tally{busy: true}
+	db, err := store.Open(t.Context(), store.Options{DSN: countedPostgres(t, pgtest.New(t), &asked)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var of hub.Options
+	h := openBench(t, db, schedulertest.NewFake(), func(o *hub.Options) { of = *o })
+	h.stop() // its rounds ask, too
+	h.hub, err = hub.New(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.CreateUser(t.Context(), hub.User{ID: "u", Name: "made"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what       string
+		identity   auth.Identity
+		o          hub.LoginOptions
+		refused    bool
+		statements int
+	}{
+		// look, begin, user, identity, session, commit
+		{what: "a newcomer", identity: auth.Identity{Name: "ada"}, statements: 6},
+		{what: "the same once more", identity: auth.Identity{Name: "ada"}, statements: 2}, // look, session
+		// with new groups and who belongs to them
+		{what: "a newcomer with groups", identity: auth.Identity{Name: "ben", Groups: []string{"art", "maths"}, Roles: []string{}}, statements: 8},
+		{what: "the same once more", identity: auth.Identity{Name: "ben", Groups: []string{"art", "maths"}, Roles: []string{}}, statements: 2},
+		// look, begin, look, identity, session, commit
+		{what: "who has an account and never came", identity: auth.Identity{Name: "made"}, statements: 6},
+		{what: "the same once more", identity: auth.Identity{Name: "made"}, statements: 2},
+		{what: "another one of the name", identity: auth.Identity{Name: "made", Subject: "other"}, refused: true, statements: 1},
+		{what: "a stranger where nobody becomes a user", identity: auth.Identity{Name: "eve"}, o: hub.LoginOptions{KnownOnly: true}, refused: true, statements: 1},
+	} {
+		c.identity.Provider = "test"
+		if c.identity.Subject == "" {
+			c.identity.Subject = c.identity.Name
+		}
+		before := asked.count()
+		_, _, err := h.hub.Login(t.Context(), c.identity, hub.Browser{}, c.o)
+		if n := asked.count() - before; n != c.statements || c.refused != (err != nil && hub.KindOf(err) == hub.Forbidden) || !c.refused && err != nil {
+			t.Errorf("%s: %d statements, not %d; %v", c.what, n, c.statements, err)
 		}
 	}
 }
@@ -138,16 +194,63 @@ func TestTwoFirstLoginsOfOnePerson(t *testing.T) {
 // Who is refused is told at once, whoever has the turn of newcomers.
 func TestRefusedNewcomersWaitForNobody(t *testing.T) {
 	t.Parallel()
-	b, s := newStepped(t, func(o *hub.Options) { o.Admission = hub.Admission{AllowedUsers: []string{"ada"}} })
+	b, s := newStepped(t, func(o *hub.Options) { o.Admission = hub.Admission{AllowedUsers: []string{"ada", "ben", "carol"}} })
+	if _, err := b.tryLogin("4", "carol"); err != nil {
+		t.Fatal(err)
+	}
 	s.beforeTx = func() {
-		if _, err := b.tryLogin("2", "mallory"); hub.KindOf(err) != hub.Forbidden {
-			t.Errorf("a stranger: %v", err)
+		for name, want := range map[string]hub.Kind{"mallory": hub.Forbidden, "carol": hub.Forbidden, "b\x00d": hub.Invalid} {
+			if _, err := b.tryLogin("2", name); err == nil || hub.KindOf(err) != want {
+				t.Errorf("a stranger called %q: %v", name, err)
+			}
 		}
-		if _, err := b.tryLogin("3", "b\x00d"); hub.KindOf(err) != hub.Invalid {
-			t.Errorf("somebody whose name cannot be: %v", err)
+		ben := auth.Identity{Provider: "test", Subject: "3", Name: "ben"}
+		if _, err := b.hub.LoginOnce(t.Context(), ben, hub.Browser{}, hub.LoginOptions{}); hub.KindOf(err) != hub.Forbidden {
+			t.Errorf("somebody who never logged in: %v", err)
 		}
 	}
 	if _, err := b.tryLogin("1", "ada"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Rules that come into force while a newcomer waits are for that one, too, and so does what happens to the user of their name.
+func TestNewcomersAreJudgedWhenItIsTheirTurn(t *testing.T) {
+	t.Parallel()
+	b, s := newStepped(t)
+	s.beforeTx = func() { b.hub.SetAdmission(hub.Admission{AllowAll: true, BlockedUsers: []string{"ada"}}) }
+	if _, err := b.tryLogin("1", "ada"); hub.KindOf(err) != hub.Forbidden {
+		t.Errorf("who was blocked while waiting: %v", err)
+	}
+	if _, total, err := b.hub.Users(t.Context(), hub.UserQuery{}); err != nil || total != 0 {
+		t.Errorf("there are %d users, %v", total, err)
+	}
+	id := func() string {
+		u := hub.User{ID: "0190a0a0-0000-7000-8000-000000000001", Name: "ben"}
+		if err := s.CreateUser(t.Context(), u); err != nil {
+			t.Error(err)
+		}
+		return u.ID
+	}
+	other := func() {
+		if err := s.LinkIdentity(t.Context(), id(), "another provider", "7"); err != nil {
+			t.Error(err)
+		}
+	}
+	s.beforeTx = other // whose the name is by now
+	if u, err := b.tryLogin("2", "ben"); hub.KindOf(err) != hub.Forbidden {
+		t.Errorf("who has a name that was taken while waiting: %+v, %v", u, err)
+	}
+	if err := b.hub.DeleteUser(t.Context(), "ben"); err != nil {
+		t.Fatal(err)
+	}
+	ben := id() // an account that nobody has come to
+	s.beforeTx = func() {
+		if err := s.LinkIdentity(t.Context(), ben, "another provider", "7"); err != nil {
+			t.Error(err)
+		}
+	}
+	if u, err := b.tryLogin("2", "ben"); hub.KindOf(err) != hub.Forbidden {
+		t.Errorf("who comes for an account that somebody else took while waiting: %+v, %v", u, err)
 	}
 }

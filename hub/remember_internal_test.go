@@ -33,9 +33,9 @@ var writesOfServers = map[string]bool{
 
 // reads change nothing.
 var reads = []string{
-	"ActivityWatched", "Audit", "Client", "CodeByHash", "CountActive", "CountServers", "CountStarts", "CountUsers", "CullCandidates", "Groups", "GroupsOfWaiting", "Identities", "LoadOfGroups",
+	"Acquaintance", "ActivityWatched", "Audit", "Client", "CodeByHash", "CountActive", "CountServers", "CountStarts", "CountUsers", "CullCandidates", "Groups", "GroupsOfWaiting", "LoadOfGroups",
 	"OpenRuns", "Ping", "Revisions", "ServerBriefs", "ServerByID", "ServerByName", "ServerOutlines", "Servers", "Service", "ServiceRuns", "Services", "SessionByID", "Sessions", "ShareCodeByHash", "ShareCodes",
-	"Shares", "Starts", "SumUsage", "TokenByHash", "TokenByID", "Tokens", "TokensOfService", "UsageRuns", "UsageTouched", "UserByID", "UserByIdentity", "UserByName", "UserIDByName", "Users",
+	"Shares", "Starts", "SumUsage", "TokenByHash", "TokenByID", "Tokens", "TokensOfService", "UsageRuns", "UsageTouched", "UserByID", "UserByName", "UserIDByName", "Users",
 	"VolumeByID", "VolumeByOwner", "VolumeUses", "Volumes",
 }
 

@@ -83,10 +83,15 @@ type UserStore interface {
 	UpdateUser(ctx context.Context, u User) error
 	// DeleteUser removes the user with all sessions, tokens, servers, codes and identities.
 	DeleteUser(ctx context.Context, id string) error
-	// UserByIdentity finds who a provider's subject is.
-	UserByIdentity(ctx context.Context, provider, subject string) (User, error)
-	// LinkIdentity ties a provider's subject to a user; ErrExists if the subject belongs to somebody.
+	// Acquaintance finds who a provider's subject is, or else, if it is nobody, who has the name.
+	Acquaintance(ctx context.Context, provider, subject, name string) (Acquaintance, error)
+	// LinkIdentity ties a provider's subject to a user; ErrExists if the subject belongs to somebody, or the user has another one of the provider.
 	LinkIdentity(ctx context.Context, userID, provider, subject string) error
-	// Identities returns the user's subjects by provider.
-	Identities(ctx context.Context, userID string) (map[string]string, error)
+}
+
+// Acquaintance is what is known of somebody who comes with an identity and a name.
+type Acquaintance struct {
+	User       User
+	Identified bool     // the identity is the user's; otherwise only the name is
+	Providers  []string // that have vouched for the user, sorted; nil if the identity is the user's
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/nomadhub/nomadhub/hub"
 )
@@ -19,16 +20,34 @@ func (s *Store) LinkIdentity(ctx context.Context, userID, provider, subject stri
 	return err
 }
 
-// Identities implements [hub.UserStore].
-func (s *Store) Identities(ctx context.Context, userID string) (map[string]string, error) {
-	rows, err := all(ctx, s, "list identities", "SELECT provider, subject FROM identities WHERE user_id = $1", args{userID},
-		func(scan scanner) (r [2]string, err error) { return r, scan(&r[0], &r[1]) })
+// Acquaintance implements [hub.UserStore]. Where somebody has the identity, neither the name is looked for nor who has vouched for the user: the last column is then empty.
+func (s *Store) Acquaintance(ctx context.Context, provider, subject, name string) (hub.Acquaintance, error) {
+	const owner = "(SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)"
+	providers := "(SELECT " + s.db.array + "(i.provider) FROM identities i WHERE i.user_id = u.id)"
+	columns := s.db.userWithShares + ", COALESCE(CAST(CASE WHEN " + owner + " IS NULL THEN COALESCE(" + providers + ", '[]') END AS TEXT), '')"
+	if s.db.packs {
+		columns = "concat_ws(char(0), " + columns + ")"
+	}
+	query := "SELECT " + columns + " FROM users u WHERE u.id = COALESCE(" + owner + ", (SELECT id FROM users WHERE name = $3))"
+	var found hub.Acquaintance
+	var vouched string
+	err := s.byKey(ctx, "find who comes", query, args{sought(provider), sought(subject), sought(name)}, append(userFields(&found.User), textOf{&vouched})...)
+	if err == nil {
+		err = (wordsOf{&found.Providers}).read(vouched)
+	}
 	if err != nil {
-		return nil, err
+		return hub.Acquaintance{}, err
 	}
-	subjects := make(map[string]string, len(rows))
-	for _, r := range rows {
-		subjects[r[0]] = r[1]
+	found.Identified = vouched == ""
+	slices.Sort(found.User.Groups)
+	slices.Sort(found.Providers)
+	return found, nil
+}
+
+// sought is a text that is looked for beside others: NULL, which nothing equals, if it cannot be stored, so that the others are found all the same.
+func sought(text string) any {
+	if !storable(text) {
+		return nil
 	}
-	return subjects, nil
+	return text
 }

@@ -131,7 +131,7 @@ func requests(ctx context.Context, many int) map[string]func(s *Store) error {
 	return map[string]func(s *Store) error{
 		"UserByID":       func(s *Store) error { _, err := s.UserByID(ctx, "u01000"); return err },
 		"UserByName":     func(s *Store) error { _, err := s.UserByName(ctx, "user01000"); return err },
-		"UserByIdentity": func(s *Store) error { _, err := s.UserByIdentity(ctx, "oidc", "u01000"); return err },
+		"Acquaintance":   func(s *Store) error { _, err := s.Acquaintance(ctx, "oidc", "u01000", "user01001"); return err },
 		"SharesOfOwner":  func(s *Store) error { _, _, err := s.Shares(ctx, hub.ShareQuery{OwnerID: "u01000"}); return err },
 		"SharesOfServer": func(s *Store) error { _, _, err := s.Shares(ctx, hub.ShareQuery{ServerID: "u01000"}); return err },
 		"SharesWith":     func(s *Store) error { _, _, err := s.Shares(ctx, hub.ShareQuery{UserID: "u01000"}); return err },

@@ -11,25 +11,36 @@ import (
 )
 
 // CreateUser implements [hub.UserStore].
+//
+// Inside a transaction it is no part of its own, which would be two more journeys at each first login: only its first statement can find anything taken, and text that
+// cannot be stored is refused before. What fails later fails the transaction.
 func (s *Store) CreateUser(ctx context.Context, u hub.User) error {
-	return s.atomic(ctx, func(tx *Store) error {
-		roles, err := words(u.Roles)
-		if err != nil {
-			return err
-		}
-		n, err := tx.exec(ctx, "create user", `
-			INSERT INTO users (id, name, name_folded, admin, created, last_activity, roles)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-			args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity), roles})
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return fmt.Errorf("store: create user: %w", hub.ErrExists)
-		}
-		tx.users.Store(true)
-		return tx.setGroups(ctx, u.ID, u.Groups)
-	})
+	if s.depth > 0 {
+		return s.createUser(ctx, u)
+	}
+	return s.atomic(ctx, func(tx *Store) error { return tx.createUser(ctx, u) })
+}
+
+func (s *Store) createUser(ctx context.Context, u hub.User) error {
+	if _, err := list(u.Groups).json(); err != nil {
+		return fmt.Errorf("store: create user: %w", err)
+	}
+	roles, err := words(u.Roles)
+	if err != nil {
+		return err
+	}
+	n, err := s.exec(ctx, "create user", `
+		INSERT INTO users (id, name, name_folded, admin, created, last_activity, roles)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+		args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity), roles})
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("store: create user: %w", hub.ErrExists)
+	}
+	s.users.Store(true)
+	return s.joinGroups(ctx, u.ID, u.Groups)
 }
 
 // UpdateUser implements [hub.UserStore].
@@ -53,28 +64,36 @@ func (s *Store) UpdateUser(ctx context.Context, u hub.User) error {
 
 // setGroups makes the user a member of these groups and of no others. Groups that do not exist are created.
 func (s *Store) setGroups(ctx context.Context, userID string, groups []string) error {
-	names := "(SELECT value->>0 FROM " + s.db.elements + "($1))"
-	if len(groups) > 0 {
-		// WHERE NOT EXISTS spares the sequence of IDs; ON CONFLICT is for who creates the same at the same time.
-		_, err := s.exec(ctx, "create groups", `
-			INSERT INTO groups (name) SELECT e.value->>0 FROM `+s.db.elements+`($1) e
-			WHERE NOT EXISTS (SELECT 1 FROM groups g WHERE g.name = e.value->>0)
-			ORDER BY 1 ON CONFLICT DO NOTHING`, args{list(groups)})
-		if err != nil {
-			return err
-		}
-	}
 	_, err := s.exec(ctx, "leave groups", `
 		DELETE FROM group_members WHERE user_id = $2
-		AND group_id NOT IN (SELECT id FROM groups WHERE name IN `+names+`)`, args{list(groups), userID})
-	if err != nil || len(groups) == 0 {
+		AND group_id NOT IN (SELECT id FROM groups WHERE name IN `+s.firstList()+`)`, args{list(groups), userID})
+	if err != nil {
+		return err
+	}
+	return s.joinGroups(ctx, userID, groups)
+}
+
+// joinGroups makes the user a member of these groups. Those that do not exist are created.
+func (s *Store) joinGroups(ctx context.Context, userID string, groups []string) error {
+	if len(groups) == 0 {
+		return nil
+	}
+	// WHERE NOT EXISTS spares the sequence of IDs; ON CONFLICT is for who creates the same at the same time.
+	_, err := s.exec(ctx, "create groups", `
+		INSERT INTO groups (name) SELECT e.value->>0 FROM `+s.db.elements+`($1) e
+		WHERE NOT EXISTS (SELECT 1 FROM groups g WHERE g.name = e.value->>0)
+		ORDER BY 1 ON CONFLICT DO NOTHING`, args{list(groups)})
+	if err != nil {
 		return err
 	}
 	_, err = s.exec(ctx, "join groups", `
-		INSERT INTO group_members (user_id, group_id) SELECT $2, id FROM groups WHERE name IN `+names+`
+		INSERT INTO group_members (user_id, group_id) SELECT $2, id FROM groups WHERE name IN `+s.firstList()+`
 		ON CONFLICT DO NOTHING`, args{list(groups), userID})
 	return err
 }
+
+// firstList selects the texts of the list that is $1.
+func (s *Store) firstList() string { return "(SELECT value->>0 FROM " + s.db.elements + "($1))" }
 
 // DeleteUser implements [hub.UserStore]; what belongs to the user goes by the foreign keys.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
@@ -105,11 +124,6 @@ func (s *Store) UserIDByName(ctx context.Context, name string) (string, error) {
 	return id, err
 }
 
-// UserByIdentity implements [hub.UserStore].
-func (s *Store) UserByIdentity(ctx context.Context, provider, subject string) (hub.User, error) {
-	return s.user(ctx, "WHERE u.id = (SELECT user_id FROM identities WHERE provider = $1 AND subject = $2)", args{provider, subject})
-}
-
 func (s *Store) user(ctx context.Context, where string, a args) (hub.User, error) {
 	users, err := s.usersIn(ctx, lookup, nil, "find user", "users u "+where, s.db.userWithShares, a)
 	if err != nil {
@@ -135,11 +149,15 @@ func userColumns(d dialect, shared string) columns {
 // usersIn reads the users u of the rest of a query, from its FROM on. They are userRow or userWithShares.
 func (s *Store) usersIn(ctx context.Context, w way, into []hub.User, what, from, row string, a args) ([]hub.User, error) {
 	var u hub.User
-	dest := []any{partOf{&u.ID}, partOf{&u.Name}, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Roles}, wordsOf{&u.Groups}, sharedOf{&u.Shared}}
-	return few(ctx, s, w, into, what, "SELECT "+row+" FROM "+from, a, each(dest, func() (hub.User, error) {
+	return few(ctx, s, w, into, what, "SELECT "+row+" FROM "+from, a, each(userFields(&u), func() (hub.User, error) {
 		slices.Sort(u.Groups)
 		return u, nil
 	}))
+}
+
+// userFields are where the columns of [userColumns] go. The groups are not sorted yet.
+func userFields(u *hub.User) []any {
+	return []any{partOf{&u.ID}, partOf{&u.Name}, &u.Admin, timeOf{&u.Created}, timeOf{&u.LastActivity}, wordsOf{&u.Roles}, wordsOf{&u.Groups}, sharedOf{&u.Shared}}
 }
 
 // Users implements [hub.UserStore].

@@ -9,14 +9,47 @@ func identities() []test {
 			f.must(f.store.LinkIdentity(f.ctx, ada.ID, "github", "17"))
 			f.must(f.store.LinkIdentity(f.ctx, ada.ID, "oidc", "17"))
 			f.must(f.store.LinkIdentity(f.ctx, bob.ID, "github", "18"))
-			got, err := f.store.UserByIdentity(f.ctx, "oidc", "17")
-			f.must(err)
-			f.same("the user", got, ada)
-			subjects, err := f.store.Identities(f.ctx, ada.ID)
-			f.must(err)
-			f.same("the identities", subjects, map[string]string{"github": "17", "oidc": "17"})
-			_, err = f.store.UserByIdentity(f.ctx, "oidc", "18")
+			for _, name := range []string{"ada", "bob", "nobody", ""} { // whatever it is: the subject counts
+				got, err := f.store.Acquaintance(f.ctx, "oidc", "17", name)
+				f.must(err)
+				f.same("who it is", got, hub.Acquaintance{User: ada, Identified: true})
+			}
+			_, err := f.store.Acquaintance(f.ctx, "oidc", "18", "")
 			f.wants(err, hub.ErrNotFound)
+		}},
+		{"Where nobody has the subject, the name finds its user", func(f fixture) {
+			ada, bob := f.user("ada", "art", "maths"), f.user("bob")
+			f.must(f.store.LinkIdentity(f.ctx, ada.ID, "oidc", "17"))
+			f.must(f.store.LinkIdentity(f.ctx, ada.ID, "github", "18"))
+			for name, want := range map[string]hub.Acquaintance{
+				"ada": {User: ada, Providers: []string{"github", "oidc"}},
+				"bob": {User: bob},
+			} {
+				got, err := f.store.Acquaintance(f.ctx, "oidc", "18", name) // the subject of another provider
+				f.must(err)
+				f.same("who has the name", got, want)
+			}
+			_, err := f.store.Acquaintance(f.ctx, "oidc", "18", "Ada")
+			f.wants(err, hub.ErrNotFound)
+		}},
+		{"A transaction knows whom it has made, and goes on after a subject that is taken", func(f fixture) {
+			ada := f.user("ada")
+			f.must(f.store.LinkIdentity(f.ctx, ada.ID, "oidc", "17"))
+			bob := hub.User{ID: newID(), Name: "bob", Admin: true, Groups: []string{"art", "maths"}, Roles: []string{"teacher"}, Created: noon}
+			f.must(f.store.InTx(f.ctx, func(tx hub.Store) error {
+				_, err := tx.Acquaintance(f.ctx, "oidc", "18", "bob")
+				f.wants(err, hub.ErrNotFound)
+				f.must(tx.CreateUser(f.ctx, bob))
+				f.wants(tx.LinkIdentity(f.ctx, bob.ID, "oidc", "17"), hub.ErrExists)
+				f.must(tx.LinkIdentity(f.ctx, bob.ID, "oidc", "18"))
+				f.wants(tx.LinkIdentity(f.ctx, bob.ID, "oidc", "19"), hub.ErrExists)
+				got, err := tx.Acquaintance(f.ctx, "oidc", "18", "ada")
+				f.same("who was made", got, hub.Acquaintance{User: bob, Identified: true})
+				return err
+			}))
+			got, err := f.store.Acquaintance(f.ctx, "oidc", "18", "ada")
+			f.must(err)
+			f.same("who was made", got.User, bob)
 		}},
 		{"A subject belongs to one user, and a user has one subject of a provider", func(f fixture) {
 			ada, bob := f.user("ada"), f.user("bob")
@@ -25,14 +58,9 @@ func identities() []test {
 			f.wants(f.store.LinkIdentity(f.ctx, ada.ID, "github", "17"), hub.ErrExists)
 			f.wants(f.store.LinkIdentity(f.ctx, ada.ID, "github", "18"), hub.ErrExists)
 			f.wants(f.store.LinkIdentity(f.ctx, newID(), "github", "19"), hub.ErrNotFound)
-			got, err := f.store.UserByIdentity(f.ctx, "github", "17")
+			got, err := f.store.Acquaintance(f.ctx, "github", "17", "bob")
 			f.must(err)
-			f.same("the owner", got.Name, "ada")
-		}},
-		{"Nobody has no identities", func(f fixture) {
-			subjects, err := f.store.Identities(f.ctx, newID())
-			f.must(err)
-			f.same("the identities", subjects, map[string]string{})
+			f.same("the owner", got, hub.Acquaintance{User: ada, Identified: true})
 		}},
 	}
 }

@@ -20,11 +20,11 @@ func renames() []test {
 
 			_, err := f.store.UserByName(f.ctx, "ada")
 			f.wants(err, hub.ErrNotFound)
-			now, err := f.store.UserByIdentity(f.ctx, "dummy", "7")
+			now, err := f.store.Acquaintance(f.ctx, "dummy", "7", "ada")
 			f.must(err)
 			want := ada
 			want.Name = "Éda"
-			f.same("the user", now, want)
+			f.same("the user", now.User, want)
 			found, _, err := f.store.Users(f.ctx, hub.UserQuery{NameContains: "éd"})
 			f.must(err)
 			f.same("the users of the name", found, []hub.User{want})

@@ -143,7 +143,7 @@ func userCascade(f fixture) {
 		_, err4 := f.store.CodeByHash(f.ctx, code.Hash)
 		_, err5 := f.store.TokenByHash(f.ctx, t.Hash)
 		_, err6 := f.store.SessionByID(f.ctx, session.ID)
-		_, err7 := f.store.UserByIdentity(f.ctx, "github", u.Name)
+		_, err7 := f.store.Acquaintance(f.ctx, "github", u.Name, "")
 		return []error{err1, err2, err3, err4, err5, err6, err7}
 	}
 	for _, err := range look(gone, goneServer, goneClient, goneCode, goneToken, goneSession) {
