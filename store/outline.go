@@ -46,8 +46,12 @@ func (s *Store) ServerOutlines(ctx context.Context, of hub.Owners, states []hub.
 	}
 	owners, a := s.ownersIn(of)
 	where, a := filterOfServers([]string{owners}, a, states)
+	w := glance(len(of.IDs))
+	if len(of.IDs) == 1 { // nearly always they are none or one, too
+		w = lookup
+	}
 	var row outlineRow
-	servers, err := few(ctx, s, glance(len(of.IDs)), of.Into, "list servers of users", "SELECT "+s.db.row(outlineColumns)+" FROM servers s "+where, a, each(row.fields(), row.read))
+	servers, err := few(ctx, s, w, of.Into, "list servers of users", "SELECT "+s.db.row(outlineColumns)+" FROM servers s "+where, a, each(row.fields(), row.read))
 	inOrder(servers)
 	return servers, err
 }

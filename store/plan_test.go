@@ -276,19 +276,23 @@ func planOf(t *testing.T, s *Store, explain string, a asked) string {
 		t.Fatalf("%s: %v", a.query, err)
 	}
 	defer rows.Close()
-	columns, err := rows.Columns()
+	scan, err := rows.scanner()
 	if err != nil {
 		t.Fatal(err)
 	}
+	columns := 1
+	if s.db.name == sqliteName {
+		columns = 4 // numbers, and then the same
+	}
 	var lines []string
 	for rows.Next() {
-		row := make([]any, len(columns))
+		row := make([]any, columns)
 		var detail any
 		for i := range row {
 			row[i] = new(any)
 		}
 		row[len(row)-1] = &detail
-		if err := rows.Scan(row...); err != nil {
+		if err := scan(row...); err != nil {
 			t.Fatal(err)
 		}
 		lines = append(lines, fmt.Sprint(detail))

@@ -20,11 +20,10 @@ type querier interface {
 	query(ctx context.Context, query string, args []any) (rows, error)
 }
 
-// rows are what a query found, read as [sql.Rows] are.
+// rows are what a query found, gone through as [sql.Rows] are.
 type rows interface {
 	Next() bool
-	Scan(dest ...any) error
-	Columns() ([]string, error)
+	scanner() (scanner, error)
 	Err() error
 	Close() error
 }
@@ -46,7 +45,11 @@ func (s standard) exec(ctx context.Context, query string, args []any) (int64, er
 }
 
 func (s standard) query(ctx context.Context, query string, args []any) (rows, error) {
-	return s.of.QueryContext(ctx, query, args...) //nolint:rowserrcheck // whoever asked does
+	found, err := s.of.QueryContext(ctx, query, args...) //nolint:rowserrcheck // whoever asked does
+	if err != nil {
+		return nil, err
+	}
+	return standardRows{found}, nil
 }
 
 // args are the values of $1, $2, … in a query.
@@ -133,8 +136,8 @@ func glance(rows int) way {
 
 // reach returns where a statement is to run and with which context, once it may run there.
 //
-// A lookup goes to the connection that writes if nobody uses it at this moment: that one keeps the pages that it has read, while the others have to read
-// them again after each write.
+// A lookup on SQLite goes to the connection that writes if nobody uses it at this moment: that one keeps the pages that it has read, while the others have to read
+// them again after each write. One on Postgres travels with others.
 func (s *Store) reach(ctx context.Context, w way) (q querier, run context.Context, done func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, nil, err
@@ -147,6 +150,9 @@ func (s *Store) reach(ctx context.Context, w way) (q querier, run context.Contex
 		done, err := s.db.turns.take(ctx, false)
 		return s.write, s.db.brief(ctx), done, err
 	case looksUp:
+		if s.lookups != nil {
+			return s.lookups, ctx, func() {}, nil
+		}
 		if done, ok := s.db.turns.try(); ok {
 			return s.write, s.db.brief(ctx), done, nil
 		}
@@ -243,7 +249,7 @@ func fetch[T any](ctx context.Context, s *Store, w way, into []T, what, query st
 			return err
 		}
 		defer func() { _ = rows.Close() }() // Err tells what went wrong
-		scan, err := s.db.scannerOf(rows)
+		scan, err := rows.scanner()
 		if err != nil {
 			return err
 		}

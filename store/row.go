@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,25 +35,22 @@ func (d dialect) row(c columns) string {
 // scanner copies the columns of the present row into dest.
 type scanner func(dest ...any) error
 
-// scannerOf scans rows, whether they are packed or not: many destinations of one column are.
-func (d dialect) scannerOf(rows rows) (scanner, error) {
-	if r, ok := rows.(*poolRows); ok {
-		return r.scanner(), nil
-	}
-	if !d.packs {
-		return rows.Scan, nil
-	}
-	found, err := rows.Columns()
+// standardRows are those of database/sql.
+type standardRows struct{ *sql.Rows }
+
+// scanner implements rows, whether these are packed or not: many destinations of one column are.
+func (r standardRows) scanner() (scanner, error) {
+	found, err := r.Columns()
 	if err != nil || len(found) > 1 {
-		return rows.Scan, err
+		return r.Scan, err
 	}
 	var line string
 	into := []any{&line}
 	return func(dest ...any) error {
 		if len(dest) == 1 {
-			return rows.Scan(dest...)
+			return r.Scan(dest...)
 		}
-		if err := rows.Scan(into...); err != nil {
+		if err := r.Scan(into...); err != nil {
 			return err
 		}
 		return unpack(line, dest)
@@ -87,13 +85,44 @@ func unpack(line string, dest []any) error {
 	return nil
 }
 
-// column is a destination that reads a column of a packed row by itself.
+// textRow is a row whose columns came by themselves, cut from one text.
+type textRow struct {
+	text  string
+	ends  []int  // of each column within the text
+	bytes []byte // used again from row to row
+}
+
+// set copies the columns. NULL is as an empty text, which is how packed rows have it too.
+func (r *textRow) set(values [][]byte) {
+	r.ends, r.bytes = r.ends[:0], r.bytes[:0]
+	for _, v := range values {
+		r.bytes = append(r.bytes, v...)
+		r.ends = append(r.ends, len(r.bytes))
+	}
+	r.text = string(r.bytes)
+}
+
+func (r *textRow) read(dest []any) error {
+	if len(dest) != len(r.ends) {
+		return fmt.Errorf("a row of %d columns is read as one of %d", len(r.ends), len(dest))
+	}
+	from := 0
+	for i, end := range r.ends {
+		if err := readColumn(r.text[from:end], dest[i]); err != nil {
+			return fmt.Errorf("column %d: %w", i, err)
+		}
+		from = end
+	}
+	return nil
+}
+
+// column is a destination that reads a column by itself.
 type column interface{ read(text string) error }
 
 // unreadable tells what readColumn reads nothing into.
 func unreadable(into any) bool {
 	switch into.(type) {
-	case column, *string, *bool, *int64, *int:
+	case column, *string, *[]byte, *bool, *int64, *int:
 		return false
 	}
 	return true
@@ -105,6 +134,11 @@ func readColumn(text string, into any) (err error) {
 		return into.read(text)
 	case *string:
 		*into = strings.Clone(text) // the row's text is not kept for one of its columns
+	case *[]byte:
+		*into = nil
+		if text != "" {
+			*into = []byte(text)
+		}
 	case *bool:
 		*into, err = strconv.ParseBool(text)
 	case *int64:

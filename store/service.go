@@ -70,8 +70,10 @@ func (c specOf) Scan(v any) error {
 	if err := (textOf{&text}).Scan(v); err != nil {
 		return err
 	}
-	return json.Unmarshal([]byte(text), c.service)
+	return c.read(text)
 }
+
+func (c specOf) read(text string) error { return json.Unmarshal([]byte(text), c.service) }
 
 // DeleteService implements [hub.ServiceStore]; tokens, clients and what clients were given go by the foreign keys.
 func (s *Store) DeleteService(ctx context.Context, name string) error {

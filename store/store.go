@@ -4,7 +4,8 @@
 // concept's name that its contract has in package hub. How a call travels:
 //
 //	CreateUser ─► transact ─► exec ─► retry ─┬─► database/sql ─► modernc.org/sqlite: one writer, several readers
-//	 (user.go)    (tx.go)   (query.go)       └─► pgx: a pool that notices dead connections (pool.go)
+//	 (user.go)    (tx.go)   (query.go)       └─► pgx: a pool that notices dead connections (pool.go),
+//	                                             and on which lookups travel together (together.go)
 //	                          └─► errors by code: hub.ErrNotFound, ErrExists, or a sentence for what is away
 package store
 
@@ -46,6 +47,8 @@ type Store struct {
 	db *database
 	// read and write are where statements go: the pools, or both the transaction.
 	read, write querier
+	// lookups is where lookups go outside of transactions; nil: to none of their own.
+	lookups querier
 	// depth is how many transactions this store is inside: 0 for none, more than 1 for savepoints.
 	depth int
 	// users is set in a transaction in which users came or went.
@@ -99,7 +102,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	db.userRow, db.userWithShares = db.row(userColumns(db.dialect, "NULL")), db.row(userColumns(db.dialect, sharedWith(db.dialect)))
 	s := &Store{db: db, read: standard{db.reader}, write: standard{db.writer}}
 	if db.pool != nil {
-		s.read, s.write = db.pool, db.pool
+		s.read, s.write, s.lookups = db.pool, db.pool, newLookups(db.pool)
 	}
 	return s, nil
 }

@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// lookups reads rows by their keys. Most of what one takes is the journey to Postgres and back, so those that are asked for while others are under way travel together, on one
+// connection. None begins before it was asked for, so each sees what was written until then, as it would alone. See decision 41.
+type lookups struct {
+	pool  *pool
+	lanes int // how many journeys may be under way at once
+
+	mu      sync.Mutex
+	busy    int // lanes in use
+	waiting []*looking
+}
+
+const (
+	// maxTogether is how many travel together at most: who comes back first waits for the last.
+	maxTogether = 32
+	// journeyPatience is how long a journey may take, whoever waits for it.
+	journeyPatience = 5 * time.Second
+	// lookingPatience is how long somebody waits for a journey before asking alone: a statement before theirs may be held up by what theirs has nothing to do with.
+	lookingPatience = 250 * time.Millisecond
+)
+
+// newLookups is where lookups go that are asked on connections of the pool. It is the pool itself where statements are not to be kept prepared, which travelling together
+// needs: the URL of a database behind some poolers says so.
+func newLookups(p *pool) querier {
+	if p.Config().ConnConfig.DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
+		return p
+	}
+	return &lookups{pool: p, lanes: max(1, runtime.GOMAXPROCS(0)/2)} //nolint:mnd // the other half is for what comes of them
+}
+
+// looking is a lookup, from when it is asked for until its rows are there.
+type looking struct {
+	query   string
+	values  [][]byte
+	formats []int16
+	done    chan struct{} // closed when found is set, or when it failed
+	found   *textRows     // nil: it failed, for whatever reason
+}
+
+// exec is not for lookups.
+func (l *lookups) exec(ctx context.Context, query string, args []any) (int64, error) {
+	return l.pool.exec(ctx, query, args)
+}
+
+func (l *lookups) query(ctx context.Context, query string, args []any) (rows, error) {
+	mine, ok := newLooking(query, args)
+	if !ok {
+		return l.pool.query(ctx, query, args)
+	}
+	l.join(mine)
+	patience := time.NewTimer(lookingPatience)
+	defer patience.Stop()
+	select {
+	case <-mine.done:
+		if mine.found != nil {
+			return mine.found, nil
+		}
+	case <-patience.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return l.pool.query(ctx, query, args) // alone it gets an error of its own, or none
+}
+
+// newLooking encodes the arguments. It is not ok if there is one of a type that no lookup has.
+func newLooking(query string, args []any) (*looking, bool) {
+	l := &looking{query: query, values: make([][]byte, len(args)), formats: make([]int16, len(args)), done: make(chan struct{})}
+	for i, v := range args {
+		switch v := v.(type) {
+		case nil:
+		case string:
+			l.values[i] = []byte(v)
+		case []byte:
+			l.values[i], l.formats[i] = v, pgx.BinaryFormatCode
+		case int:
+			l.values[i] = strconv.AppendInt(nil, int64(v), 10)
+		case int64:
+			l.values[i] = strconv.AppendInt(nil, v, 10)
+		default:
+			return nil, false
+		}
+	}
+	return l, true
+}
+
+// join has the lookup go along with the next journey, which begins now if there is a lane.
+func (l *lookups) join(mine *looking) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, mine)
+	if l.busy < l.lanes {
+		l.busy++
+		go l.travel()
+	}
+}
+
+// next returns those who go along with the next journey; nil: nobody waits, and the lane is free again.
+func (l *lookups) next() []*looking {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) == 0 {
+		l.busy--
+		return nil
+	}
+	n := min(len(l.waiting), maxTogether)
+	all := l.waiting[:n:n]
+	l.waiting = l.waiting[n:]
+	return all
+}
+
+// travel makes journeys on one lane until nobody waits. Before each it lets those go on who can: of requests that came in together, most are about to ask, too.
+func (l *lookups) travel() {
+	for {
+		runtime.Gosched()
+		all := l.next()
+		if all == nil {
+			return
+		}
+		l.journey(all)
+	}
+}
+
+// journey asks for all of them at once. If one fails, it and those after it are asked for alone.
+func (l *lookups) journey(all []*looking) {
+	ctx, cancel := context.WithTimeout(context.Background(), journeyPatience)
+	defer cancel()
+	left := all
+	defer func() {
+		for _, mine := range left {
+			close(mine.done)
+		}
+	}()
+	c, err := l.pool.Acquire(ctx)
+	if err != nil {
+		return
+	}
+	defer c.Release()
+	if left, err = together(ctx, c, all); err != nil {
+		_ = c.Conn().Close(ctx) // what it has prepared may be what failed
+	}
+}
+
+// together asks for all of them on one connection, and returns those whose rows did not come.
+func together(ctx context.Context, c *pgxpool.Conn, all []*looking) (left []*looking, err error) {
+	var batch pgconn.Batch
+	for _, mine := range all {
+		known, err := c.Conn().Prepare(ctx, mine.query, mine.query) // asks only the first time on each connection
+		if err != nil {
+			return all, err
+		}
+		batch.ExecStatement(known, mine.values, mine.formats, formatsOf(known.Fields))
+	}
+	left = all
+	results := c.Conn().PgConn().ExecBatch(ctx, &batch)
+	for len(left) > 0 && results.NextResult() {
+		found, err := readAll(results.ResultReader())
+		if err != nil {
+			break // Close says why
+		}
+		left[0].found = found
+		close(left[0].done)
+		left = left[1:]
+	}
+	if err = results.Close(); err == nil && len(left) > 0 {
+		err = errors.New("lookups without a result")
+	}
+	return left, err
+}
+
+// formatsOf asks for columns as [textFormats] does; nil: all as text.
+func formatsOf(fields []pgconn.FieldDescription) (formats []int16) {
+	for i, f := range fields {
+		format := textFormats[f.DataTypeOID] // text for types that are not in it
+		if format != pgx.TextFormatCode && formats == nil {
+			formats = make([]int16, len(fields))
+		}
+		if formats != nil {
+			formats[i] = format
+		}
+	}
+	return formats
+}
+
+// textRows are rows that have been read.
+type textRows struct {
+	rows []textRow
+	next int // which row comes next; the present one is before it
+}
+
+// readAll reads the rows of a result to their end.
+func readAll(r *pgconn.ResultReader) (*textRows, error) {
+	found := &textRows{}
+	for r.NextRow() {
+		var row textRow
+		row.set(r.Values())
+		found.rows = append(found.rows, row)
+	}
+	_, err := r.Close()
+	return found, err
+}
+
+// Next implements rows.
+func (r *textRows) Next() bool {
+	if r.next == len(r.rows) {
+		return false
+	}
+	r.next++
+	return true
+}
+
+// scanner implements rows.
+func (r *textRows) scanner() (scanner, error) {
+	return func(dest ...any) error { return r.rows[r.next-1].read(dest) }, nil
+}
+
+// Err implements rows: what has been read was read to its end.
+func (r *textRows) Err() error { return nil }
+
+// Close implements rows.
+func (r *textRows) Close() error { return nil }
