@@ -21,6 +21,7 @@ import (
 	"github.com/nomadhub/nomadhub/config"
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/heap"
 	"github.com/nomadhub/nomadhub/leader"
 	"github.com/nomadhub/nomadhub/oauth"
 	"github.com/nomadhub/nomadhub/routing"
@@ -103,7 +104,7 @@ func (a *assembly) assemble(bound []httpd.Bound) error {
 		return err
 	}
 	a.services = &serviceDefinitions{hub: a.hub, secrets: a.secrets, every: a.config.Secrets.Interval.Value(), cluster: a.config.Nomad != nil, log: a.log}
-	a.watchers = append(watchers, a.services.run, giveBack, a.events.run, a.metrics.run)
+	a.watchers = append(watchers, a.services.run, a.keepHeap, a.events.run, a.metrics.run)
 	a.throttle = httpd.NewThrottle(a.config.Limits.RequestsPerSecond, a.config.Limits.RequestBurst, a.registry)
 	a.guesses = httpd.NewGuesses(a.config.Limits.WrongPerName, a.config.Limits.WrongPerAddress, time.Now, a.registry)
 	if a.adviser = newAdviser(a.scheduler, a.log); a.adviser != nil {
@@ -253,6 +254,8 @@ func (a *assembly) elector() hub.Elector {
 		return leader.Run(ctx, a.store, leader.Options{Name: duty, Holder: holder, TTL: leaseTime, Logger: a.log}, fn)
 	}
 }
+
+func (a *assembly) keepHeap(ctx context.Context) error { return heap.Keep(ctx, a.environ) }
 
 func lookup(environ []string, name string) string {
 	for _, kv := range environ {

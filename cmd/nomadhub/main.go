@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/nomadhub/nomadhub/internal/heap"
 )
 
 // command is one subcommand.
@@ -48,7 +50,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	tuneMemory(os.Environ())
+	heap.Tune(os.Environ())
 	err := dispatch(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr, environ: os.Environ()})
 	switch {
 	case errors.Is(err, flag.ErrHelp):

@@ -1,4 +1,4 @@
-package main
+package heap
 
 import "testing"
 
@@ -21,7 +21,7 @@ func TestRestIsDue(t *testing.T) {
 		{103*mib + 9, 5 * mib, false}, // more was made
 		{103*mib + 99, 5 * mib, true},
 	} {
-		due := r.due(heapState{made: c.made, waste: c.waste})
+		due := r.due(state{made: c.made, waste: c.waste})
 		if due != c.due {
 			t.Errorf("look %d: due: %t", i, due)
 		}
@@ -33,9 +33,9 @@ func TestRestIsDue(t *testing.T) {
 
 func TestHeapIsRead(t *testing.T) {
 	t.Parallel()
-	before := heap()
+	before := look()
 	kept := make([]byte, 1<<20)
-	after := heap()
+	after := look()
 	if after.made-before.made < uint64(len(kept)) || after.live+after.waste == 0 {
 		t.Errorf("%+v, then %+v", before, after)
 	}

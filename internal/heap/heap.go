@@ -1,8 +1,12 @@
-package main
+// Package heap decides how the hub's memory grows, and when it goes back to the system. What the operator says in GOGC and GOMEMLIMIT wins.
+package heap
 
 import (
+	"context"
 	"runtime/debug"
 	"strconv"
+	"strings"
+	"time"
 )
 
 const (
@@ -17,14 +21,41 @@ const (
 	heapShare = 85
 )
 
-// tuneMemory sets how memory is collected. What the operator says in GOGC and GOMEMLIMIT wins.
-func tuneMemory(environ []string) {
-	growth, limit := memorySettings(environ)
+// Tune sets how memory is collected from the start on, for a process with this environment: by how much the heap grows, and as a task of Nomad a soft limit below the
+// memory that Nomad gives it.
+func Tune(environ []string) {
+	growth, limit := settings(environ)
 	if growth != 0 {
 		debug.SetGCPercent(growth)
 	}
 	if limit != 0 {
 		debug.SetMemoryLimit(limit)
+	}
+}
+
+// Keep gives the memory of a burst, or of the start, back to the system when it is over. By itself Go's runtime keeps it until the next collection,
+// which at a hub at rest may be minutes away. It also sets how far the heap may grow, by its size, unless the environment has GOGC. It returns nil when ctx ends.
+func Keep(ctx context.Context, environ []string) error {
+	fixed := lookup(environ, "GOGC") != ""
+	ticker := time.NewTicker(restLook)
+	defer ticker.Stop()
+	var r rest
+	growth := heapGrowth
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		h := look()
+		if next := growthOf(h.live); !fixed && next != growth { // to set it halts everything for a moment
+			debug.SetGCPercent(next)
+			growth = next
+		}
+		if r.due(h) {
+			debug.FreeOSMemory()
+			r.given = h.made
+		}
 	}
 }
 
@@ -34,9 +65,9 @@ func growthOf(live uint64) int {
 	return max(heapGrowth, min(heapLeast*100/int(max(live, 1)), most)) //nolint:gosec // no heap comes near the limit of int
 }
 
-// memorySettings are the heap's growth in percent and a soft limit in bytes; 0: what Go itself does stays. A task of Nomad that takes more than its memory is killed,
+// settings are the heap's growth in percent and a soft limit in bytes; 0: what Go itself does stays. A task of Nomad that takes more than its memory is killed,
 // in the middle of whatever burst made it grow.
-func memorySettings(environ []string) (growth int, limit int64) {
+func settings(environ []string) (growth int, limit int64) {
 	if lookup(environ, "GOGC") == "" {
 		growth = heapGrowth
 	}
@@ -49,4 +80,13 @@ func memorySettings(environ []string) (growth int, limit int64) {
 		}
 	}
 	return growth, 0
+}
+
+func lookup(environ []string, name string) string {
+	for _, kv := range environ {
+		if k, v, _ := strings.Cut(kv, "="); k == name {
+			return v
+		}
+	}
+	return ""
 }

@@ -1,9 +1,6 @@
-package main
+package heap
 
 import (
-	"context"
-	"os"
-	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
@@ -18,8 +15,8 @@ const (
 	wasteMost = 4 << 20
 )
 
-// heapState is what Go's runtime says of the heap, in bytes.
-type heapState struct {
+// state is what Go's runtime says of the heap, in bytes.
+type state struct {
 	live  uint64 // in use after the last collection
 	waste uint64 // held beyond that
 	made  uint64 // in all, since the process began
@@ -31,39 +28,14 @@ type rest struct {
 }
 
 // due tells whether memory is to be given back now.
-func (r *rest) due(h heapState) bool {
+func (r *rest) due(h state) bool {
 	quiet := h.made-r.seen < restMade
 	r.seen = h.made
 	return quiet && h.waste >= wasteMost && h.made-r.given >= wasteMost
 }
 
-// giveBack gives the memory of a burst, or of the start, back to the system when it is over. By itself Go's runtime keeps it until the next collection,
-// which at a hub at rest may be minutes away. It also sets how far the heap may grow, by its size. It returns when ctx ends.
-func giveBack(ctx context.Context) error {
-	_, fixed := os.LookupEnv("GOGC")
-	ticker := time.NewTicker(restLook)
-	defer ticker.Stop()
-	var r rest
-	growth := heapGrowth
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		h := heap()
-		if next := growthOf(h.live); !fixed && next != growth { // to set it halts everything for a moment
-			debug.SetGCPercent(next)
-			growth = next
-		}
-		if r.due(h) {
-			debug.FreeOSMemory()
-			r.given = h.made
-		}
-	}
-}
-
-func heap() heapState {
+// look asks the runtime.
+func look() state {
 	samples := []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
@@ -71,5 +43,5 @@ func heap() heapState {
 	metrics.Read(samples)
 	of := func(i int) uint64 { return samples[i].Value.Uint64() }
 	live, held := of(0), of(2)+of(3)+of(4)
-	return heapState{live: live, made: of(1), waste: held - min(live, held)}
+	return state{live: live, made: of(1), waste: held - min(live, held)}
 }

@@ -1,9 +1,9 @@
-package main
+package heap
 
 import "testing"
 
-// TestMemorySettings: what the operator says wins, and a task of Nomad stays below what Nomad gives it.
-func TestMemorySettings(t *testing.T) {
+// TestSettings: what the operator says wins, and a task of Nomad stays below what Nomad gives it.
+func TestSettings(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20
 	for name, c := range map[string]struct {
@@ -21,7 +21,7 @@ func TestMemorySettings(t *testing.T) {
 		"the operator's":       {[]string{"NOMAD_MEMORY_LIMIT=200", "GOGC=200"}, 0, 170 * mib},
 		"both the operator's":  {[]string{"NOMAD_MEMORY_LIMIT=200", "GOGC=off", "GOMEMLIMIT=1GiB"}, 0, 0},
 	} {
-		if growth, limit := memorySettings(c.environ); growth != c.growth || limit != c.limit {
+		if growth, limit := settings(c.environ); growth != c.growth || limit != c.limit {
 			t.Errorf("%s: growth %d %%, limit %d; want %d %%, %d", name, growth, limit, c.growth, c.limit)
 		}
 	}
