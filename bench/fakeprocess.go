@@ -16,6 +16,7 @@ import (
 
 	"github.com/nomadhub/nomadhub/httpd"
 	"github.com/nomadhub/nomadhub/hub"
+	"github.com/nomadhub/nomadhub/internal/heap"
 	"github.com/nomadhub/nomadhub/store"
 )
 
@@ -30,7 +31,7 @@ type fakeAddress struct {
 	Secrets string `json:"secrets,omitempty"`
 }
 
-// runFake is the subcommand that is a hub with a scheduler in memory.
+// runFake is the subcommand that is a hub with a scheduler in memory. Its heap is kept as the program's is.
 func runFake(ctx context.Context, args []string) error {
 	var o fakeOptions
 	flags := flag.NewFlagSet("fake", flag.ContinueOnError)
@@ -43,6 +44,7 @@ func runFake(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	heap.Tune(os.Environ())
 	f, err := newFake(ctx, o)
 	if err != nil {
 		return err
@@ -63,8 +65,7 @@ func runFake(ctx context.Context, args []string) error {
 	if err := json.NewEncoder(os.Stdout).Encode(at); err != nil {
 		return err
 	}
-	<-ctx.Done()
-	return nil
+	return heap.Keep(ctx, os.Environ())
 }
 
 // check answers whether so many servers were started, each once.
