@@ -1,23 +1,27 @@
 package heap
 
-import "testing"
+import (
+	"context"
+	"runtime/debug"
+	"testing"
+	"testing/synctest"
+)
 
 // TestSettings: what the operator says wins, and a task of Nomad stays below what Nomad gives it.
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	const mib = 1 << 20
 	for name, c := range map[string]struct {
 		environ []string
 		growth  int
 		limit   int64
 	}{
-		"nothing":              {nil, heapGrowth, 0},
-		"a task":               {[]string{"NOMAD_MEMORY_LIMIT=200"}, heapGrowth, 170 * mib},
-		"a task with a most":   {[]string{"NOMAD_MEMORY_LIMIT=200", "NOMAD_MEMORY_MAX_LIMIT=1000"}, heapGrowth, 850 * mib},
-		"a large task":         {[]string{"NOMAD_MEMORY_LIMIT=1000000"}, heapGrowth, 850_000 * mib},
-		"no most":              {[]string{"NOMAD_MEMORY_LIMIT=200", "NOMAD_MEMORY_MAX_LIMIT=0"}, heapGrowth, 170 * mib},
-		"no number":            {[]string{"NOMAD_MEMORY_LIMIT=much"}, heapGrowth, 0},
-		"the operator's limit": {[]string{"NOMAD_MEMORY_LIMIT=200", "GOMEMLIMIT=off"}, heapGrowth, 0},
+		"nothing":              {nil, leastGrowth, 0},
+		"a task":               {[]string{"NOMAD_MEMORY_LIMIT=200"}, leastGrowth, 170 * mib},
+		"a task with a most":   {[]string{"NOMAD_MEMORY_LIMIT=200", "NOMAD_MEMORY_MAX_LIMIT=1000"}, leastGrowth, 850 * mib},
+		"a large task":         {[]string{"NOMAD_MEMORY_LIMIT=1000000"}, leastGrowth, 850_000 * mib},
+		"no most":              {[]string{"NOMAD_MEMORY_LIMIT=200", "NOMAD_MEMORY_MAX_LIMIT=0"}, leastGrowth, 170 * mib},
+		"no number":            {[]string{"NOMAD_MEMORY_LIMIT=much"}, leastGrowth, 0},
+		"the operator's limit": {[]string{"NOMAD_MEMORY_LIMIT=200", "GOMEMLIMIT=off"}, leastGrowth, 0},
 		"the operator's":       {[]string{"NOMAD_MEMORY_LIMIT=200", "GOGC=200"}, 0, 170 * mib},
 		"both the operator's":  {[]string{"NOMAD_MEMORY_LIMIT=200", "GOGC=off", "GOMEMLIMIT=1GiB"}, 0, 0},
 	} {
@@ -27,13 +31,27 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestGrowthOf: a small heap may grow by some megabytes, a large one by its share.
-func TestGrowthOf(t *testing.T) {
-	t.Parallel()
-	const mib = 1 << 20
-	for live, want := range map[uint64]int{0: 400, 1 * mib: 400, 4 * mib: 300, 8 * mib: 150, 16 * mib: heapGrowth, 1000 * mib: heapGrowth} {
-		if got := growthOf(live); got != want {
-			t.Errorf("with %d bytes in use: %d %%, want %d %%", live, got, want)
+// TestKeep: the heap's growth follows the heap, unless the operator has said what it is. No other test of this package may set it.
+func TestKeep(t *testing.T) {
+	const before = 99
+	defer debug.SetGCPercent(debug.SetGCPercent(before))
+	for _, c := range []struct {
+		name    string
+		environ []string
+		want    int
+	}{
+		{"the operator's", []string{"GOGC=99"}, before},
+		{"ours, with next to nothing in use", []string{"GOGC="}, mostGrowth},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), every+every/2)
+			defer cancel()
+			if err := Keep(ctx, c.environ); err != nil || ctx.Err() == nil {
+				t.Errorf("%s: it ended before its time, or with %v", c.name, err)
+			}
+		})
+		if got := debug.SetGCPercent(before); got != c.want {
+			t.Errorf("%s: %d %%, want %d %%", c.name, got, c.want)
 		}
 	}
 }

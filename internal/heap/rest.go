@@ -1,14 +1,9 @@
 package heap
 
-import (
-	"runtime/metrics"
-	"time"
-)
+import "runtime/metrics"
 
 const (
-	// restLook is how long the hub must have made little for it to be at rest.
-	restLook = time.Second
-	// restMade is how much that is, in bytes. A hub that nobody asks anything makes a tenth of it.
+	// restMade is how little a hub at rest makes between two looks, in bytes. One that nobody asks anything makes a tenth of it.
 	restMade = 1 << 20
 	// wasteMost is how much memory that nobody uses a hub at rest may hold, in bytes, and how much it must have made since memory was last given back, so that giving back
 	// is the smaller part of the work.

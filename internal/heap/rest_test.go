@@ -5,7 +5,6 @@ import "testing"
 // TestRestIsDue: memory is given back once after a busy time, when it is over, and not again for the little that is made at rest.
 func TestRestIsDue(t *testing.T) {
 	t.Parallel()
-	const mib = 1 << 20
 	r := rest{}
 	for i, c := range []struct {
 		made, waste uint64
