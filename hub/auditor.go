@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -282,6 +283,9 @@ func (a *auditor) tellLost(ctx context.Context) {
 func tidied(e AuditEntry, held int) AuditEntry {
 	for _, text := range []*string{&e.Kind, &e.Actor, &e.Address, &e.Action, &e.Target, &e.Owner, &e.OwnerID} {
 		*text = tidyText(*text)
+	}
+	if held == 0 && len(e.Detail) <= maxAuditDetail && bytes.HasPrefix(e.Detail, []byte(`{"`)) && json.Valid(e.Detail) { // nearly always
+		return e
 	}
 	detail := map[string]json.RawMessage{}
 	if len(e.Detail) > maxAuditDetail || len(e.Detail) > 0 && json.Unmarshal(e.Detail, &detail) != nil {

@@ -189,4 +189,21 @@ func TestEntriesAreTidied(t *testing.T) {
 	if e.Actor != "abc\uFFFD" || len(e.Target) > maxAuditText+3 || string(e.Detail) != `{"cut":true}` {
 		t.Errorf("got %q, a target of %d bytes, and the detail %s", e.Actor, len(e.Target), e.Detail)
 	}
+	for detail, want := range map[string]string{
+		`{"x":{"y":[1]},"z":"é"}`: `{"x":{"y":[1]},"z":"é"}`,
+		` { "x" : 1 } `:           `{"x":1}`,
+		`{}`:                      ``,
+		``:                        ``,
+		`{"x":1`:                  `{"cut":true}`,
+		`{"x":1}}`:                `{"cut":true}`,
+		`["x"]`:                   `{"cut":true}`,
+		`"x"`:                     `{"cut":true}`,
+	} {
+		if e := tidied(AuditEntry{Detail: json.RawMessage(detail)}, 0); string(e.Detail) != want {
+			t.Errorf("%s becomes %s, not %s", detail, e.Detail, want)
+		}
+		if e := tidied(AuditEntry{Detail: json.RawMessage(detail)}, 3); !strings.Contains(string(e.Detail), `"held_back":3`) {
+			t.Errorf("%s becomes %s where three were held back", detail, e.Detail)
+		}
+	}
 }
