@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,7 +15,14 @@ import (
 )
 
 // pool runs statements on connections to Postgres, without database/sql between: with it, what looks at one row took a quarter more. See decision 40.
-type pool struct{ *pgxpool.Pool }
+type pool struct {
+	*pgxpool.Pool
+	prepares bool // statements are kept prepared, which the URL of a database behind some poolers forbids
+}
+
+func newPool(opened *pgxpool.Pool) *pool {
+	return &pool{opened, opened.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement}
+}
 
 // connAttempts is how many connections a statement is tried on that turn out to be broken before any of it was sent.
 const connAttempts = 3
@@ -35,11 +43,53 @@ func (p *pool) onConn(ctx context.Context, do func(c *pgxpool.Conn) error) error
 func (p *pool) exec(ctx context.Context, query string, args []any) (touched int64, err error) {
 	err = p.onConn(ctx, func(c *pgxpool.Conn) error {
 		defer c.Release()
-		done, err := c.Exec(ctx, query, args...)
-		touched = done.RowsAffected()
+		touched, err = p.execOn(ctx, c, query, args)
 		return err
 	})
 	return touched, err
+}
+
+// execOn runs a statement as it is kept prepared, with arguments as text, which takes less than to have pgx find out how to write each.
+func (p *pool) execOn(ctx context.Context, c *pgxpool.Conn, query string, args []any) (int64, error) {
+	values, formats, ok := encoded(args)
+	if !ok || !p.prepares || len(args) == 0 { // without arguments it may be several statements, which cannot be prepared
+		done, err := c.Exec(ctx, query, args...)
+		return done.RowsAffected(), err
+	}
+	known, err := prepare(ctx, c, query)
+	if err != nil {
+		return 0, err
+	}
+	done, err := c.Conn().PgConn().ExecStatement(ctx, known, values, formats, nil).Close()
+	return done.RowsAffected(), err
+}
+
+// prepare returns a statement that the connection keeps. The database is asked only the first time.
+func prepare(ctx context.Context, c *pgxpool.Conn, query string) (*pgconn.StatementDescription, error) {
+	return c.Conn().Prepare(ctx, query, query)
+}
+
+// encoded are arguments as the database takes them, bytes as they are and all else as text. It is not ok if there is one of another type than the store's own values have.
+func encoded(args []any) (values [][]byte, formats []int16, ok bool) {
+	values, formats = make([][]byte, len(args)), make([]int16, len(args))
+	for i, v := range args {
+		switch v := v.(type) {
+		case nil:
+		case string:
+			values[i] = []byte(v)
+		case []byte:
+			values[i], formats[i] = v, pgx.BinaryFormatCode
+		case bool:
+			values[i] = strconv.AppendBool(nil, v)
+		case int:
+			values[i] = strconv.AppendInt(nil, int64(v), 10)
+		case int64:
+			values[i] = strconv.AppendInt(nil, v, 10)
+		default:
+			return nil, nil, false
+		}
+	}
+	return values, formats, true
 }
 
 func (p *pool) query(ctx context.Context, query string, args []any) (found rows, err error) {
@@ -114,11 +164,12 @@ func (p *pool) begin(ctx context.Context, level sql.IsolationLevel) (transaction
 	if err != nil {
 		return nil, err
 	}
-	return &poolTx{conn: c, ctx: ctx, due: text}, nil
+	return &poolTx{pool: p, conn: c, ctx: ctx, due: text}, nil
 }
 
 // poolTx is a transaction on a connection. It is begun along with its first statement, which saves one of its journeys.
 type poolTx struct {
+	pool *pool
 	conn *pgxpool.Conn
 	ctx  context.Context //nolint:containedctx // a transaction ends with its context, as the one of database/sql does
 	due  string          // what begins it; "": it has begun
@@ -129,27 +180,24 @@ func (t *poolTx) exec(ctx context.Context, query string, args []any) (int64, err
 	if t.over {
 		return 0, sql.ErrTxDone
 	}
-	var (
-		done pgconn.CommandTag
-		err  error
-	)
-	switch {
-	case t.due == "":
-		done, err = t.conn.Exec(ctx, query, args...)
-	case len(args) == 0: // may be several statements, which cannot go with another
-		if err = t.start(ctx); err == nil {
-			done, err = t.conn.Exec(ctx, query)
-		}
-	default:
+	if t.due != "" && len(args) > 0 {
 		sent := t.sendFirst(ctx, query, args)
-		if _, err = sent.Exec(); err == nil {
+		_, err := sent.Exec()
+		var done pgconn.CommandTag
+		if err == nil {
 			done, err = sent.Exec()
 		}
 		if closed := sent.Close(); err == nil {
 			err = closed
 		}
+		return done.RowsAffected(), err
 	}
-	return done.RowsAffected(), err
+	if t.due != "" { // it may be several statements, which cannot go with another
+		if err := t.start(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return t.pool.execOn(ctx, t.conn, query, args)
 }
 
 func (t *poolTx) query(ctx context.Context, query string, args []any) (rows, error) {

@@ -107,5 +107,5 @@ func openPostgres(ctx context.Context, opts Options) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the database pool: %w", err)
 	}
-	return &database{dialect: dialectPostgres(), pool: &pool{opened}}, nil
+	return &database{dialect: dialectPostgres(), pool: newPool(opened)}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"strconv"
 	"sync"
 	"time"
 
@@ -33,10 +32,9 @@ const (
 	lookingPatience = 250 * time.Millisecond
 )
 
-// newLookups is where lookups go that are asked on connections of the pool. It is the pool itself where statements are not to be kept prepared, which travelling together
-// needs: the URL of a database behind some poolers says so.
+// newLookups is where lookups go that are asked on connections of the pool. It is the pool itself where statements are not kept prepared, which travelling together needs.
 func newLookups(p *pool) querier {
-	if p.Config().ConnConfig.DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
+	if !p.prepares {
 		return p
 	}
 	return &lookups{pool: p, lanes: max(1, runtime.GOMAXPROCS(0)/2)} //nolint:mnd // the other half is for what comes of them
@@ -57,10 +55,11 @@ func (l *lookups) exec(ctx context.Context, query string, args []any) (int64, er
 }
 
 func (l *lookups) query(ctx context.Context, query string, args []any) (rows, error) {
-	mine, ok := newLooking(query, args)
+	values, formats, ok := encoded(args)
 	if !ok {
 		return l.pool.query(ctx, query, args)
 	}
+	mine := &looking{query: query, values: values, formats: formats, done: make(chan struct{})}
 	l.join(mine)
 	patience := time.NewTimer(lookingPatience)
 	defer patience.Stop()
@@ -74,27 +73,6 @@ func (l *lookups) query(ctx context.Context, query string, args []any) (rows, er
 		return nil, ctx.Err()
 	}
 	return l.pool.query(ctx, query, args) // alone it gets an error of its own, or none
-}
-
-// newLooking encodes the arguments. It is not ok if there is one of a type that no lookup has.
-func newLooking(query string, args []any) (*looking, bool) {
-	l := &looking{query: query, values: make([][]byte, len(args)), formats: make([]int16, len(args)), done: make(chan struct{})}
-	for i, v := range args {
-		switch v := v.(type) {
-		case nil:
-		case string:
-			l.values[i] = []byte(v)
-		case []byte:
-			l.values[i], l.formats[i] = v, pgx.BinaryFormatCode
-		case int:
-			l.values[i] = strconv.AppendInt(nil, int64(v), 10)
-		case int64:
-			l.values[i] = strconv.AppendInt(nil, v, 10)
-		default:
-			return nil, false
-		}
-	}
-	return l, true
 }
 
 // join has the lookup go along with the next journey, which begins now if there is a lane.
@@ -158,7 +136,7 @@ func (l *lookups) journey(all []*looking) {
 func together(ctx context.Context, c *pgxpool.Conn, all []*looking) (left []*looking, err error) {
 	var batch pgconn.Batch
 	for _, mine := range all {
-		known, err := c.Conn().Prepare(ctx, mine.query, mine.query) // asks only the first time on each connection
+		known, err := prepare(ctx, c, mine.query)
 		if err != nil {
 			return all, err
 		}

@@ -213,11 +213,11 @@ func TestALookupThatFailsFailsAlone(t *testing.T) {
 
 func look(t *testing.T, query string, a ...any) *looking {
 	t.Helper()
-	mine, ok := newLooking(query, a)
+	values, formats, ok := encoded(a)
 	if !ok {
 		t.Fatalf("%v are no arguments", a)
 	}
-	return mine
+	return &looking{query: query, values: values, formats: formats, done: make(chan struct{})}
 }
 
 // A change of the schema, as a later migration makes it, is seen by lookups from before.
@@ -266,10 +266,10 @@ func TestLookupsReadWhatOthersRead(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	given := []any{"a\"'\\é", []byte{0, 255, '\\'}, 7, int64(-1 << 63), nil, true}
-	const query = "SELECT concat_ws(' ', $1::TEXT, encode($2, 'hex'), $3::INT, $4::BIGINT, $5::TEXT IS NULL"
-	for n, tail := range map[int]string{5: ")", 6: ", $6::BOOL)"} { // the last one no lookup has
-		want := `a"'\é 00ff5c 7 -9223372036854775808 t` + strings.Repeat(" t", n-5)
+	given := []any{"a\"'\\é", []byte{0, 255, '\\'}, 7, int64(-1 << 63), nil, true, 1.5}
+	const query = "SELECT concat_ws(' ', $1::TEXT, encode($2, 'hex'), $3::INT, $4::BIGINT, $5::TEXT IS NULL, $6::BOOL"
+	for n, tail := range map[int]string{6: ")", 7: ", $7::FLOAT)"} { // the last one is of a type that the store has not
+		want := `a"'\é 00ff5c 7 -9223372036854775808 t t` + strings.Repeat(" 1.5", n-6)
 		if text, err := textOfLookup(t.Context(), l, query+tail, given[:n]...); err != nil || text != want {
 			t.Errorf("%d arguments: %q, %v", n, text, err)
 		}
