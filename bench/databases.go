@@ -19,6 +19,14 @@ type databaseKind struct {
 	fresh freshDatabase
 }
 
+// room makes a folder and a database of that kind for a hub that begins.
+func (r *run) room(ctx context.Context, name string, kind databaseKind) (dir, dsn string, err error) {
+	if dir, err = r.folder(name); err == nil {
+		dsn, err = kind.fresh(ctx)
+	}
+	return dir, dsn, err
+}
+
 // withDatabases is for what needs all kinds that were asked for at once.
 func (r *run) withDatabases(ctx context.Context, do func(ctx context.Context, kinds []databaseKind) error) (err error) {
 	var kinds []databaseKind

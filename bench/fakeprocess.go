@@ -128,11 +128,7 @@ func (r *run) spawnFake(ctx context.Context, o fakeOptions) (*fakeChild, error) 
 
 // openOurs opens one with that many users.
 func (r *run) openOurs(ctx context.Context, name string, kind databaseKind, users int, whole bool) (subject, error) {
-	dir, err := r.folder(fmt.Sprintf("%s-%s-%d", name, kind.name, users))
-	if err != nil {
-		return subject{}, err
-	}
-	dsn, err := kind.fresh(ctx)
+	dir, dsn, err := r.room(ctx, fmt.Sprintf("%s-%s-%d", name, kind.name, users), kind)
 	if err != nil {
 		return subject{}, err
 	}

@@ -181,11 +181,7 @@ func (h *stockHub) prepare(ctx context.Context, users int) error {
 
 // openStock opens one with that many users, which was started before.
 func (r *run) openStock(ctx context.Context, name string, kind databaseKind, users int) (subject, error) {
-	dir, err := r.folder(fmt.Sprintf("%s-stock-%s-%d", name, kind.name, users))
-	if err != nil {
-		return subject{}, err
-	}
-	dsn, err := kind.fresh(ctx)
+	dir, dsn, err := r.room(ctx, fmt.Sprintf("%s-stock-%s-%d", name, kind.name, users), kind)
 	if err != nil {
 		return subject{}, err
 	}
