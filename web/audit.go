@@ -3,8 +3,10 @@ package web
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,7 +116,7 @@ func viewAudit(e hub.AuditEntry, whole bool, now time.Time) auditEntryView {
 	return v
 }
 
-// detailText leaves of the details what people can make something of.
+// detailText leaves of the details what people can make something of, in words.
 func detailText(detail json.RawMessage) string {
 	m := map[string]json.RawMessage{}
 	if len(detail) == 0 || json.Unmarshal(detail, &m) != nil {
@@ -122,12 +124,22 @@ func detailText(detail json.RawMessage) string {
 	}
 	delete(m, "request_id")
 	delete(m, "status")
-	if len(m) == 0 {
-		return ""
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, strings.ReplaceAll(name, "_", " ")+": "+plainText(m[name]))
 	}
-	text, err := json.Marshal(m)
-	if err != nil {
-		return ""
+	return strings.Join(parts, "; ")
+}
+
+// plainText is a value without the signs of JSON where it is a text or a list of texts.
+func plainText(value json.RawMessage) string {
+	var text string
+	if json.Unmarshal(value, &text) == nil && string(value) != "null" {
+		return text
 	}
-	return string(text)
+	var list []string
+	if json.Unmarshal(value, &list) == nil && list != nil {
+		return cmp.Or(strings.Join(list, ", "), "none")
+	}
+	return string(value)
 }
