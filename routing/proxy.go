@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -55,6 +56,7 @@ type Proxy struct {
 	private        privateCookies
 	serves         func(host, prefix string) bool // nil: every host
 	log            *slog.Logger
+	complaints     complaints
 	metrics        *proxyMetrics
 	transport      *http.Transport
 	reverse        *httputil.ReverseProxy
@@ -177,7 +179,9 @@ func (p *Proxy) forwardFailed(w http.ResponseWriter, r *http.Request, err error)
 	case c.body != nil && c.body.broken():
 		status = http.StatusBadRequest
 	default:
-		p.log.Warn("server could not be reached", "server_id", c.entry.Server, "instance", c.entry.Instance, "address", c.entry.Address, "err", err)
+		if unlogged, due := p.complaints.due(c.entry.Server+"/"+c.entry.Instance, time.Now()); due {
+			p.log.Warn("server could not be reached", "server_id", c.entry.Server, "instance", c.entry.Instance, "address", c.entry.Address, "err", err, "unlogged_before", unlogged)
+		}
 	}
 	if c.upgrade {
 		emptyError(w, status)

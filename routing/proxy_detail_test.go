@@ -135,6 +135,22 @@ func TestClientThatLeavesIsNotLogged(t *testing.T) {
 	}
 }
 
+// A browser that is left open at a server that died asks for ever. Each is answered, and the log says it once.
+func TestServerThatIsAwayIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	route := target(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	log := &syncBuffer{}
+	_, url := serve(t, routing.Options{Router: newTables(route), Logger: slog.New(slog.NewTextHandler(log, nil))})
+	for range 5 {
+		if res, _ := fetch(t, url+"/user/a/", nil); res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("status %d", res.StatusCode)
+		}
+	}
+	if n := strings.Count(log.String(), "could not be reached"); n != 1 {
+		t.Errorf("logged %d times: %s", n, log.String())
+	}
+}
+
 func TestBrokenRequestBodyIsTheClientsFault(t *testing.T) {
 	t.Parallel()
 	route := target(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
