@@ -66,10 +66,16 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestEveryGoalHasAMeaning finds goals whose measure has no place on the page.
+// TestEveryGoalHasAMeaning finds goals whose measure has no place on the page, and those which are called what another one is.
 func TestEveryGoalHasAMeaning(t *testing.T) {
 	t.Parallel()
+	seen := map[string]bool{}
 	for _, g := range goals() {
+		if name := g.key.Operation + " " + g.meaning + " " + g.key.Database; seen[name] {
+			t.Errorf("two goals are called %s", name)
+		} else {
+			seen[name] = true
+		}
 		if i, _ := place(g.key); i == len(meanings) {
 			t.Errorf("%s %s stands in no line of meanings", g.key.Operation, g.key.Name)
 		}
