@@ -15,13 +15,12 @@ const (
 )
 
 // growth is the growth in percent for a heap of which live bytes are in use, when made bytes were made since the last look. A hub that makes much garbage has room
-// for half of what it makes in a second, and so is collected about twice a second, where the bounds let it, rather than dozens of times: with a third of the collections, pages and reports of
-// activity took a tenth to a quarter less of the processor's time. When the load is over, so is the room at the next look, and what was taken is given back (see
-// [rest]).
+// for what it makes in two seconds, and so is collected every two seconds, where the bounds let it, rather than many times in each: with a third of the collections, pages and
+// reports of activity took a tenth to a quarter less of the processor's time. When the load is over, so is the room at the next look, and what was taken is given back (see [rest]).
 //
 // A task of Nomad does not get killed for it: Go collects at what comes first, this growth or the soft limit that [Tune] sets, and so harder where memory is short.
 func growth(live, made uint64) int {
-	room := min(max(made/2, leastRoom), mostRoom)
+	room := min(max(2*made, leastRoom), mostRoom)
 	return int(min(max(room*100/max(live, 1), leastGrowth), mostGrowth)) //nolint:gosec // at most mostGrowth
 }
 

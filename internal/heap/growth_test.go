@@ -4,7 +4,7 @@ import "testing"
 
 const mib = 1 << 20
 
-// TestGrowth: a small heap may grow by some megabytes, a large one by its share, and that of a busy hub by half of what it makes in a second, all of it bounded.
+// TestGrowth: a small heap may grow by some megabytes, a large one by its share, and that of a busy hub by what it makes in two seconds, all of it bounded.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -18,12 +18,12 @@ func TestGrowth(t *testing.T) {
 		{"larger", 8 * mib, 0, 150},
 		{"by its share", 16 * mib, 0, leastGrowth},
 		{"huge", 1000 * mib, 0, leastGrowth},
-		{"less is made than the least room", 8 * mib, 24 * mib, 150},
-		{"more is made", 8 * mib, 32 * mib, 200},
+		{"less is made than the least room", 8 * mib, 6 * mib, 150},
+		{"more is made", 8 * mib, 8 * mib, 200},
 		{"much is made, of which little lives", 8 * mib, 300 * mib, mostGrowth},
-		{"half of it", 50 * mib, 200 * mib, 200},
-		{"half of it is less than the share", 100 * mib, 100 * mib, leastGrowth},
-		{"the most room", 100 * mib, 256 * mib, 128},
+		{"of two seconds", 50 * mib, 50 * mib, 200},
+		{"of two seconds it is less than the share", 100 * mib, 25 * mib, leastGrowth},
+		{"the most room", 100 * mib, 64 * mib, 128},
 		{"not more than that", 100 * mib, 10_000 * mib, 128},
 		{"huge and busy", 1000 * mib, 10_000 * mib, leastGrowth},
 	} {
@@ -42,17 +42,17 @@ func TestGrowthFollowsLoad(t *testing.T) {
 		want int
 	}{
 		{0, 75},
-		{90 * mib, 75},    // would be 90
-		{100 * mib, 100},  // a quarter more
-		{120 * mib, 100},  // would be 120
-		{80 * mib, 100},   // would be 80
-		{200 * mib, 200},  // much more
-		{160 * mib, 200},  // would be 160
+		{22 * mib, 75},    // would be 88
+		{25 * mib, 100},   // a quarter more
+		{30 * mib, 100},   // would be 120
+		{20 * mib, 100},   // would be 80
+		{50 * mib, 200},   // much more
+		{40 * mib, 200},   // would be 160
 		{1000 * mib, 256}, // the most room
-		{150 * mib, 150},
-		{120 * mib, 150},
-		{110 * mib, 110},
-		{95 * mib, 110},
+		{38 * mib, 152},
+		{30 * mib, 152},
+		{28 * mib, 112},
+		{24 * mib, 112},
 		{1 * mib, 75}, // over
 		{0, 75},
 	} {

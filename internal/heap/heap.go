@@ -12,6 +12,9 @@ import (
 const (
 	// every is how often [Keep] looks at the heap, and how long the hub must have made little for it to be at rest.
 	every = time.Second
+	// settling is for how many looks what is made does not count. A start makes much in a second or two, with 10,000 servers more than it then keeps, and shall not take more
+	// memory than the hub needs afterwards.
+	settling = 10
 	// share is the share, in percent, of the memory that Nomad gives the task up to which the hub's own may grow without being collected harder. The
 	// rest is for the program's text, and for what the kernel holds for it.
 	share = 85
@@ -37,14 +40,18 @@ func Keep(ctx context.Context, environ []string) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	r, set := rest{seen: look().made}, leastGrowth
-	for {
+	for looks := 1; ; looks++ {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
 		h := look()
-		if next := growth(h.live, h.made-r.seen); !fixed && worth(set, next) {
+		made := h.made - r.seen
+		if looks <= settling {
+			made = 0
+		}
+		if next := growth(h.live, made); !fixed && worth(set, next) {
 			debug.SetGCPercent(next)
 			set = next
 		}
