@@ -44,7 +44,7 @@ func runFake(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	heap.Tune(os.Environ())
+	heap.Tune(os.Getenv)
 	f, err := newFake(ctx, o)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func runFake(ctx context.Context, args []string) error {
 	if err := json.NewEncoder(os.Stdout).Encode(at); err != nil {
 		return err
 	}
-	return heap.Keep(ctx, os.Environ())
+	return heap.Keep(ctx, os.Getenv)
 }
 
 // check answers whether so many servers were started, each once.

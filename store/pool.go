@@ -43,6 +43,7 @@ func (p *pool) onConn(ctx context.Context, do func(c *pgxpool.Conn) error) error
 func (p *pool) exec(ctx context.Context, query string, args []any) (touched int64, err error) {
 	err = p.onConn(ctx, func(c *pgxpool.Conn) error {
 		defer c.Release()
+		var err error
 		touched, err = p.execOn(ctx, c, query, args)
 		return err
 	})
@@ -51,8 +52,13 @@ func (p *pool) exec(ctx context.Context, query string, args []any) (touched int6
 
 // execOn runs a statement as it is kept prepared, with arguments as text, which takes less than to have pgx find out how to write each.
 func (p *pool) execOn(ctx context.Context, c *pgxpool.Conn, query string, args []any) (int64, error) {
-	values, formats, ok := encoded(args)
-	if !ok || !p.prepares || len(args) == 0 { // without arguments it may be several statements, which cannot be prepared
+	var values [][]byte
+	var formats []int16
+	ok := p.prepares && len(args) > 0 // without arguments it may be several statements, which cannot be prepared
+	if ok {
+		values, formats, ok = encoded(args)
+	}
+	if !ok {
 		done, err := c.Exec(ctx, query, args...)
 		return done.RowsAffected(), err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -94,7 +95,11 @@ type textRow struct {
 
 // set copies the columns. NULL is as an empty text, which is how packed rows have it too.
 func (r *textRow) set(values [][]byte) {
-	r.ends, r.bytes = r.ends[:0], r.bytes[:0]
+	size := 0
+	for _, v := range values {
+		size += len(v)
+	}
+	r.ends, r.bytes = slices.Grow(r.ends[:0], len(values)), slices.Grow(r.bytes[:0], size)
 	for _, v := range values {
 		r.bytes = append(r.bytes, v...)
 		r.ends = append(r.ends, len(r.bytes))

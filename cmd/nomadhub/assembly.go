@@ -255,7 +255,9 @@ func (a *assembly) elector() hub.Elector {
 	}
 }
 
-func (a *assembly) keepHeap(ctx context.Context) error { return heap.Keep(ctx, a.environ) }
+func (a *assembly) keepHeap(ctx context.Context) error {
+	return heap.Keep(ctx, func(name string) string { return lookup(a.environ, name) })
+}
 
 func lookup(environ []string, name string) string {
 	for _, kv := range environ {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -20,10 +19,10 @@ const (
 	share = 85
 )
 
-// Tune sets how memory is collected from the start on, for a process with this environment: by how much the heap grows, and as a task of Nomad a soft limit below the
+// Tune sets how memory is collected from the start on, for a process whose environment getenv tells: by how much the heap grows, and as a task of Nomad a soft limit below the
 // memory that Nomad gives it.
-func Tune(environ []string) {
-	growth, limit := settings(environ)
+func Tune(getenv func(name string) string) {
+	growth, limit := settings(getenv)
 	if growth != 0 {
 		debug.SetGCPercent(growth)
 	}
@@ -35,8 +34,8 @@ func Tune(environ []string) {
 // Keep gives the memory of a burst, or of the start, back to the system when it is over. By itself Go's runtime keeps it until the next collection,
 // which at a hub at rest may be minutes away. It also sets how far the heap may grow, by its size and by how much is made, where [Tune] set that.
 // It returns nil when ctx ends.
-func Keep(ctx context.Context, environ []string) error {
-	fixed := lookup(environ, "GOGC") != ""
+func Keep(ctx context.Context, getenv func(name string) string) error {
+	fixed := getenv("GOGC") != ""
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	r, set := rest{seen: look().made}, leastGrowth
@@ -64,26 +63,17 @@ func Keep(ctx context.Context, environ []string) error {
 
 // settings are the heap's growth in percent and a soft limit in bytes; 0: what Go itself does stays. A task of Nomad that takes more than its memory is killed,
 // in the middle of whatever burst made it grow.
-func settings(environ []string) (growth int, limit int64) {
-	if lookup(environ, "GOGC") == "" {
+func settings(getenv func(name string) string) (growth int, limit int64) {
+	if getenv("GOGC") == "" {
 		growth = leastGrowth
 	}
-	if lookup(environ, "GOMEMLIMIT") != "" {
+	if getenv("GOMEMLIMIT") != "" {
 		return growth, 0
 	}
 	for _, name := range []string{"NOMAD_MEMORY_MAX_LIMIT", "NOMAD_MEMORY_LIMIT"} {
-		if mib, err := strconv.ParseInt(lookup(environ, name), 10, 32); err == nil && mib > 0 {
+		if mib, err := strconv.ParseInt(getenv(name), 10, 32); err == nil && mib > 0 {
 			return growth, mib << 20 * share / 100
 		}
 	}
 	return growth, 0
-}
-
-func lookup(environ []string, name string) string {
-	for _, kv := range environ {
-		if k, v, _ := strings.Cut(kv, "="); k == name {
-			return v
-		}
-	}
-	return ""
 }

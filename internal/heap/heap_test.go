@@ -7,25 +7,30 @@ import (
 	"testing/synctest"
 )
 
+// env is an environment.
+type env map[string]string
+
+func (e env) get(name string) string { return e[name] }
+
 // TestSettings: what the operator says wins, and a task of Nomad stays below what Nomad gives it.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		environ []string
+		environ env
 		growth  int
 		limit   int64
 	}{
 		"nothing":              {nil, leastGrowth, 0},
-		"a task":               {[]string{"NOMAD_MEMORY_LIMIT=200"}, leastGrowth, 170 * mib},
-		"a task with a most":   {[]string{"NOMAD_MEMORY_LIMIT=200", "NOMAD_MEMORY_MAX_LIMIT=1000"}, leastGrowth, 850 * mib},
-		"a large task":         {[]string{"NOMAD_MEMORY_LIMIT=1000000"}, leastGrowth, 850_000 * mib},
-		"no most":              {[]string{"NOMAD_MEMORY_LIMIT=200", "NOMAD_MEMORY_MAX_LIMIT=0"}, leastGrowth, 170 * mib},
-		"no number":            {[]string{"NOMAD_MEMORY_LIMIT=much"}, leastGrowth, 0},
-		"the operator's limit": {[]string{"NOMAD_MEMORY_LIMIT=200", "GOMEMLIMIT=off"}, leastGrowth, 0},
-		"the operator's":       {[]string{"NOMAD_MEMORY_LIMIT=200", "GOGC=200"}, 0, 170 * mib},
-		"both the operator's":  {[]string{"NOMAD_MEMORY_LIMIT=200", "GOGC=off", "GOMEMLIMIT=1GiB"}, 0, 0},
+		"a task":               {env{"NOMAD_MEMORY_LIMIT": "200"}, leastGrowth, 170 * mib},
+		"a task with a most":   {env{"NOMAD_MEMORY_LIMIT": "200", "NOMAD_MEMORY_MAX_LIMIT": "1000"}, leastGrowth, 850 * mib},
+		"a large task":         {env{"NOMAD_MEMORY_LIMIT": "1000000"}, leastGrowth, 850_000 * mib},
+		"no most":              {env{"NOMAD_MEMORY_LIMIT": "200", "NOMAD_MEMORY_MAX_LIMIT": "0"}, leastGrowth, 170 * mib},
+		"no number":            {env{"NOMAD_MEMORY_LIMIT": "much"}, leastGrowth, 0},
+		"the operator's limit": {env{"NOMAD_MEMORY_LIMIT": "200", "GOMEMLIMIT": "off"}, leastGrowth, 0},
+		"the operator's":       {env{"NOMAD_MEMORY_LIMIT": "200", "GOGC": "200"}, 0, 170 * mib},
+		"both the operator's":  {env{"NOMAD_MEMORY_LIMIT": "200", "GOGC": "off", "GOMEMLIMIT": "1GiB"}, 0, 0},
 	} {
-		if growth, limit := settings(c.environ); growth != c.growth || limit != c.limit {
+		if growth, limit := settings(c.environ.get); growth != c.growth || limit != c.limit {
 			t.Errorf("%s: growth %d %%, limit %d; want %d %%, %d", name, growth, limit, c.growth, c.limit)
 		}
 	}
@@ -37,16 +42,16 @@ func TestKeep(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(before))
 	for _, c := range []struct {
 		name    string
-		environ []string
+		environ env
 		want    int
 	}{
-		{"the operator's", []string{"GOGC=99"}, before},
-		{"ours, with next to nothing in use", []string{"GOGC="}, mostGrowth},
+		{"the operator's", env{"GOGC": "99"}, before},
+		{"ours, with next to nothing in use", env{"GOGC": ""}, mostGrowth},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), every+every/2)
 			defer cancel()
-			if err := Keep(ctx, c.environ); err != nil || ctx.Err() == nil {
+			if err := Keep(ctx, c.environ.get); err != nil || ctx.Err() == nil {
 				t.Errorf("%s: it ended before its time, or with %v", c.name, err)
 			}
 		})
