@@ -49,7 +49,7 @@ func startServer(p *browser.Page, base, user string) {
 		parsed, err := url.Parse(u)
 		return err == nil && strings.HasPrefix(parsed.EscapedPath(), userPath(user))
 	})
-	p.WaitTrue("JupyterLab is there", `!!document.querySelector("#jupyterlab-splash, .jp-LabShell, #main")`)
+	p.WaitTrue("JupyterLab is there", `!!document.querySelector("#jupyterlab-splash, .jp-LabShell")`)
 }
 
 // userPath is the path of a user's default server as browsers show it.

@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 )
@@ -47,6 +49,38 @@ func serveForm(t *testing.T) string {
 	})
 	mux.HandleFunc("GET /wide", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `<!doctype html><link rel="icon" href="data:,"><div style="width: 500px">wide</div>`)
+	})
+	mux.HandleFunc("GET /restless", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `<!doctype html><link rel="icon" href="data:,"><p>restless</p><script>
+			const n = Number(new URLSearchParams(location.search).get("n"));
+			if (n < 100) setTimeout(() => location.replace("/restless?n=" + (n + 1)), n % 20);
+			else document.querySelector("p").innerText = "at rest";
+		</script>`)
+	})
+	asked := make(chan struct{})
+	mux.HandleFunc("GET /way/{step}", func(w http.ResponseWriter, r *http.Request) { // leads from step to step, and nowhere
+		step, err := strconv.Atoi(r.PathValue("step"))
+		switch {
+		case err != nil:
+			http.NotFound(w, r)
+			return
+		case step == 0:
+			asked <- struct{}{}
+		case step == 15:
+			<-r.Context().Done()
+			return
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+			http.Redirect(w, r, fmt.Sprintf("/way/%d", step+1), http.StatusFound)
+		case <-r.Context().Done():
+		}
+	})
+	mux.HandleFunc("GET /asked", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-asked:
+		case <-r.Context().Done():
+		}
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -127,6 +161,24 @@ func TestPage(t *testing.T) {
 			p.SetViewport(360, 640)
 			if got := Eval[int](p, "innerWidth"); got != 360 || !p.Overflows() {
 				t.Errorf("width %d, overflows: %v", got, p.Overflows())
+			}
+		},
+		"another page is opened while one loads": func(_ *testing.T, p *Page) {
+			other := p.Tab()
+			for range 10 {
+				p.Open(url)
+				Eval[bool](p, `(location = "/way/0", true)`)
+				other.Open(url + "/asked") // answers when the page is on the way to one that never comes
+				p.Open(url)
+				p.WaitText("Form")
+			}
+		},
+		"a page is asked while others take its place": func(t *testing.T, p *Page) {
+			p.Open(url + "/restless")
+			for p.Text("p") == "restless" {
+				if !p.Has("p") && p.Has("h1") {
+					t.Error("another page was asked")
+				}
 			}
 		},
 		"errors in the console are gathered": func(t *testing.T, p *Page) {

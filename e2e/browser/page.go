@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -99,13 +101,26 @@ func (p *Page) ConsoleErrors() []string {
 // Open goes to an address and returns when the page has loaded, after all redirects of the server.
 func (p *Page) Open(url string) {
 	p.t.Helper()
-	p.do("open "+url, chromedp.Navigate(url))
+	p.load("open "+url, chromedp.Navigate(url))
 }
 
 // Reload loads the page again.
 func (p *Page) Reload() {
 	p.t.Helper()
-	p.do("reload", chromedp.Reload())
+	p.load("reload", chromedp.Reload())
+}
+
+// load does what loads a page, again if that was given up for a reason that is not the page's: another load that was on its way and is broken off by this
+// one, or a network device of the machine that came or went.
+func (p *Page) load(what string, action chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	err := p.repeat(func(ctx context.Context) error { return chromedp.Do(ctx, action) }, func(err error) bool {
+		failed, ok := errors.AsType[*chromedp.LoadError](err)
+		return ok && (failed.ErrorText == "net::ERR_ABORTED" || failed.ErrorText == "net::ERR_NETWORK_CHANGED")
+	})
+	if err != nil {
+		p.fail("%s: %v", what, err)
+	}
 }
 
 // Back goes to the page before, as the browser's button does. It does not wait for it: a page that the browser kept in memory
@@ -287,16 +302,27 @@ func (p *Page) Focused() string {
 	})()`)
 }
 
-// Eval runs JavaScript in the page and returns its value. A promise is waited for.
+// Eval runs JavaScript in the page and returns its value. A promise is waited for. If the page is replaced by another meanwhile, the script runs in that one:
+// a script that leads away from its page must not wait for that.
 func Eval[T any](p *Page, script string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, p.patience)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	var value T
+	err := p.repeat(func(ctx context.Context) (err error) {
+		value, err = chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+		return err
+	}, isReplaced)
 	if err != nil {
 		p.fail("run %s: %v", script, err)
 	}
 	return value
+}
+
+// isReplaced tells whether a script did not end because its page went away. Chromium has one code for many errors, so its words tell.
+func isReplaced(err error) bool {
+	failed, ok := errors.AsType[*cdproto.Error](err)
+	return ok && slices.ContainsFunc([]string{
+		"Inspected target navigated or closed", "Execution context was destroyed", "Cannot find context", "Cannot find default execution context",
+	}, func(words string) bool { return strings.Contains(failed.Message, words) })
 }
 
 // do runs one action within the page's patience.

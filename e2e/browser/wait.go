@@ -71,6 +71,20 @@ func (p *Page) poll(what string, patience time.Duration, check func(context.Cont
 	}
 }
 
+// repeat does something within the page's patience, again while it fails for a reason that passes.
+func (p *Page) repeat(do func(context.Context) error, passes func(error) bool) error {
+	var failed error
+	if err := p.try(p.patience, func(ctx context.Context) (bool, error) {
+		if failed = do(ctx); failed != nil && passes(failed) {
+			return false, failed
+		}
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	return failed
+}
+
 // try is poll for what may be in vain; the error is that of the last check, if it had one.
 func (p *Page) try(patience time.Duration, check func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
