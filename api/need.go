@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -109,7 +108,7 @@ func (a *API) need(k rule) func(http.Handler) http.Handler {
 			case !allowed, missing:
 				return errHidden
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), targetKey{}, t)))
+			next.ServeHTTP(w, httpd.With(r, targetKey{}, t))
 			return nil
 		})}
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/nomadhub/nomadhub/auth"
 	"github.com/nomadhub/nomadhub/httpd"
@@ -95,7 +94,7 @@ func (a *API) login(r *http.Request, way auth.Password, name, password string) (
 	case err != nil:
 		return hub.Principal{}, err
 	}
-	b := hub.Browser{Address: middleware.GetClientIP(r.Context()), UserAgent: r.UserAgent()}
+	b := hub.Browser{Address: httpd.ClientIPText(r), UserAgent: r.UserAgent()}
 	p, err := a.hub.LoginOnce(r.Context(), id, b, hub.LoginOptions{LinkByName: a.opts.LinkByName[id.Provider]})
 	if hub.KindOf(err) == hub.Invalid && err != nil { // the name is none that a user can have
 		return p, &hub.Error{Kind: hub.Forbidden, Message: "This name cannot be used here.", Err: err}

@@ -31,7 +31,7 @@ func (a *API) asking(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		done := a.hub.Asking()
 		defer done()
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askedKey{}, done)))
+		next.ServeHTTP(w, httpd.With(r, askedKey{}, done))
 	})
 }
 

@@ -96,6 +96,12 @@ func newFake(ctx context.Context, o fakeOptions) (*fakeHub, error) {
 	return f, nil
 }
 
+func (f *fakeHub) keepSecret(env, secrets map[string]string) {
+	if f.options.whole {
+		f.secrets.Store(env["JUPYTERHUB_USER"], secrets["JUPYTERHUB_API_TOKEN"])
+	}
+}
+
 func (f *fakeHub) open(ctx context.Context, users int) error {
 	if err := f.db.Migrate(ctx); err != nil {
 		return err
@@ -106,9 +112,6 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	}
 	notebook := f.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	f.fake.OnStart = func(spec scheduler.Spec) {
-		if f.options.whole {
-			f.secrets.Store(spec.Env["JUPYTERHUB_USER"], spec.Secrets["JUPYTERHUB_API_TOKEN"])
-		}
 		f.fake.Place(spec.ID, fakePlace(f.placed.Add(1), f.options.port))
 		f.fake.Run(spec.ID)
 	}
@@ -122,7 +125,7 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	if err != nil {
 		return err
 	}
-	f.counted, f.asked = &countingStore{Store: f.db, counts: &counts{}}, &countingScheduler{Scheduler: f.fake, counts: &counts{}}
+	f.counted, f.asked = &countingStore{Store: f.db, counts: &counts{}}, &countingScheduler{Scheduler: f.fake, counts: &counts{}, given: f.keepSecret}
 	o := hub.Options{
 		Store: f.counted, Scheduler: f.asked, Publisher: registry, Routes: knownRoutes{router, proxy}, Logger: log,
 		URLs: hub.NewURLs("/", nil, "http://127.0.0.1:1"), Admission: hub.Admission{AllowAll: true},

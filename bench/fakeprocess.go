@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"time"
@@ -79,7 +80,7 @@ func (f *fakeHub) check(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// startProfile profiles this process from now on.
+// startProfile profiles the processor time of this process from now on, and in the end what is on its heap, and was, beside that.
 func startProfile(path string) (stop func(), err error) {
 	out, err := os.Create(path)
 	if err != nil {
@@ -88,7 +89,15 @@ func startProfile(path string) (stop func(), err error) {
 	if err := pprof.StartCPUProfile(out); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
-	return func() { pprof.StopCPUProfile(); _ = out.Close() }, nil
+	return func() {
+		pprof.StopCPUProfile()
+		_ = out.Close()
+		runtime.GC()
+		if out, err := os.Create(path + ".heap"); err == nil {
+			_ = pprof.WriteHeapProfile(out)
+			_ = out.Close()
+		}
+	}, nil
 }
 
 // fakeChild is a [fakeHub] in a process of its own, on the core of what is measured.

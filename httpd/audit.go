@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -111,7 +110,7 @@ func (p Parts) audited(next http.Handler) http.Handler {
 				p.Auditor.Audit(e)
 			}
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), recordKey{}, rec)))
+		next.ServeHTTP(w, With(r, recordKey{}, rec))
 		if rec.written {
 			return
 		}
@@ -139,7 +138,7 @@ func (p Parts) entry(r *http.Request, rec *record, status int) (e hub.AuditEntry
 	}
 	who := rec.principal
 	e = hub.AuditEntry{
-		Address: middleware.GetClientIP(r.Context()), Action: act.Name, Target: act.Target,
+		Address: ClientIPText(r), Action: act.Name, Target: act.Target,
 		Owner: rec.owner.Name, OwnerID: rec.owner.ID, Result: resultOf(status),
 	}
 	if rec.act == nil {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -295,7 +294,7 @@ func (g *Guesses) tried(address netip.Prefix, token string, right bool) {
 
 // addressOf is where a request comes from, as far as it tells one person from another; not valid if it is not known.
 func addressOf(r *http.Request) netip.Prefix {
-	ip := middleware.GetClientIPAddr(r.Context()).Unmap().WithZone("")
+	ip := ClientIP(r).Unmap().WithZone("")
 	if !ip.IsValid() {
 		return netip.Prefix{}
 	}

@@ -33,6 +33,12 @@ func decode[T any](r *http.Request, strict bool) (T, error) {
 	if err != nil || len(bytes.Trim(body, " \t\r\n")) == 0 { // what JSON takes for blank, and no more
 		return v, err
 	}
+	if !strict {
+		if err := json.Unmarshal(body, &v); err == nil {
+			return v, nil
+		}
+		v = none // and below is told what is wrong
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	if strict {
 		d.DisallowUnknownFields()
@@ -61,7 +67,7 @@ func jsonTrouble(err error) string {
 
 // Body reads the whole body, within bounds.
 func Body(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	body, err := readBody(r)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, hub.Errorf(hub.Invalid, "The body is larger than %d bytes.", maxBody)
 	}
@@ -69,6 +75,18 @@ func Body(r *http.Request) ([]byte, error) {
 		return nil, &hub.Error{Kind: hub.Invalid, Message: "The body could not be read.", Err: err}
 	}
 	return body, nil
+}
+
+// smallBody is up to which length a body gets memory as the request says, before any of it has come.
+const smallBody = 4096
+
+func readBody(r *http.Request) (body []byte, err error) {
+	if r.ContentLength < 0 || r.ContentLength > smallBody {
+		return io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	}
+	body = make([]byte, r.ContentLength)
+	_, err = io.ReadFull(r.Body, body)
+	return body, err
 }
 
 // JSON writes v with the status.

@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"log/slog"
@@ -18,12 +17,13 @@ import (
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// requestID names the request with a number that nobody can guess or choose.
-func requestID(next http.Handler) http.Handler {
+// begun makes an exchange of the request, and names it with a number that nobody can guess or choose.
+func (p Parts) begun(next http.Handler) http.Handler {
+	clientIP := p.clientIP()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := rand.Text()[:12]
-		w.Header().Set("X-Request-Id", id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), middleware.RequestIDKey, id)))
+		x := &exchange{Context: r.Context(), id: rand.Text()[:12], clientIP: clientIP, route: chi.NewRouteContext()}
+		w.Header().Set("X-Request-Id", x.id)
+		next.ServeHTTP(w, r.WithContext(x))
 	})
 }
 
@@ -92,18 +92,16 @@ func (p Parts) observed(m requestMetrics) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-			rctx := chi.NewRouteContext() // made here, so that the pattern can be read when the router below has found it
-			r = r.WithContext(context.WithValue(r.Context(), chi.RouteCtxKey, rctx))
 			begun := time.Now()
 			next.ServeHTTP(ww, r)
 			took := time.Since(begun)
-			m.observe(r.Method, rctx.RoutePattern(), ww.Status(), took)
+			m.observe(r.Method, chi.RouteContext(r.Context()).RoutePattern(), ww.Status(), took)
 			if !p.Log.Enabled(r.Context(), slog.LevelDebug) {
 				return
 			}
 			p.Log.LogAttrs(r.Context(), slog.LevelDebug, "request",
 				slog.String("request_id", middleware.GetReqID(r.Context())), slog.String("method", r.Method), slog.String("path", loggable(r.URL.Path)),
-				slog.Int("status", ww.Status()), slog.Duration("took", took), slog.String("client", middleware.GetClientIP(r.Context())))
+				slog.Int("status", ww.Status()), slog.Duration("took", took), slog.String("client", ClientIPText(r)))
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -18,7 +17,7 @@ func WithPrincipal(r *http.Request, p hub.Principal) *http.Request {
 	if rec := recordOf(r); rec != nil {
 		rec.principal = p
 	}
-	return r.WithContext(context.WithValue(r.Context(), principalKey{}, p))
+	return With(r, principalKey{}, p)
 }
 
 // Principal tells who makes the request; the zero Principal if no middleware found out.

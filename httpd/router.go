@@ -63,8 +63,7 @@ func (p Parts) around() func(http.Handler) http.Handler {
 	m := newRequestMetrics(p.Registerer, strings.TrimSuffix(p.URLs.Hub(), "/"))
 	return func(h http.Handler) http.Handler {
 		return chi.Chain(
-			requestID,     // every line of the log and every error names the request
-			p.clientIP(),  // from trusted proxies only, never from what the client claims
+			p.begun,       // every line of the log and every error names the request
 			p.observed(m), // a line each, when done, and a measure by route pattern, so that names never become labels
 			p.audited,     // an entry in the audit log for each that changes something, also if it panics
 			p.recovered,   // a panic is our error, not the end of the program
@@ -99,6 +98,7 @@ func (p Parts) own(pages bool) http.Handler {
 	return r
 }
 
+// clientIP finds out who asks, from trusted proxies only and never from what the client claims.
 func (p Parts) clientIP() func(http.Handler) http.Handler {
 	if len(p.Trusted) == 0 {
 		return middleware.ClientIPFromRemoteAddr

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5/middleware"
-
 	"github.com/nomadhub/nomadhub/hub"
 )
 
@@ -183,7 +181,7 @@ var browserID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // Client describes the browser for a login.
 func (s *Sessions) Client(r *http.Request) hub.Browser {
-	b := hub.Browser{Address: middleware.GetClientIP(r.Context()), UserAgent: r.UserAgent()}
+	b := hub.Browser{Address: ClientIPText(r), UserAgent: r.UserAgent()}
 	if c, err := r.Cookie(BrowserCookie); err == nil && browserID.MatchString(c.Value) {
 		b.ID = c.Value
 	}

@@ -26,6 +26,8 @@ type lookups struct {
 const (
 	// maxTogether is how many travel together at most: who comes back first waits for the last.
 	maxTogether = 32
+	// maxJourneys is how many are made on one connection before it goes back to the pool, which looks after connections.
+	maxJourneys = 100
 	// journeyPatience is how long a journey may take, whoever waits for it.
 	journeyPatience = 5 * time.Second
 	// lookingPatience is how long somebody waits for a journey before asking alone: a statement before theirs may be held up by what theirs has nothing to do with.
@@ -45,9 +47,17 @@ type looking struct {
 	query   string
 	values  [][]byte
 	formats []int16
-	done    chan struct{} // closed when found is set, or when it failed
 	found   *textRows     // nil: it failed, for whatever reason
+	done    chan struct{} // of room for one: says that found is set, or that it failed
+	wait    *time.Timer   // for how long it waits for a journey
 }
+
+// idleLookings are those whose rows have come: most of what one is made of can be used again.
+var idleLookings = sync.Pool{New: func() any {
+	wait := time.NewTimer(lookingPatience)
+	wait.Stop()
+	return &looking{done: make(chan struct{}, 1), wait: wait}
+}}
 
 // exec is not for lookups.
 func (l *lookups) exec(ctx context.Context, query string, args []any) (int64, error) {
@@ -59,21 +69,29 @@ func (l *lookups) query(ctx context.Context, query string, args []any) (rows, er
 	if !ok {
 		return l.pool.query(ctx, query, args)
 	}
-	mine := &looking{query: query, values: values, formats: formats, done: make(chan struct{})}
+	mine, _ := idleLookings.Get().(*looking)
+	mine.query, mine.values, mine.formats = query, values, formats
+	mine.wait.Reset(lookingPatience)
 	l.join(mine)
-	patience := time.NewTimer(lookingPatience)
-	defer patience.Stop()
 	select {
 	case <-mine.done:
-		if mine.found != nil {
-			return mine.found, nil
+		found := mine.found
+		mine.wait.Stop()
+		mine.values, mine.formats, mine.found = nil, nil, nil
+		idleLookings.Put(mine)
+		if found != nil {
+			return found, nil
 		}
-	case <-patience.C:
+	case <-mine.wait.C: // a journey may still come for it, so it is not used again
 	case <-ctx.Done():
+		mine.wait.Stop()
 		return nil, ctx.Err()
 	}
 	return l.pool.query(ctx, query, args) // alone it gets an error of its own, or none
 }
+
+// end tells whoever asked that no more will come.
+func (mine *looking) end() { mine.done <- struct{}{} }
 
 // join has the lookup go along with the next journey, which begins now if there is a lane.
 func (l *lookups) join(mine *looking) {
@@ -86,8 +104,10 @@ func (l *lookups) join(mine *looking) {
 	}
 }
 
-// next returns those who go along with the next journey; nil: nobody waits, and the lane is free again.
+// next returns those who go along with the next journey; nil: nobody waits, and the lane is free again. Before, it lets those go on who can: of requests that came in
+// together, most are about to ask, too.
 func (l *lookups) next() []*looking {
+	runtime.Gosched()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.waiting) == 0 {
@@ -100,40 +120,54 @@ func (l *lookups) next() []*looking {
 	return all
 }
 
-// travel makes journeys on one lane until nobody waits. Before each it lets those go on who can: of requests that came in together, most are about to ask, too.
+// travel makes journeys on one lane until nobody waits.
 func (l *lookups) travel() {
-	for {
-		runtime.Gosched()
-		all := l.next()
-		if all == nil {
-			return
-		}
-		l.journey(all)
+	for all := l.next(); all != nil; {
+		all = l.ride(all)
 	}
 }
 
-// journey asks for all of them at once. If one fails, it and those after it are asked for alone.
-func (l *lookups) journey(all []*looking) {
+// ride makes journeys on one connection, the first for those given, and returns those for whom the next one is, on another connection; nil: nobody waits.
+func (l *lookups) ride(all []*looking) []*looking {
 	ctx, cancel := context.WithTimeout(context.Background(), journeyPatience)
 	defer cancel()
-	left := all
-	defer func() {
-		for _, mine := range left {
-			close(mine.done)
-		}
-	}()
 	c, err := l.pool.Acquire(ctx)
 	if err != nil {
-		return
+		endAll(all)
+		return l.next()
 	}
 	defer c.Release()
-	if left, err = together(ctx, c, all); err != nil {
-		_ = c.Conn().Close(ctx) // what it has prepared may be what failed
+	under := c.Conn().PgConn().Conn()
+	for range maxJourneys {
+		err := under.SetDeadline(time.Now().Add(journeyPatience)) // a context would cost more than all else that we do here
+		left := all
+		if err == nil {
+			left, err = together(c, all)
+		}
+		endAll(left)
+		if err != nil {
+			_ = c.Conn().Close(ctx) // what it has prepared may be what failed
+			return l.next()
+		}
+		if all = l.next(); all == nil {
+			break
+		}
+	}
+	if err := under.SetDeadline(time.Time{}); err != nil {
+		_ = c.Conn().Close(ctx)
+	}
+	return all
+}
+
+func endAll(left []*looking) {
+	for _, mine := range left {
+		mine.end()
 	}
 }
 
-// together asks for all of them on one connection, and returns those whose rows did not come.
-func together(ctx context.Context, c *pgxpool.Conn, all []*looking) (left []*looking, err error) {
+// together asks for all of them on one connection, in one message, and returns those whose rows did not come: they are asked for alone.
+func together(c *pgxpool.Conn, all []*looking) (left []*looking, err error) {
+	ctx := context.Background() // the connection has a deadline
 	var batch pgconn.Batch
 	for _, mine := range all {
 		known, err := prepare(ctx, c, mine.query)
@@ -150,7 +184,7 @@ func together(ctx context.Context, c *pgxpool.Conn, all []*looking) (left []*loo
 			break // Close says why
 		}
 		left[0].found = found
-		close(left[0].done)
+		left[0].end()
 		left = left[1:]
 	}
 	if err = results.Close(); err == nil && len(left) > 0 {

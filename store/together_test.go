@@ -192,7 +192,10 @@ func TestALookupThatFailsFailsAlone(t *testing.T) {
 	_, l := lookupsOf(t, 3)
 	named := "SELECT id FROM users WHERE name = $1"
 	good, bad, after := look(t, named, "user0"), look(t, "SELECT 1 / length($1)", ""), look(t, named, "user1")
-	l.journey([]*looking{good, bad, after})
+	l.busy = 1
+	if others := l.ride([]*looking{good, bad, after}); others != nil || l.busy != 0 {
+		t.Errorf("%v are to go on, %d lanes are in use", others, l.busy)
+	}
 	for _, mine := range []*looking{good, bad, after} {
 		<-mine.done
 	}
@@ -217,7 +220,7 @@ func look(t *testing.T, query string, a ...any) *looking {
 	if !ok {
 		t.Fatalf("%v are no arguments", a)
 	}
-	return &looking{query: query, values: values, formats: formats, done: make(chan struct{})}
+	return &looking{query: query, values: values, formats: formats, done: make(chan struct{}, 1)}
 }
 
 // A change of the schema, as a later migration makes it, is seen by lookups from before.

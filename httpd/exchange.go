@@ -1,0 +1,75 @@
+package httpd
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+)
+
+// exchange is the context of a request that the hub answers itself. What is found out about the request on its way is kept in this one context: each further one would need
+// another copy of the request.
+type exchange struct {
+	context.Context //nolint:containedctx // it is a context, for as long as its request
+
+	id       string
+	route    *chi.Context // made early, so that the pattern can be read when the router has found it
+	clientIP func(http.Handler) http.Handler
+	learnt   []fact
+}
+
+type fact struct{ key, value any }
+
+// Value implements [context.Context].
+func (x *exchange) Value(key any) any {
+	switch key {
+	case exchangeKey{}:
+		return x
+	case chi.RouteCtxKey:
+		return x.route
+	case middleware.RequestIDKey:
+		return x.id
+	}
+	for i := len(x.learnt) - 1; i >= 0; i-- {
+		if x.learnt[i].key == key {
+			return x.learnt[i].value
+		}
+	}
+	return x.Context.Value(key)
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// With returns the request with a value in its context, as [context.WithValue] would. Whoever handled the request before may see the value, too.
+func With(r *http.Request, key, value any) *http.Request {
+	if x, ok := r.Context().(*exchange); ok {
+		x.learnt = append(x.learnt, fact{key, value})
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), key, value))
+}
+
+// ClientIP is the address of whoever made the request, as trusted proxies tell and never as the client claims; the zero Addr if nobody can tell.
+func ClientIP(r *http.Request) (ip netip.Addr) {
+	find := middleware.ClientIPFromRemoteAddr
+	if x := exchangeOf(r); x != nil {
+		find = x.clientIP
+	}
+	find(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { ip = middleware.GetClientIPAddr(r.Context()) })).ServeHTTP(nil, r)
+	return ip
+}
+
+// ClientIPText is [ClientIP] in words, "" if nobody can tell.
+func ClientIPText(r *http.Request) string {
+	if ip := ClientIP(r); ip.IsValid() {
+		return ip.String()
+	}
+	return ""
+}
