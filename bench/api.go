@@ -76,8 +76,13 @@ func (a asked) repeat(ctx context.Context, q question, users int, window time.Du
 	return again(ctx, a.pid, window, func(ctx context.Context, n int) error { return a.ask(ctx, q, n%users) })
 }
 
-// again does something again and again, and tells what each time took of a process, and until it was done. do is told how often it was called before.
+// again does something again and again for a while, and tells what each time took of a process, and until it was done. do is told how often it was called before.
 func again(ctx context.Context, pid int, window time.Duration, do func(ctx context.Context, n int) error) (x answered, err error) {
+	return asLong(ctx, pid, func(_ int, since time.Duration) bool { return since < window }, do)
+}
+
+// asLong is again as long as goOn says, which is told how often and for how long it was done, before each time but the first: that one is not measured.
+func asLong(ctx context.Context, pid int, goOn func(n int, since time.Duration) bool, do func(ctx context.Context, n int) error) (x answered, err error) {
 	if err := do(ctx, 0); err != nil { // connections, statements and caches are there
 		return x, err
 	}
@@ -97,9 +102,9 @@ func again(ctx context.Context, pid int, window time.Duration, do func(ctx conte
 		work.Go(func() {
 			var mine []float64
 			var err error
-			for err == nil && ctx.Err() == nil && time.Since(began) < window {
+			for n := int(next.Add(1)); err == nil && ctx.Err() == nil && goOn(n, time.Since(began)); n = int(next.Add(1)) {
 				asked := time.Now()
-				err = do(ctx, int(next.Add(1)))
+				err = do(ctx, n)
 				mine = append(mine, since(asked))
 			}
 			mu.Lock()

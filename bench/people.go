@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // visited are how many people come to their own servers in O8, again and again.
@@ -30,7 +31,11 @@ func (r *run) reportPerson(operation, name string, s subject, in round, x answer
 	r.add(personKey(operation, name+"_p99", "ms", s.users, s.database), s.whose, in, x.p99)
 }
 
-// logins is O7: a look at the login form, and the form with name and password, until the answer that sets the cookie; another user each time.
+// newcomers are how many people log in for the first time in each round of O7: that makes them known to our hub, which takes more. Then they log in again and again.
+const newcomers = 1000
+
+// logins is O7: a look at the login form, and the form with name and password, until the answer that sets the cookie; another user each time. JupyterHub has a row for each
+// user all along, and yet a first login takes it longer, too, as it has to read that row.
 func (r *run) logins(ctx context.Context) error { return r.withPeople(ctx, "login", r.login) }
 
 // visits is O8: authorize, exchange of the code, and the question whose the token is, for the own server of somebody who is logged in.
@@ -55,9 +60,26 @@ func (r *run) login(ctx context.Context, hubs []subject) error {
 		sites[i] = newSite(s.public, s.url)
 		defer sites[i].client.CloseIdleConnections()
 	}
-	return r.eachAgain(ctx, hubs, "O7", "login", func(ctx context.Context, i, n int) error {
-		_, err := sites[i].login(ctx, userName(n%hubs[i].users))
-		return err
+	people := max(1, min(newcomers, hubs[0].users/r.rounds))
+	return r.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
+		first, later := make([]answered, len(hubs)), make([]answered, len(hubs))
+		err := inTurn(ctx, hubs, func(ctx context.Context, i int) (err error) {
+			login := func(ctx context.Context, n int) error {
+				_, err := sites[i].login(ctx, userName(number*people+n%people))
+				return err
+			}
+			once := func(n int, _ time.Duration) bool { return n < people }
+			if first[i], err = asLong(ctx, hubs[i].process().pid(), once, login); err == nil {
+				later[i], err = again(ctx, hubs[i].process().pid(), r.asks, login)
+			}
+			return err
+		})
+		return func(in round) {
+			for i, s := range hubs {
+				r.reportPerson("O7", "first_login", s, in, first[i])
+				r.reportPerson("O7", "login", s, in, later[i])
+			}
+		}, err
 	})
 }
 
@@ -76,11 +98,22 @@ func (r *run) visit(ctx context.Context, hubs []subject) error {
 	if err != nil {
 		return err
 	}
-	return r.eachAgain(ctx, hubs, "O8", "visit", func(ctx context.Context, i, n int) error {
-		g := guests[i][n%len(guests[i])]
-		v := *g.visitor // a browser of theirs for each visit, as it may be the same person twice
-		v.cookies = maps.Clone(v.cookies)
-		return v.enter(ctx, g.secret)
+	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
+		came := make([]answered, len(hubs))
+		err := inTurn(ctx, hubs, func(ctx context.Context, i int) (err error) {
+			came[i], err = again(ctx, hubs[i].process().pid(), r.asks, func(ctx context.Context, n int) error {
+				g := guests[i][n%len(guests[i])]
+				v := *g.visitor // a browser of theirs for each visit, as it may be the same person twice
+				v.cookies = maps.Clone(v.cookies)
+				return v.enter(ctx, g.secret)
+			})
+			return err
+		})
+		return func(in round) {
+			for i, s := range hubs {
+				r.reportPerson("O8", "visit", s, in, came[i])
+			}
+		}, err
 	})
 }
 
@@ -108,22 +141,6 @@ func (s subject) invite(ctx context.Context, n int) ([]guest, error) {
 		all[i] = guest{v, secret}
 	}
 	return all, nil
-}
-
-// eachAgain does something at each hub in turn, again and again for a while, in each round. do is told which hub it is, and how often it was called there before.
-func (r *run) eachAgain(ctx context.Context, hubs []subject, operation, name string, do func(ctx context.Context, i, n int) error) error {
-	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
-		came := make([]answered, len(hubs))
-		err := inTurn(ctx, hubs, func(ctx context.Context, i int) (err error) {
-			came[i], err = again(ctx, hubs[i].process().pid(), r.asks, func(ctx context.Context, n int) error { return do(ctx, i, n) })
-			return err
-		})
-		return func(in round) {
-			for i, s := range hubs {
-				r.reportPerson(operation, name, s, in, came[i])
-			}
-		}, err
-	})
 }
 
 // secretsFile is where the stock hub's spawner says what secrets servers got.

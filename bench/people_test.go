@@ -93,7 +93,7 @@ func TestPeople(t *testing.T) {
 	if err := r.visit(ctx, hubs); err != nil {
 		t.Fatal(err)
 	}
-	r.measured(t, "O7", users, "login_cpu", "login_rate", "login_p99")
+	r.measured(t, "O7", users, "first_login_cpu", "first_login_rate", "first_login_p99", "login_cpu", "login_rate", "login_p99")
 	r.measured(t, "O8", users, "visit_cpu", "visit_rate", "visit_p99")
 
 	somebody, err := at.login(ctx, userName(0))

@@ -98,10 +98,15 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 	return JSONText(w, status, body)
 }
 
+// ownLength is up to which length net/http finds out by itself how long an answer is; a longer one would come in chunks.
+const ownLength = 2048
+
 // JSONText writes a body that is JSON already, with the status.
 func JSONText(w http.ResponseWriter, status int, body []byte) error {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // or a long one comes in chunks
+	if len(body) > ownLength {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone; nobody is left to tell
 	return nil
