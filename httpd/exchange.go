@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -32,9 +33,9 @@ func (x *exchange) Value(key any) any {
 	case middleware.RequestIDKey:
 		return x.id
 	}
-	for i := len(x.learnt) - 1; i >= 0; i-- {
-		if x.learnt[i].key == key {
-			return x.learnt[i].value
+	for _, f := range slices.Backward(x.learnt) {
+		if f.key == key {
+			return f.value
 		}
 	}
 	return x.Context.Value(key)
