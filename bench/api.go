@@ -76,8 +76,15 @@ func (a asked) repeat(ctx context.Context, q question, users int, window time.Du
 	return again(ctx, a.pid, window, func(ctx context.Context, n int) error { return a.ask(ctx, q, n%users) })
 }
 
+// waking is for how long something is done before it is measured. A hub that was held until its turn begins it as one at rest, which has given memory back and collects the
+// little that it needs more often; our hub looks every second whether that still fits.
+const waking = 1500 * time.Millisecond
+
 // again does something again and again for a while, and tells what each time took of a process, and until it was done. do is told how often it was called before.
 func again(ctx context.Context, pid int, window time.Duration, do func(ctx context.Context, n int) error) (x answered, err error) {
+	if _, err := asLong(ctx, pid, func(_ int, since time.Duration) bool { return since < min(waking, window) }, do); err != nil {
+		return x, err
+	}
 	return asLong(ctx, pid, func(_ int, since time.Duration) bool { return since < window }, do)
 }
 

@@ -139,7 +139,7 @@ func (l *lookups) ride(all []*looking) []*looking {
 	defer c.Release()
 	under := c.Conn().PgConn().Conn()
 	for range maxJourneys {
-		err := under.SetDeadline(time.Now().Add(journeyPatience)) // a context would cost more than all else that we do here
+		err := under.SetDeadline(time.Now().Add(journeyPatience)) // a context for each would cost far more
 		left := all
 		if err == nil {
 			left, err = together(c, all)
