@@ -49,7 +49,8 @@ func startServer(p *browser.Page, base, user string) {
 		parsed, err := url.Parse(u)
 		return err == nil && strings.HasPrefix(parsed.EscapedPath(), userPath(user))
 	})
-	p.WaitTrue("JupyterLab is there", `!!document.querySelector("#jupyterlab-splash, .jp-LabShell")`)
+	// Jupyter's main part, of the lab or of Notebook 7, is a div; that of the hub's own pages, which come between, is not.
+	p.WaitTrue("JupyterLab is there", `!!document.querySelector("#jupyterlab-splash, div#main")`)
 }
 
 // userPath is the path of a user's default server as browsers show it.

@@ -83,13 +83,14 @@ func openSQLite(path string, opts Options) (*database, error) {
 // SQLite gives the files that it lays beside it the same mode.
 //
 // The file itself is never opened here: when a process closes any descriptor of a file, POSIX drops all locks that it has on that file, those
-// of other stores of this process included, and SQLite would no longer keep writers apart. So a new file is made elsewhere and linked.
+// of other stores of this process included, and SQLite would no longer keep writers apart. So a new file is made elsewhere and linked. It has its mode by then: of several who
+// want to change that of the same file at once, SQLite refuses all but one without a wait.
 func prepareFile(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("find the database file %s: %w", path, err)
 	}
-	uri := (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String()
+	uri := uriOf(abs)
 	if _, err := os.Stat(abs); err == nil {
 		return uri, nil
 	}
@@ -97,7 +98,10 @@ func prepareFile(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make the database file; its folder must exist and be writable: %w", err)
 	}
-	err = errors.Join(empty.Close(), os.Link(empty.Name(), abs))
+	err = errors.Join(empty.Close(), setMode(empty.Name()))
+	if err == nil {
+		err = os.Link(empty.Name(), abs)
+	}
 	if errors.Is(err, fs.ErrExist) { // somebody else made it meanwhile
 		err = nil
 	}
@@ -105,6 +109,19 @@ func prepareFile(path string) (string, error) {
 		return "", fmt.Errorf("make the database file: %w", err)
 	}
 	return uri, nil
+}
+
+func uriOf(abs string) string {
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String()
+}
+
+// setMode makes an empty file a database with a log of its writes, by a connection of the kind that it will have.
+func setMode(path string) error {
+	db, err := openSQLiteFile(uriOf(path), 1)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Ping(), db.Close()) //nolint:noctx // nobody else has the file
 }
 
 // The caches of connections, which have 2 MB if nothing is said. The kernel has the file's pages anyway. With half of that, writes cost as much as before; with a quarter,
