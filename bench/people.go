@@ -61,25 +61,18 @@ func (r *run) login(ctx context.Context, hubs []subject) error {
 		defer sites[i].client.CloseIdleConnections()
 	}
 	people := max(1, min(newcomers, hubs[0].users/r.rounds))
-	return r.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
-		first, later := make([]answered, len(hubs)), make([]answered, len(hubs))
-		err := inTurn(ctx, hubs, func(ctx context.Context, i int) (err error) {
-			login := func(ctx context.Context, n int) error {
-				_, err := sites[i].login(ctx, userName(number*people+n%people))
-				return err
-			}
-			once := func(n int, _ time.Duration) bool { return n < people }
-			if first[i], err = asLong(ctx, hubs[i].process().pid(), once, login); err == nil {
-				later[i], err = again(ctx, hubs[i].process().pid(), r.asks, login)
-			}
+	return r.eachRound(ctx, hubs, "O7", func(ctx context.Context, number, i int) (cameOf, error) {
+		pid := hubs[i].process().pid()
+		login := func(ctx context.Context, n int) error {
+			_, err := sites[i].login(ctx, userName(number*people+n%people))
 			return err
-		})
-		return func(in round) {
-			for i, s := range hubs {
-				r.reportPerson("O7", "first_login", s, in, first[i])
-				r.reportPerson("O7", "login", s, in, later[i])
-			}
-		}, err
+		}
+		first, err := asLong(ctx, pid, func(n int, _ time.Duration) bool { return n < people }, login)
+		if err != nil {
+			return nil, err
+		}
+		later, err := again(ctx, pid, r.asks, login)
+		return cameOf{"first_login": first, "login": later}, err
 	})
 }
 
@@ -98,20 +91,30 @@ func (r *run) visit(ctx context.Context, hubs []subject) error {
 	if err != nil {
 		return err
 	}
-	return r.repeat(ctx, func(ctx context.Context, _ int) (func(round), error) {
-		came := make([]answered, len(hubs))
+	return r.eachRound(ctx, hubs, "O8", func(ctx context.Context, _, i int) (cameOf, error) {
+		came, err := again(ctx, hubs[i].process().pid(), r.asks, func(ctx context.Context, n int) error {
+			g := guests[i][n%len(guests[i])]
+			v := *g.visitor // a browser of theirs for each visit, as it may be the same person twice
+			v.cookies = maps.Clone(v.cookies)
+			return v.enter(ctx, g.secret)
+		})
+		return cameOf{"visit": came}, err
+	})
+}
+
+// eachRound does something at each hub in turn, in each round, and records what came of it. do is told which round it is, and which hub.
+func (r *run) eachRound(ctx context.Context, hubs []subject, operation string, do func(ctx context.Context, number, i int) (cameOf, error)) error {
+	return r.repeat(ctx, func(ctx context.Context, number int) (func(round), error) {
+		came := make([]cameOf, len(hubs))
 		err := inTurn(ctx, hubs, func(ctx context.Context, i int) (err error) {
-			came[i], err = again(ctx, hubs[i].process().pid(), r.asks, func(ctx context.Context, n int) error {
-				g := guests[i][n%len(guests[i])]
-				v := *g.visitor // a browser of theirs for each visit, as it may be the same person twice
-				v.cookies = maps.Clone(v.cookies)
-				return v.enter(ctx, g.secret)
-			})
+			came[i], err = do(ctx, number, i)
 			return err
 		})
 		return func(in round) {
 			for i, s := range hubs {
-				r.reportPerson("O8", "visit", s, in, came[i])
+				for name, x := range came[i] {
+					r.reportPerson(operation, name, s, in, x)
+				}
 			}
 		}, err
 	})
