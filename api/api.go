@@ -82,7 +82,8 @@ func New(o Options) (*API, error) {
 
 // Mount adds every resource to a router that is mounted at the API's root, "/hub/api". It does not matter on which listener.
 func (a *API) Mount(r chi.Router) {
-	r.Use(headers, preflight)
+	csp := http.Header{"Content-Security-Policy": {"frame-ancestors 'none'; default-src 'none'"}} // no answer is to be shown as a page, whatever it holds
+	r.Use(httpd.WithHeaders(csp), preflight)
 	r.NotFound(a.do(func(http.ResponseWriter, *http.Request) error { return errNoPath }))
 	r.MethodNotAllowed(httpd.WrongMethod(r))
 
@@ -119,14 +120,6 @@ var errNoPath = hub.Errorf(hub.NotFound, "There is nothing at this address of th
 
 func (a *API) do(h httpd.HandlerFunc) http.HandlerFunc { return a.group.Do(h) }
 
-// headers keep answers of the API from being shown as pages, whatever they hold.
-func headers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'")
-		next.ServeHTTP(w, r)
-	})
-}
-
 // preflight answers OPTIONS on every path, as JupyterHub does. There is no Access-Control-Allow-Origin, so no other site's script gets any further.
 func preflight(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -138,8 +131,11 @@ func preflight(next http.Handler) http.Handler {
 	})
 }
 
+// textType is made once, and not for each answer.
+var textType = []string{"text/plain"}
+
 // empty is an answer without a body. JupyterHub marks it as text, and clients that parse JSON go by that.
 func empty(w http.ResponseWriter, status int) {
-	w.Header().Set("Content-Type", "text/plain")
+	w.Header()["Content-Type"] = textType
 	w.WriteHeader(status)
 }

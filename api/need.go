@@ -93,10 +93,10 @@ func (a *API) need(k rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return guard{rule: k, Handler: a.do(func(w http.ResponseWriter, r *http.Request) error {
 			p := httpd.Principal(r)
-			if !slices.ContainsFunc(k.scopes, p.Holds) {
+			if !k.held(p) {
 				return errScopes(k.scopes)
 			}
-			t, err := a.find(r, k)
+			t, err := a.find(r, k, p)
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func errScopes(scopes []string) error {
 }
 
 // find reads from the path what the request is about.
-func (a *API) find(r *http.Request, k rule) (t target, err error) {
+func (a *API) find(r *http.Request, k rule, p hub.Principal) (t target, err error) {
 	switch {
 	case k.about < aboutUser:
 		return t, nil
@@ -135,11 +135,11 @@ func (a *API) find(r *http.Request, k rule) (t target, err error) {
 	if t.server, err = httpd.Param(r, "server"); err != nil {
 		return t, err
 	}
-	if p := httpd.Principal(r); p.User.ID != "" && p.User.Name == hub.NormalizeUserName(name) { // most ask about themselves, and were read to know who asks
+	if p.User.ID != "" && p.User.Name == hub.NormalizeUserName(name) { // most ask about themselves, and were read to know who asks
 		t.user, t.exists = p.User, true
 		return t, nil
 	}
-	if k.brief && k.forEverybody(httpd.Principal(r)) {
+	if k.brief && k.forEverybody(p) {
 		t.user, err = a.hub.UserBrief(r.Context(), name)
 	} else {
 		t.user, err = a.hub.UserByName(r.Context(), name)
@@ -170,6 +170,11 @@ func (a *API) findGroup(r *http.Request) (t target, err error) {
 	}
 	t.exists = true
 	return t, nil
+}
+
+// held tells whether the principal holds any of the scopes, for anything at all.
+func (k rule) held(p hub.Principal) bool {
+	return slices.ContainsFunc(k.scopes, func(name string) bool { return p.Holds(name) }) // p.Holds by itself would be a copy of all that p is
 }
 
 // forEverybody tells whether the principal may do it whatever the path names.

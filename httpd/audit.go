@@ -168,7 +168,8 @@ func (p Parts) actOf(r *http.Request, rec *record) (Act, bool) {
 	if rec.act != nil {
 		return *rec.act, true
 	}
-	pattern := chi.RouteContext(r.Context()).RoutePattern()
+	pattern := r.Pattern // the whole: chi puts together what each of its routers has matched
+
 	if isRead(r) || pattern == "" || strings.HasSuffix(pattern, "*") && !strings.Contains(pattern, "{") { // read, or not found
 		return Act{}, false
 	}

@@ -101,9 +101,12 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 // ownLength is up to which length net/http finds out by itself how long an answer is; a longer one would come in chunks.
 const ownLength = 2048
 
+// jsonType is made once, and not for each answer.
+var jsonType = []string{"application/json"}
+
 // JSONText writes a body that is JSON already, with the status.
 func JSONText(w http.ResponseWriter, status int, body []byte) error {
-	w.Header().Set("Content-Type", "application/json")
+	w.Header()["Content-Type"] = jsonType
 	if len(body) > ownLength {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}

@@ -46,7 +46,7 @@ func (s *Sessions) NeedPerson(g Group) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if readByScript(r) && !s.carriesPageToken(r, Principal(r).Session) {
-				nobody := context.WithValue(r.Context(), principalKey{}, hub.Principal{}) // the refusal is not to say who is logged in
+				nobody := context.WithValue(r.Context(), principalKey{}, &hub.Principal{}) // the refusal is not to say who is logged in
 				g.Fail(w, r.WithContext(nobody), errXSRF)
 				return
 			}

@@ -17,13 +17,20 @@ func WithPrincipal(r *http.Request, p hub.Principal) *http.Request {
 	if rec := recordOf(r); rec != nil {
 		rec.principal = p
 	}
-	return With(r, principalKey{}, p)
+	if x, ok := r.Context().(*exchange); ok {
+		x.principal, x.known = p, true
+		return r
+	}
+	other := p // p itself shall not need memory of its own in the other case
+	return With(r, principalKey{}, &other)
 }
 
 // Principal tells who makes the request; the zero Principal if no middleware found out.
 func Principal(r *http.Request) hub.Principal {
-	p, _ := r.Context().Value(principalKey{}).(hub.Principal)
-	return p
+	if p, ok := r.Context().Value(principalKey{}).(*hub.Principal); ok {
+		return *p
+	}
+	return hub.Principal{}
 }
 
 // NeedLogin lets only logged-in browsers pass. Others are sent to log in and come back, if they are reading; a write is refused. Writes are checked for

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -99,9 +98,9 @@ func (p Parts) own(pages bool) http.Handler {
 }
 
 // clientIP finds out who asks, from trusted proxies only and never from what the client claims.
-func (p Parts) clientIP() func(http.Handler) http.Handler {
+func (p Parts) clientIP() addressFinder {
 	if len(p.Trusted) == 0 {
-		return middleware.ClientIPFromRemoteAddr
+		return peer
 	}
-	return middleware.ClientIPFromXFF(p.Trusted...)
+	return behind(p.Trusted)
 }
