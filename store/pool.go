@@ -52,13 +52,9 @@ func (p *pool) exec(ctx context.Context, query string, args []any) (touched int6
 
 // execOn runs a statement as it is kept prepared, with arguments as text, which takes less than to have pgx find out how to write each.
 func (p *pool) execOn(ctx context.Context, c *pgxpool.Conn, query string, args []any) (int64, error) {
-	var values [][]byte
-	var formats []int16
-	ok := p.prepares && len(args) > 0 // without arguments it may be several statements, which cannot be prepared
-	if ok {
-		values, formats, ok = encoded(args)
-	}
-	if !ok {
+	var as encoded
+	// Without arguments it may be several statements, which cannot be prepared.
+	if !p.prepares || len(args) == 0 || !as.set(args) {
 		done, err := c.Exec(ctx, query, args...)
 		return done.RowsAffected(), err
 	}
@@ -66,7 +62,7 @@ func (p *pool) execOn(ctx context.Context, c *pgxpool.Conn, query string, args [
 	if err != nil {
 		return 0, err
 	}
-	done, err := c.Conn().PgConn().ExecStatement(ctx, known, values, formats, nil).Close()
+	done, err := c.Conn().PgConn().ExecStatement(ctx, known, as.values, as.formats, nil).Close()
 	return done.RowsAffected(), err
 }
 
@@ -75,27 +71,47 @@ func prepare(ctx context.Context, c *pgxpool.Conn, query string) (*pgconn.Statem
 	return c.Conn().Prepare(ctx, query, query)
 }
 
-// encoded are arguments as the database takes them, bytes as they are and all else as text. It is not ok if there is one of another type than the store's own values have.
-func encoded(args []any) (values [][]byte, formats []int16, ok bool) {
-	values, formats = make([][]byte, len(args)), make([]int16, len(args))
-	for i, v := range args {
-		switch v := v.(type) {
-		case nil:
-		case string:
-			values[i] = []byte(v)
-		case []byte:
-			values[i], formats[i] = v, pgx.BinaryFormatCode
-		case bool:
-			values[i] = strconv.AppendBool(nil, v)
-		case int:
-			values[i] = strconv.AppendInt(nil, int64(v), 10)
-		case int64:
-			values[i] = strconv.AppendInt(nil, v, 10)
-		default:
-			return nil, nil, false
-		}
+// encoded are arguments as the database takes them, bytes as they are and all else as text.
+type encoded struct {
+	values  [][]byte
+	formats []int16
+	text    []byte // in which values are that are no bytes
+}
+
+// set puts other arguments in their place, in the same memory. It is not ok if there is one of another type than the store's own values have.
+func (e *encoded) set(args []any) (ok bool) {
+	if e.text == nil {
+		e.text = []byte{} // an empty text within it is one, and no NULL
 	}
-	return values, formats, true
+	e.values, e.formats, e.text = e.values[:0], e.formats[:0], e.text[:0]
+	for _, arg := range args {
+		value, format := []byte(nil), int16(pgx.TextFormatCode)
+		if raw, isRaw := arg.([]byte); isRaw {
+			value, format = raw, pgx.BinaryFormatCode
+		} else if arg != nil {
+			begin := len(e.text)
+			if e.text, ok = appendText(e.text, arg); !ok {
+				return false
+			}
+			value = e.text[begin:]
+		}
+		e.values, e.formats = append(e.values, value), append(e.formats, format)
+	}
+	return true
+}
+
+func appendText(text []byte, v any) (longer []byte, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return append(text, v...), true
+	case bool:
+		return strconv.AppendBool(text, v), true
+	case int:
+		return strconv.AppendInt(text, int64(v), 10), true
+	case int64:
+		return strconv.AppendInt(text, v, 10), true
+	}
+	return text, false
 }
 
 func (p *pool) query(ctx context.Context, query string, args []any) (found rows, err error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -67,22 +68,22 @@ var errText = hub.Errorf(hub.Invalid, "The text contains a NUL or bytes that are
 
 // values returns the arguments as the drivers take them, or errText.
 func (a args) values() ([]any, error) {
-	out := make([]any, len(a))
+	out := a
 	for i, v := range a {
 		switch v := v.(type) {
 		case string:
 			if !storable(v) {
 				return nil, errText
 			}
-			out[i] = v
 		case list:
 			text, err := v.json()
 			if err != nil {
 				return nil, err
 			}
+			if &out[0] == &a[0] {
+				out = slices.Clone(a) // the arguments are whoever's who made them
+			}
 			out[i] = text
-		default:
-			out[i] = v
 		}
 	}
 	return out, nil

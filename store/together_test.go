@@ -86,11 +86,11 @@ func await(t *testing.T, holds func() bool) {
 	}
 }
 
-// lanesInUse tells also how many wait.
-func (l *lookups) lanesInUse() (busy, waiting int) {
+// busy is how many of so many lanes are in use, and how many wait.
+func (l *lookups) busy(lanes int) (busy, waiting int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.busy, len(l.waiting)
+	return lanes - len(l.idle), len(l.waiting)
 }
 
 // Whoever looks for somebody finds them, however many do so at once, and nobody else.
@@ -143,20 +143,21 @@ func TestLookupsSeeWhatWasWrittenBefore(t *testing.T) {
 // Those who ask while all lanes are busy travel together, so many at once and in their order, and a lane is free when nobody waits.
 func TestWhoWaitsTravelsTogether(t *testing.T) {
 	t.Parallel()
-	l := lookups{lanes: 1, busy: 1}
+	l := &lookups{}
+	a := &lane{of: l}
 	var all []*looking
 	for range 2*maxTogether + 3 {
-		mine := &looking{}
+		mine := &looking{done: make(chan bool, 1)}
 		all = append(all, mine)
 		l.join(mine)
 	}
 	for _, want := range [][]*looking{all[:maxTogether], all[maxTogether : 2*maxTogether], all[2*maxTogether:], nil} {
-		if got := l.next(); !slices.Equal(got, want) {
+		if got := a.next(); !slices.Equal(got, want) {
 			t.Errorf("%d travel, not %d", len(got), len(want))
 		}
 	}
-	if l.busy != 0 {
-		t.Error("the lane is not free")
+	if len(l.idle) != 1 {
+		t.Error("the lane is not idle")
 	}
 }
 
@@ -164,12 +165,12 @@ func TestWhoWaitsTravelsTogether(t *testing.T) {
 func TestALookupThatIsHeldUp(t *testing.T) {
 	t.Parallel()
 	s, l := lookupsOf(t, 2)
-	l.lanes = 1
+	l.idle = l.idle[:1]
 	let := holdUp(t, s, "groups")
 	defer let()
 	first := make(chan error, 1)
 	go func() { _, err := s.UserByName(t.Context(), "user0"); first <- err }() // with the user's groups
-	await(t, func() bool { busy, waiting := l.lanesInUse(); return busy == 1 && waiting == 0 })
+	await(t, func() bool { busy, waiting := l.busy(1); return busy == 1 && waiting == 0 })
 	if id, err := s.UserIDByName(t.Context(), "user1"); err != nil || id != "u1" {
 		t.Errorf("another one: %q, %v", id, err)
 	}
@@ -192,15 +193,14 @@ func TestALookupThatFailsFailsAlone(t *testing.T) {
 	_, l := lookupsOf(t, 3)
 	named := "SELECT id FROM users WHERE name = $1"
 	good, bad, after := look(t, named, "user0"), look(t, "SELECT 1 / length($1)", ""), look(t, named, "user1")
-	l.busy = 1
-	if others := l.ride([]*looking{good, bad, after}); others != nil || l.busy != 0 {
-		t.Errorf("%v are to go on, %d lanes are in use", others, l.busy)
+	l.idle = l.idle[:1]
+	only := l.idle[0]
+	l.idle = nil
+	if others := only.ride([]*looking{good, bad, after}); others != nil || len(l.idle) != 1 {
+		t.Errorf("%v are to go on, %d lanes are idle", others, len(l.idle))
 	}
-	for _, mine := range []*looking{good, bad, after} {
-		<-mine.done
-	}
-	if good.found == nil || bad.found != nil || after.found != nil {
-		t.Errorf("found are %v, %v and %v", good.found, bad.found, after.found)
+	if a, b, c := <-good.done, <-bad.done, <-after.done; !a || b || c {
+		t.Errorf("the rows of the first, second and third are there: %t, %t, %t", a, b, c)
 	}
 	await(t, func() bool { return l.pool.Stat().AcquiredConns() == 0 })
 	for range 3 {
@@ -216,11 +216,11 @@ func TestALookupThatFailsFailsAlone(t *testing.T) {
 
 func look(t *testing.T, query string, a ...any) *looking {
 	t.Helper()
-	values, formats, ok := encoded(a)
-	if !ok {
+	mine := &looking{done: make(chan bool, 1)}
+	if !mine.ask(query, a) {
 		t.Fatalf("%v are no arguments", a)
 	}
-	return &looking{query: query, values: values, formats: formats, done: make(chan struct{}, 1)}
+	return mine
 }
 
 // A change of the schema, as a later migration makes it, is seen by lookups from before.
@@ -314,6 +314,7 @@ func TestLookupsWithoutPreparedStatements(t *testing.T) {
 func TestLookupsOfADatabaseThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	s, l := lookupsOf(t, 1)
+	lanes := len(l.idle)
 	let := holdUp(t, s, "users")
 	defer let()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -321,7 +322,7 @@ func TestLookupsOfADatabaseThatDoesNotAnswer(t *testing.T) {
 	if _, err := s.UserByName(ctx, "user0"); hub.KindOf(err) != hub.Unavailable {
 		t.Errorf("%v", err)
 	}
-	await(t, func() bool { busy, _ := l.lanesInUse(); return busy == 0 }) // after journeyPatience
+	await(t, func() bool { busy, _ := l.busy(lanes); return busy == 0 }) // after journeyPatience
 	let()
 	if id, err := s.UserIDByName(t.Context(), "user0"); err != nil || id != "u0" {
 		t.Errorf("afterwards: %q, %v", id, err)
