@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -49,7 +48,6 @@ type fakeHub struct {
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	servers []*httptest.Server
 }
 
 // knownRoutes are what the hub needs of router and proxy.
@@ -110,7 +108,10 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	if f.token, err = seed(ctx, f.db, users); err != nil {
 		return err
 	}
-	notebook := f.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	notebook, err := f.serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })) // all servers are this one
+	if err != nil {
+		return err
+	}
 	f.fake.OnStart = func(spec scheduler.Spec) {
 		f.fake.Place(spec.ID, fakePlace(f.placed.Add(1), f.options.port))
 		f.fake.Run(spec.ID)
@@ -129,7 +130,7 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	o := hub.Options{
 		Store: f.counted, Scheduler: f.asked, Publisher: registry, Routes: knownRoutes{router, proxy}, Logger: log,
 		URLs: hub.NewURLs("/", nil, "http://127.0.0.1:1"), Admission: hub.Admission{AllowAll: true},
-		Limits: hub.Limits{ConcurrentStarts: 1_000_000, QueuedStarts: 1_000_000}, Probe: probeAt(notebook.Listener.Addr().String()), Registerer: f.registerer(),
+		Limits: hub.Limits{ConcurrentStarts: 1_000_000, QueuedStarts: 1_000_000}, Probe: probeAt(strings.TrimPrefix(notebook, "http://")), Registerer: f.registerer(),
 	}
 	for _, change := range f.options.change {
 		change(&o)
@@ -137,7 +138,7 @@ func (f *fakeHub) open(ctx context.Context, users int) error {
 	if f.hub, err = hub.New(o); err != nil {
 		return err
 	}
-	if err := f.listen(proxy, log); err != nil {
+	if err := f.listen(ctx, proxy, log); err != nil {
 		return err
 	}
 	f.running.Go(func() { _ = router.Run(ctx) })
@@ -168,7 +169,7 @@ func probeAt(address string) *http.Client {
 	}}
 }
 
-func (f *fakeHub) listen(proxy *routing.Proxy, log *slog.Logger) error {
+func (f *fakeHub) listen(ctx context.Context, proxy *routing.Proxy, log *slog.Logger) error {
 	keys, err := secret.NewKeyRing(secret.Secret{Values: map[string]secret.Value{"k1": secret.Value(strings.Repeat("5a", secret.MinKeySize))}})
 	if err != nil {
 		return err
@@ -189,15 +190,23 @@ func (f *fakeHub) listen(proxy *routing.Proxy, log *slog.Logger) error {
 		}
 	}
 	routers := httpd.NewRouters(parts)
-	f.starter = newStarter(f.serve(routers.Servers).URL, f.token)
-	f.public = f.serve(routers.Public).URL
-	return nil
+	servers, err := f.serve(ctx, routers.Servers)
+	if err != nil {
+		return err
+	}
+	f.starter = newStarter(servers, f.token)
+	f.public, err = f.serve(ctx, routers.Public)
+	return err
 }
 
-func (f *fakeHub) serve(h http.Handler) *httptest.Server {
-	s := httptest.NewServer(h)
-	f.servers = append(f.servers, s)
-	return s
+// serve answers until ctx ends, as a hub does, and returns where.
+func (f *fakeHub) serve(ctx context.Context, h http.Handler) (url string, err error) {
+	bound, err := httpd.Bind(ctx, httpd.Listener{Name: "fake", Address: "127.0.0.1:0", Handler: h})
+	if err != nil {
+		return "", err
+	}
+	f.running.Go(func() { _ = httpd.Serve(ctx, slog.New(slog.DiscardHandler), 0, bound...) })
+	return bound[0].URL(), nil
 }
 
 func (f *fakeHub) close() {
@@ -205,10 +214,6 @@ func (f *fakeHub) close() {
 	f.running.Wait()
 	if f.client != nil {
 		f.client.CloseIdleConnections()
-	}
-	for _, s := range f.servers {
-		s.CloseClientConnections()
-		s.Close()
 	}
 	_ = f.db.Close()
 }

@@ -52,9 +52,14 @@ func runFake(ctx context.Context, args []string) error {
 	}
 	defer f.close()
 	at := fakeAddress{URL: f.url, Token: f.token, Public: f.public}
-	at.Check = f.serve(http.HandlerFunc(f.check)).URL
+	beside := map[*string]http.Handler{&at.Check: http.HandlerFunc(f.check)}
 	if o.whole {
-		at.Metrics, at.Secrets = f.serve(httpd.NewScrape(f.metrics)).URL, f.serve(http.HandlerFunc(f.tellSecret)).URL
+		beside[&at.Metrics], beside[&at.Secrets] = httpd.NewScrape(f.metrics), http.HandlerFunc(f.tellSecret)
+	}
+	for address, handler := range beside {
+		if *address, err = f.serve(ctx, handler); err != nil {
+			return err
+		}
 	}
 	if *profile != "" {
 		stop, err := startProfile(*profile)

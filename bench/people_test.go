@@ -120,7 +120,10 @@ func TestMixed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer servers.close()
-	metrics := f.serve(httpd.NewScrape(f.metrics)).URL
+	metrics, err := f.serve(ctx, httpd.NewScrape(f.metrics))
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := newTestRun()
 	m := newMix(newAsked(f.url+"/hub/api", f.token, os.Getpid()), newSite(f.public, f.url), metrics, users, r.window)
 	if m.chats, err = openChats(ctx, f.public, sockets); err != nil {

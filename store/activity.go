@@ -9,20 +9,39 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-faster/jx"
+
 	"github.com/nomadhub/nomadhub/hub"
 )
 
-// activity is one ID with times in microseconds, 0 for what is not told: of activity, of use and of output. In JSON it is
-// ["id", 1700000000000000, 0, 0], so that the database reads it as rows.
+// activity is one ID with times in microseconds, 0 for what is not told: of activity, of use and of output.
 type activity struct {
 	id               string
 	at, used, output int64
 }
 
-// MarshalJSON implements [json.Marshaler].
-func (a activity) MarshalJSON() ([]byte, error) {
-	return json.Marshal([]any{a.id, a.at, a.used, a.output})
+// rowsOf are activities as the database reads them as rows, JSON such as [["id",1700000000000000,0,0]].
+func rowsOf(list []activity) string {
+	w := &jx.Writer{Buf: make([]byte, 0, len(list)*activityLength)}
+	w.ArrStart()
+	for i, a := range list {
+		if i > 0 {
+			w.Comma()
+		}
+		w.ArrStart()
+		w.Str(a.id)
+		for _, t := range []int64{a.at, a.used, a.output} {
+			w.Comma()
+			w.Int64(t)
+		}
+		w.ArrEnd()
+	}
+	w.ArrEnd()
+	return w.String()
 }
+
+// activityLength is how long an activity usually is as JSON.
+const activityLength = 64
 
 // RecordActivity implements [hub.ServerStore].
 func (s *Store) RecordActivity(ctx context.Context, updates []hub.ActivityUpdate) error {
@@ -35,11 +54,7 @@ func (s *Store) RecordActivity(ctx context.Context, updates []hub.ActivityUpdate
 	if len(servers) == 0 {
 		return nil
 	}
-	at, err := json.Marshal(servers)
-	if err != nil {
-		return fmt.Errorf("store: record activity: %w", err)
-	}
-	_, err = s.exec(ctx, "record activity of servers", `
+	_, err := s.exec(ctx, "record activity of servers", `
 		UPDATE servers SET
 			last_activity = CASE WHEN COALESCE(servers.last_activity, 0) < v.at THEN v.at ELSE servers.last_activity END,
 			last_used = CASE WHEN COALESCE(servers.last_used, 0) < v.used THEN v.used ELSE servers.last_used END,
@@ -49,21 +64,13 @@ func (s *Store) RecordActivity(ctx context.Context, updates []hub.ActivityUpdate
 			FROM `+s.db.elements+`($1)
 		) v
 		WHERE servers.id = v.id AND (COALESCE(servers.last_activity, 0) < v.at OR COALESCE(servers.last_used, 0) < v.used
-			OR COALESCE(servers.last_output, 0) < v.output)`, args{string(at)})
+			OR COALESCE(servers.last_output, 0) < v.output)`, args{rowsOf(servers)})
 	return err
 }
 
 // recordUsers moves users' times forward, and those of the owners of servers.
 func (s *Store) recordUsers(ctx context.Context, users, owners []activity) error {
-	ofUsers, err := json.Marshal(users)
-	if err != nil {
-		return fmt.Errorf("store: record activity: %w", err)
-	}
-	ofOwners, err := json.Marshal(owners)
-	if err != nil {
-		return fmt.Errorf("store: record activity: %w", err)
-	}
-	_, err = s.exec(ctx, "record activity of users", `
+	_, err := s.exec(ctx, "record activity of users", `
 		UPDATE users SET last_activity = v.at
 		FROM (
 			SELECT id, max(at) AS at FROM (
@@ -73,7 +80,7 @@ func (s *Store) recordUsers(ctx context.Context, users, owners []activity) error
 			) moved GROUP BY id
 		) v
 		WHERE users.id = v.id AND (users.last_activity IS NULL OR users.last_activity < v.at)`,
-		args{string(ofUsers), string(ofOwners)})
+		args{rowsOf(users), rowsOf(owners)})
 	return err
 }
 
@@ -101,21 +108,20 @@ func (s *Store) TouchTokens(ctx context.Context, used map[int64]time.Time) error
 // latest returns the last time of each user, of each server, and of each server whose owner was not named. They are in the
 // order of the IDs, so that replicas that write at the same time mostly lock rows in the same order.
 func latest(updates []hub.ActivityUpdate) (users, servers, owners []activity) {
-	ofUser, ofServer, ofOwner := map[string]activity{}, map[string]activity{}, map[string]activity{}
 	for _, u := range updates {
 		at := activity{at: orNone(u.Time)}
 		if u.UserID != "" && at.at != 0 {
-			note(ofUser, u.UserID, at)
+			users = note(users, u.UserID, at)
 		}
 		if u.UserID == "" && u.ServerID != "" && at.at != 0 {
-			note(ofOwner, u.ServerID, at)
+			owners = note(owners, u.ServerID, at)
 		}
 		if u.ServerID != "" {
 			at.used, at.output = orNone(u.Used), orNone(u.Output)
-			note(ofServer, u.ServerID, at)
+			servers = note(servers, u.ServerID, at)
 		}
 	}
-	return ordered(ofUser), ordered(ofServer), ordered(ofOwner)
+	return ordered(users), ordered(servers), ordered(owners)
 }
 
 func orNone(t time.Time) int64 {
@@ -125,23 +131,25 @@ func orNone(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-func note(last map[string]activity, id string, a activity) {
-	before, ok := last[id]
-	switch {
-	case !storable(id):
-		return
-	case ok:
-		a.at, a.used, a.output = max(a.at, before.at), max(a.used, before.used), max(a.output, before.output)
+func note(list []activity, id string, a activity) []activity {
+	if !storable(id) {
+		return list
 	}
 	a.id = id
-	last[id] = a
+	return append(list, a)
 }
 
-func ordered(last map[string]activity) []activity {
-	out := make([]activity, 0, len(last))
-	for _, a := range last {
+// ordered has each ID once.
+func ordered(list []activity) []activity {
+	slices.SortFunc(list, func(a, b activity) int { return strings.Compare(a.id, b.id) })
+	out := list[:0]
+	for _, a := range list {
+		if n := len(out); n > 0 && out[n-1].id == a.id {
+			last := &out[n-1]
+			last.at, last.used, last.output = max(a.at, last.at), max(a.used, last.used), max(a.output, last.output)
+			continue
+		}
 		out = append(out, a)
 	}
-	slices.SortFunc(out, func(a, b activity) int { return strings.Compare(a.id, b.id) })
 	return out
 }
