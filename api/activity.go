@@ -50,7 +50,9 @@ func (b activityReport) times() (user time.Time, servers map[string]time.Time, e
 			return user, nil, err
 		}
 	}
-	servers = make(map[string]time.Time, len(b.Servers))
+	if len(b.Servers) > 0 {
+		servers = make(map[string]time.Time, len(b.Servers))
+	}
 	for name, s := range b.Servers {
 		if s == nil || s.LastActivity == nil {
 			return user, nil, hub.Errorf(hub.Invalid, "The report on the server %q lacks last_activity.", clip(name))

@@ -145,7 +145,10 @@ func (h *Hub) ReportActivity(ctx context.Context, u User, active time.Time, serv
 		}
 		return t, nil
 	}
-	ids := map[string]time.Time{}
+	var ids map[string]time.Time
+	if len(servers) > 0 {
+		ids = make(map[string]time.Time, len(servers))
+	}
 	for name, t := range servers {
 		s, err := h.store.ServerByName(ctx, u.ID, name)
 		if errors.Is(err, ErrNotFound) {

@@ -38,7 +38,7 @@ func activity() []test {
 				{ServerID: s.ID, Time: noon.Add(time.Second)},
 				{ServerID: s.ID, Time: noon},
 				{ServerID: named.ID, UserID: ada.ID, Time: noon.Add(3 * time.Second)},
-				{ServerID: newID(), Time: noon}, {UserID: newID(), Time: noon}, {UserID: "\x00", Time: noon}, {Time: noon},
+				{ServerID: newID(), Time: noon}, {UserID: newID(), Time: noon}, {UserID: "\x00", Time: noon}, {UserID: `"\é`, Time: noon}, {Time: noon},
 			}))
 			f.active(ada, s, noon.Add(3*time.Second), noon.Add(time.Second))
 			f.active(ada, named, noon.Add(3*time.Second), noon.Add(3*time.Second))
