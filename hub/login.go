@@ -39,9 +39,9 @@ type LoginOptions struct {
 // to date where the provider speaks of them, and begins a session.
 func (h *Hub) Login(ctx context.Context, id auth.Identity, b Browser, o LoginOptions) (Session, User, error) {
 	var sess Session
-	user, err := h.admit(ctx, id, b, o, func(tx Store, u User) error {
+	user, err := h.admit(ctx, id, b, o, func(u User) Session {
 		sess = h.newSession(u, id.Provider, b)
-		return tx.CreateSession(ctx, sess)
+		return sess
 	})
 	if err != nil {
 		return Session{}, User{}, err
@@ -53,7 +53,7 @@ func (h *Hub) Login(ctx context.Context, id auth.Identity, b Browser, o LoginOpt
 // Forbidden [Error] if there is none of this name.
 func (h *Hub) LoginOnce(ctx context.Context, id auth.Identity, b Browser, o LoginOptions) (Principal, error) {
 	o.KnownOnly = true
-	u, err := h.admit(ctx, id, b, o, func(Store, User) error { return nil })
+	u, err := h.admit(ctx, id, b, o, nil)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -61,10 +61,10 @@ func (h *Hub) LoginOnce(ctx context.Context, id auth.Identity, b Browser, o Logi
 	return Principal{User: u, Scopes: h.userScopes(u)}, nil
 }
 
-// admit finds or makes the user behind an identity, has also done what belongs to it, and tells how it went.
-func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOptions, also func(Store, User) error) (User, error) {
+// admit finds or makes the user behind an identity, begins the session that they are to have, if any, and tells how it went.
+func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOptions, session func(User) Session) (User, error) {
 	id.Roles = h.grantableRoles(ctx, id)
-	user, err := h.letIn(ctx, id, o, also)
+	user, err := h.letIn(ctx, id, o, session)
 	switch {
 	case KindOf(err) == Forbidden && err != nil:
 		h.metrics.login(false)
@@ -83,9 +83,9 @@ func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOpt
 // Most come back, and nothing about them changes: they need none. What is done for them refers to the user by ID only and each request reads the user and the rules anew,
 // so that a change between the look and the act is as one right after the login. Who was deleted there is judged anew, as somebody whom nobody knows.
 //
-// Newcomers are let in one after another. Of those who have no account nothing is read again: the account is made under a name and tied to a subject that nobody has, or
-// not at all. All others are judged by what the transaction itself reads.
-func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, also func(Store, User) error) (User, error) {
+// Of those who have no account nothing is read again: the account is made under a name and tied to a subject that nobody has, or not at all. All others are judged by what
+// a transaction itself reads; whose subject was never seen, one after another.
+func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, session func(User) Session) (User, error) {
 	found, err := look(ctx, h.store, id)
 	if err != nil {
 		return User{}, err
@@ -94,10 +94,21 @@ func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, also 
 	if err != nil {
 		return User{}, err
 	}
-	if found.Identified && user.sameRights(found.User) {
-		if err = also(h.store, user); !errors.Is(err, ErrNotFound) {
+	begin := func(s Store, u User) error {
+		if session == nil {
+			return nil
+		}
+		return s.CreateSession(ctx, session(u))
+	}
+	switch {
+	case found.Identified && user.sameRights(found.User):
+		if err = begin(h.store, user); !errors.Is(err, ErrNotFound) {
 			return user, err
 		}
+	case found.nobody() && session != nil:
+		if err = h.store.Enroll(ctx, user, id.Provider, id.Subject, session(user)); !errors.Is(err, ErrExists) {
+			return user, err
+		} // the name or the subject was taken a moment ago, perhaps by another login of the same person
 	}
 	if !found.Identified {
 		done, err := h.newcomers.turn(ctx)
@@ -106,22 +117,14 @@ func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, also 
 		}
 		defer done()
 	}
-	enroll := func(tx Store) (err error) {
-		if user, err = h.enroll(ctx, tx, found, id, o); err != nil {
-			return err
-		}
-		return also(tx, user)
-	}
-	if found.nobody() {
-		if err = h.store.InTx(ctx, enroll); !errors.Is(err, ErrExists) {
-			return user, err
-		} // the name or the subject was taken a moment ago, perhaps by another login of the same person
-	}
 	err = h.store.InTx(ctx, func(tx Store) (err error) {
 		if found, err = look(ctx, tx, id); err != nil {
 			return err
 		}
-		return enroll(tx)
+		if user, err = h.enroll(ctx, tx, found, id, o); err != nil {
+			return err
+		}
+		return begin(tx, user)
 	})
 	return user, err
 }

@@ -2,8 +2,9 @@ package hub
 
 import "context"
 
-// newcomers has those who log in for the first time come one after another. Each of them finds no row where all others write theirs, so of hundreds at once, such as a
-// class in its first lesson, Postgres would let a few through and undo the rest, again and again. Who comes back waits for nobody.
+// newcomers has those who come to an account for the first time that somebody made for them do so one after another. Each of them finds no row where all others write theirs,
+// so of hundreds at once, such as a class in its first lesson, Postgres would let a few through and undo the rest, again and again. Who comes back waits for nobody, and who
+// has no account neither: it is made without a look at what others do.
 //
 // Those of other replicas are no crowd. SQLite lets nobody write beside another anyway, so that the turn is nearly always free there.
 type newcomers chan struct{}

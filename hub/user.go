@@ -87,6 +87,8 @@ type UserStore interface {
 	Acquaintance(ctx context.Context, provider, subject, name string) (Acquaintance, error)
 	// LinkIdentity ties a provider's subject to a user; ErrExists if the subject belongs to somebody, or the user has another one of the provider.
 	LinkIdentity(ctx context.Context, userID, provider, subject string) error
+	// Enroll is CreateUser, LinkIdentity and CreateSession for somebody who comes for the first time: all of it, or, if any of them says ErrExists, nothing.
+	Enroll(ctx context.Context, u User, provider, subject string, v Session) error
 }
 
 // Acquaintance is what is known of somebody who comes with an identity and a name.

@@ -23,6 +23,8 @@ type dialect struct {
 	array string
 	// packs tells that rows are handed over as one text each: see [columns].
 	packs bool
+	// nests tells that a statement may hold others that write.
+	nests bool
 	// position is the function that tells where in a text another begins, from 1; 0: nowhere.
 	position string
 	// unindexed stands before a column by whose index rows shall not be found. SQLite knows nothing of how many rows have a value, and

@@ -31,6 +31,7 @@ func dialectPostgres() dialect {
 		name:     "postgres",
 		elements: "json_array_elements",
 		array:    "json_agg",
+		nests:    true,
 		position: "strpos",
 		now:      "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		// Any number will do, as long as all versions of NomadHub use the same.

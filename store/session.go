@@ -10,11 +10,16 @@ import (
 
 const sessionColumns = "id, user_id, browser_id, provider, address, user_agent, created, last_seen, expires"
 
+// sessionArgs are the values of these columns.
+func sessionArgs(v hub.Session) args {
+	return args{v.ID, v.UserID, v.BrowserID, v.Provider, v.Address, v.UserAgent, micros(v.Created), micros(v.LastSeen), micros(v.Expires)}
+}
+
 // CreateSession implements [hub.SessionStore].
 func (s *Store) CreateSession(ctx context.Context, v hub.Session) error {
 	n, err := s.exec(ctx, "create session",
 		"INSERT INTO sessions ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
-		args{v.ID, v.UserID, v.BrowserID, v.Provider, v.Address, v.UserAgent, micros(v.Created), micros(v.LastSeen), micros(v.Expires)})
+		sessionArgs(v))
 	if err == nil && n == 0 {
 		err = fmt.Errorf("store: create session: %w", hub.ErrExists)
 	}

@@ -1,6 +1,10 @@
 package storetest
 
-import "github.com/nomadhub/nomadhub/hub"
+import (
+	"time"
+
+	"github.com/nomadhub/nomadhub/hub"
+)
 
 func identities() []test {
 	return []test{
@@ -50,6 +54,53 @@ func identities() []test {
 			got, err := f.store.Acquaintance(f.ctx, "oidc", "18", "ada")
 			f.must(err)
 			f.same("who was made", got.User, bob)
+		}},
+		{"Who comes for the first time is enrolled as a whole or not at all", func(f fixture) {
+			begun := func(u hub.User) hub.Session {
+				return hub.Session{ID: newID(), UserID: u.ID, BrowserID: "b", Provider: "oidc", Address: "::1", UserAgent: "x", Created: noon, LastSeen: noon, Expires: noon.Add(time.Hour)}
+			}
+			for name, groups := range map[string][]string{"ada": nil, "bob": {"art", "maths"}} {
+				u := hub.User{ID: newID(), Name: name, Admin: true, Groups: groups, Roles: []string{"teacher"}, Created: noon}
+				v := begun(u)
+				f.must(f.store.Enroll(f.ctx, u, "oidc", name, v))
+				got, err := f.store.Acquaintance(f.ctx, "oidc", name, "")
+				f.must(err)
+				f.same("who it is", got, hub.Acquaintance{User: u, Identified: true})
+				session, err := f.store.SessionByID(f.ctx, v.ID)
+				f.must(err)
+				f.same("the session", session, v)
+			}
+			_, total, err := f.store.Users(f.ctx, hub.UserQuery{Limit: 1, Offset: 1})
+			f.must(err)
+			f.same("how many there are", total, 2)
+			for what, taken := range map[string]hub.User{"name": {Name: "ada"}, "subject": {Name: "cleo"}, "ID": {Name: "dora"}} {
+				subject := "new"
+				taken.ID = newID()
+				switch what {
+				case "subject":
+					subject = "bob"
+				case "ID":
+					u, err := f.store.UserByName(f.ctx, "ada")
+					f.must(err)
+					taken.ID = u.ID
+				}
+				for _, taken.Groups = range [][]string{nil, {"art"}} {
+					v := begun(taken)
+					f.wants(f.store.Enroll(f.ctx, taken, "oidc", subject, v), hub.ErrExists)
+					_, err := f.store.SessionByID(f.ctx, v.ID)
+					f.wants(err, hub.ErrNotFound)
+					_, total, err := f.store.Users(f.ctx, hub.UserQuery{})
+					f.must(err)
+					f.same("how many there are where the "+what+" is taken", total, 2)
+				}
+			}
+			f.must(f.store.InTx(f.ctx, func(tx hub.Store) error {
+				eve := hub.User{ID: newID(), Name: "eve"}
+				f.wants(tx.Enroll(f.ctx, eve, "oidc", "ada", begun(eve)), hub.ErrExists)
+				f.must(tx.Enroll(f.ctx, eve, "oidc", "eve", begun(eve)))
+				return nil
+			}))
+			f.finds(hub.UserQuery{NameContains: "e"}, "eve")
 		}},
 		{"A subject belongs to one user, and a user has one subject of a provider", func(f fixture) {
 			ada, bob := f.user("ada"), f.user("bob")
