@@ -83,8 +83,8 @@ func (h *Hub) admit(ctx context.Context, id auth.Identity, b Browser, o LoginOpt
 // Most come back, and nothing about them changes: they need none. What is done for them refers to the user by ID only and each request reads the user and the rules anew,
 // so that a change between the look and the act is as one right after the login. Who was deleted there is judged anew, as somebody whom nobody knows.
 //
-// Of those who have no account nothing is read again: the account is made under a name and tied to a subject that nobody has, or not at all. All others are judged by what
-// a transaction itself reads; whose subject was never seen, one after another.
+// Of newcomers nothing is read again either: the account is made under a name and tied to a subject that nobody has, or one that was made for them is tied to them if nobody
+// else came to it, or nothing is done. All others are judged by what a transaction itself reads; whose subject was never seen, one after another.
 func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, session func(User) Session) (User, error) {
 	found, err := look(ctx, h.store, id)
 	if err != nil {
@@ -109,6 +109,10 @@ func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, sessi
 		if err = h.store.Enroll(ctx, user, id.Provider, id.Subject, session(user)); !errors.Is(err, ErrExists) {
 			return user, err
 		} // the name or the subject was taken a moment ago, perhaps by another login of the same person
+	case found.untouched() && session != nil && user.sameRights(found.User):
+		if err = h.store.Welcome(ctx, user.ID, id.Provider, id.Subject, session(user)); !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
+			return user, err
+		} // the account was taken a moment ago, or is gone
 	}
 	if !found.Identified {
 		done, err := h.newcomers.turn(ctx)
@@ -140,6 +144,11 @@ func look(ctx context.Context, s Store, id auth.Identity) (Acquaintance, error) 
 
 // nobody tells whether neither the identity nor the name is known.
 func (a Acquaintance) nobody() bool { return a.User.ID == "" }
+
+// untouched tells whether the user is known by the name alone, and nobody has ever come to the account.
+func (a Acquaintance) untouched() bool {
+	return !a.nobody() && !a.Identified && len(a.Providers) == 0
+}
 
 // grantableRoles are those of a provider's roles that there are, sorted; nil if it says nothing of roles. What is no role here, or none that a login can give, is ignored.
 func (h *Hub) grantableRoles(ctx context.Context, id auth.Identity) []string {

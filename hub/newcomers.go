@@ -2,9 +2,8 @@ package hub
 
 import "context"
 
-// newcomers has those who come to an account for the first time that somebody made for them do so one after another. Each of them finds no row where all others write theirs,
-// so of hundreds at once, such as a class in its first lesson, Postgres would let a few through and undo the rest, again and again. Who comes back waits for nobody, and who
-// has no account neither: it is made without a look at what others do.
+// newcomers has those who come for the first time, and whose rights change by that or whose name others have, do so one after another. Each of them finds no row where all others
+// write theirs, so of hundreds at once, such as a class in its first lesson, Postgres would let a few through and undo the rest, again and again. All others wait for nobody.
 //
 // Those of other replicas are no crowd. SQLite lets nobody write beside another anyway, so that the turn is nearly always free there.
 type newcomers chan struct{}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -29,9 +30,36 @@ func (s *Store) Enroll(ctx context.Context, u hub.User, provider, subject string
 		WITH newcomer AS (
 			INSERT INTO users (id, name, name_folded, admin, created, last_activity, roles) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		), link AS (
-			INSERT INTO identities (provider, subject, user_id) VALUES ($8, $9, $1)
+			INSERT INTO identities (provider, subject, user_id, sole) VALUES ($8, $9, $1, TRUE)
 		)
 		INSERT INTO sessions (`+sessionColumns+`) VALUES ($10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		append(args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity), roles, provider, subject}, sessionArgs(v)...))
+	return err
+}
+
+// Welcome implements [hub.UserStore]. Two at the same moment, neither of which sees the other, are told apart by the index of those who were the first.
+func (s *Store) Welcome(ctx context.Context, userID, provider, subject string, v hub.Session) error {
+	const first = "INSERT INTO identities (provider, subject, user_id, sole) SELECT $1, $2, $3, TRUE WHERE NOT EXISTS (SELECT 1 FROM identities WHERE user_id = $3)"
+	if s.depth > 0 || !s.db.nests {
+		return s.atomic(ctx, func(tx *Store) error {
+			if err := tx.mustWrite(ctx, "vouch for a user", first+" ON CONFLICT DO NOTHING", args{provider, subject, userID}); err != nil {
+				return err
+			}
+			return tx.CreateSession(ctx, v)
+		})
+	}
+	return s.mustWrite(ctx, "welcome", `
+		WITH link AS (`+first+` RETURNING user_id)
+		INSERT INTO sessions (`+sessionColumns+`)
+		SELECT $4, $5, $6, $7, $8, $9, CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT) FROM link`,
+		append(args{provider, subject, userID}, sessionArgs(v)...))
+}
+
+// mustWrite runs a statement that writes a row unless there is one already, which is hub.ErrExists.
+func (s *Store) mustWrite(ctx context.Context, what, query string, a args) error {
+	n, err := s.exec(ctx, what, query, a)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("store: %s: %w", what, hub.ErrExists)
+	}
 	return err
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -11,13 +10,9 @@ import (
 // LinkIdentity implements [hub.UserStore]. A user has one subject of each provider; a second one is [hub.ErrExists] too, because
 // to replace the first would be to hand over the account.
 func (s *Store) LinkIdentity(ctx context.Context, userID, provider, subject string) error {
-	n, err := s.exec(ctx, "link identity",
-		"INSERT INTO identities (provider, subject, user_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-		args{provider, subject, userID})
-	if err == nil && n == 0 {
-		err = fmt.Errorf("store: link identity: %w", hub.ErrExists)
-	}
-	return err
+	return s.mustWrite(ctx, "link identity", `
+		INSERT INTO identities (provider, subject, user_id, sole)
+		VALUES ($1, $2, $3, NOT EXISTS (SELECT 1 FROM identities WHERE user_id = $3)) ON CONFLICT DO NOTHING`, args{provider, subject, userID})
 }
 
 // Acquaintance implements [hub.UserStore]. Where somebody has the identity, neither the name is looked for nor who has vouched for the user: the last column is then empty.

@@ -17,13 +17,8 @@ func sessionArgs(v hub.Session) args {
 
 // CreateSession implements [hub.SessionStore].
 func (s *Store) CreateSession(ctx context.Context, v hub.Session) error {
-	n, err := s.exec(ctx, "create session",
-		"INSERT INTO sessions ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
-		sessionArgs(v))
-	if err == nil && n == 0 {
-		err = fmt.Errorf("store: create session: %w", hub.ErrExists)
-	}
-	return err
+	return s.mustWrite(ctx, "create session",
+		"INSERT INTO sessions ("+sessionColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING", sessionArgs(v))
 }
 
 // SessionByID implements [hub.SessionStore].

@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -101,6 +104,56 @@ func identities() []test {
 				return nil
 			}))
 			f.finds(hub.UserQuery{NameContains: "e"}, "eve")
+		}},
+		{"Who comes first to an account has it", func(f fixture) {
+			ada, bob := f.user("ada"), f.user("bob")
+			begun := func(id string) hub.Session {
+				return hub.Session{ID: newID(), UserID: id, Created: noon, LastSeen: noon, Expires: noon}
+			}
+			v := begun(ada.ID)
+			f.must(f.store.Welcome(f.ctx, ada.ID, "oidc", "a", v))
+			got, err := f.store.Acquaintance(f.ctx, "oidc", "a", "")
+			f.must(err)
+			f.same("who it is", got, hub.Acquaintance{User: ada, Identified: true})
+			session, err := f.store.SessionByID(f.ctx, v.ID)
+			f.must(err)
+			f.same("the session", session, v)
+			refused := func(want error, id, provider, subject string) {
+				v := begun(id)
+				f.wants(f.store.Welcome(f.ctx, id, provider, subject, v), want)
+				f.wants(f.store.InTx(f.ctx, func(tx hub.Store) error { return tx.Welcome(f.ctx, id, provider, subject, v) }), want)
+				_, err := f.store.SessionByID(f.ctx, v.ID)
+				f.wants(err, hub.ErrNotFound)
+			}
+			refused(hub.ErrExists, ada.ID, "github", "a")
+			refused(hub.ErrExists, ada.ID, "oidc", "another")
+			refused(hub.ErrExists, bob.ID, "oidc", "a") // whose subject is somebody else's
+			refused(hub.ErrNotFound, newID(), "oidc", "nobody")
+			f.must(f.store.LinkIdentity(f.ctx, ada.ID, "github", "a")) // by whoever may
+			f.must(f.store.LinkIdentity(f.ctx, bob.ID, "github", "b"))
+			refused(hub.ErrExists, bob.ID, "oidc", "b")
+		}},
+		{"Of many who come first at the same moment, one does", func(f fixture) {
+			for i := range 5 {
+				u := f.user(fmt.Sprintf("u%d", i))
+				var first atomic.Int32
+				var all sync.WaitGroup
+				for j := range 8 {
+					all.Go(func() {
+						provider := fmt.Sprintf("provider-%d", j)
+						err := f.store.Welcome(f.ctx, u.ID, provider, "s", hub.Session{ID: newID(), UserID: u.ID, Provider: provider})
+						if err == nil {
+							first.Add(1)
+							return
+						}
+						f.wants(err, hub.ErrExists)
+					})
+				}
+				all.Wait()
+				got, err := f.store.Acquaintance(f.ctx, "another", "s", u.Name)
+				f.must(err)
+				f.same("how many came first, and how many vouch", []int{int(first.Load()), len(got.Providers)}, []int{1, 1})
+			}
 		}},
 		{"A subject belongs to one user, and a user has one subject of a provider", func(f fixture) {
 			ada, bob := f.user("ada"), f.user("bob")
