@@ -21,7 +21,7 @@ func WithPrincipal(r *http.Request, p hub.Principal) *http.Request {
 		x.principal, x.known = p, true
 		return r
 	}
-	other := p // p itself shall not need memory of its own in the other case
+	other := p // a pointer to p itself would have every p moved to the heap
 	return With(r, principalKey{}, &other)
 }
 

@@ -110,9 +110,9 @@ func (h *Hub) letIn(ctx context.Context, id auth.Identity, o LoginOptions, sessi
 			return user, err
 		} // the name or the subject was taken a moment ago, perhaps by another login of the same person
 	case found.untouched() && session != nil && user.sameRights(found.User):
-		if err = h.store.Welcome(ctx, user.ID, id.Provider, id.Subject, session(user)); !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
+		if err = h.store.Welcome(ctx, user, id.Provider, id.Subject, session(user)); !errors.Is(err, ErrExists) {
 			return user, err
-		} // the account was taken a moment ago, or is gone
+		} // somebody else came to the account a moment ago, or it is another one's by now
 	}
 	if !found.Identified {
 		done, err := h.newcomers.turn(ctx)

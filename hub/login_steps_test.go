@@ -31,10 +31,10 @@ func (s *stepped) Enroll(ctx context.Context, u hub.User, provider, subject stri
 	return s.Store.Enroll(ctx, u, provider, subject, v)
 }
 
-func (s *stepped) Welcome(ctx context.Context, userID, provider, subject string, v hub.Session) error {
+func (s *stepped) Welcome(ctx context.Context, u hub.User, provider, subject string, v hub.Session) error {
 	s.transactions.Add(1)
 	once(&s.beforeTx)
-	return s.Store.Welcome(ctx, userID, provider, subject, v)
+	return s.Store.Welcome(ctx, u, provider, subject, v)
 }
 
 func (s *stepped) CreateSession(ctx context.Context, v hub.Session) error {
@@ -198,6 +198,24 @@ func TestTwoFirstLoginsOfOnePerson(t *testing.T) {
 				t.Errorf("there are %d users, %v", total, err)
 			}
 		})
+	}
+}
+
+// Who comes for an account that gets another name at this moment does not get that account.
+func TestAnAccountThatIsRenamedDuringItsFirstLogin(t *testing.T) {
+	t.Parallel()
+	b, s := newStepped(t)
+	before, err := b.hub.CreateUser(t.Context(), "ada", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.beforeTx = func() {
+		if err := s.RenameUser(t.Context(), before.ID, "lovelace"); err != nil {
+			t.Error(err)
+		}
+	}
+	if u, err := b.tryLogin("1", "ada"); err != nil || u.ID == before.ID || u.Admin {
+		t.Errorf("the one of the name is %+v, %v; the account was %+v", u, err, before)
 	}
 }
 

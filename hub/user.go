@@ -89,9 +89,9 @@ type UserStore interface {
 	LinkIdentity(ctx context.Context, userID, provider, subject string) error
 	// Enroll is CreateUser, LinkIdentity and CreateSession for somebody who comes for the first time: all of it, or, if any of them says ErrExists, nothing.
 	Enroll(ctx context.Context, u User, provider, subject string, v Session) error
-	// Welcome is LinkIdentity and CreateSession for a user for whom no provider has vouched. ErrExists if one has, or the subject is somebody's; ErrNotFound if there is no
-	// such user.
-	Welcome(ctx context.Context, userID, provider, subject string, v Session) error
+	// Welcome is LinkIdentity and CreateSession for the user of this ID and name, for whom no provider has vouched. ErrExists if one has, if the subject is somebody's, or if
+	// there is no such user by now.
+	Welcome(ctx context.Context, u User, provider, subject string, v Session) error
 }
 
 // Acquaintance is what is known of somebody who comes with an identity and a name.

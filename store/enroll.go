@@ -37,22 +37,26 @@ func (s *Store) Enroll(ctx context.Context, u hub.User, provider, subject string
 	return err
 }
 
-// Welcome implements [hub.UserStore]. Two at the same moment, neither of which sees the other, are told apart by the index of those who were the first.
-func (s *Store) Welcome(ctx context.Context, userID, provider, subject string, v hub.Session) error {
-	const first = "INSERT INTO identities (provider, subject, user_id, sole) SELECT $1, $2, $3, TRUE WHERE NOT EXISTS (SELECT 1 FROM identities WHERE user_id = $3)"
+// Welcome implements [hub.UserStore]. Two at the same moment, neither of which sees the other, are told apart by the index of those who were the first; and who gets another
+// name at this moment does so before, or waits.
+func (s *Store) Welcome(ctx context.Context, u hub.User, provider, subject string, v hub.Session) error {
+	const first = `
+		INSERT INTO identities (provider, subject, user_id, sole)
+		SELECT $1, $2, id, TRUE FROM account WHERE NOT EXISTS (SELECT 1 FROM identities WHERE user_id = $3)`
+	who := args{provider, subject, u.ID, u.Name}
 	if s.depth > 0 || !s.db.nests {
 		return s.atomic(ctx, func(tx *Store) error {
-			if err := tx.mustWrite(ctx, "vouch for a user", first+" ON CONFLICT DO NOTHING", args{provider, subject, userID}); err != nil {
+			const account = "WITH account AS (SELECT id FROM users WHERE id = $3 AND name = $4)"
+			if err := tx.mustWrite(ctx, "vouch for a user", account+first+" ON CONFLICT DO NOTHING", who); err != nil {
 				return err
 			}
 			return tx.CreateSession(ctx, v)
 		})
 	}
 	return s.mustWrite(ctx, "welcome", `
-		WITH link AS (`+first+` RETURNING user_id)
+		WITH account AS (SELECT id FROM users WHERE id = $3 AND name = $4 FOR SHARE), link AS (`+first+` RETURNING user_id)
 		INSERT INTO sessions (`+sessionColumns+`)
-		SELECT $4, $5, $6, $7, $8, $9, CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT) FROM link`,
-		append(args{provider, subject, userID}, sessionArgs(v)...))
+		SELECT $5, $6, $7, $8, $9, $10, CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT) FROM link`, append(who, sessionArgs(v)...))
 }
 
 // mustWrite runs a statement that writes a row unless there is one already, which is hub.ErrExists.

@@ -111,27 +111,46 @@ func identities() []test {
 				return hub.Session{ID: newID(), UserID: id, Created: noon, LastSeen: noon, Expires: noon}
 			}
 			v := begun(ada.ID)
-			f.must(f.store.Welcome(f.ctx, ada.ID, "oidc", "a", v))
+			f.must(f.store.Welcome(f.ctx, ada, "oidc", "a", v))
 			got, err := f.store.Acquaintance(f.ctx, "oidc", "a", "")
 			f.must(err)
 			f.same("who it is", got, hub.Acquaintance{User: ada, Identified: true})
 			session, err := f.store.SessionByID(f.ctx, v.ID)
 			f.must(err)
 			f.same("the session", session, v)
-			refused := func(want error, id, provider, subject string) {
-				v := begun(id)
-				f.wants(f.store.Welcome(f.ctx, id, provider, subject, v), want)
-				f.wants(f.store.InTx(f.ctx, func(tx hub.Store) error { return tx.Welcome(f.ctx, id, provider, subject, v) }), want)
+			refused := func(u hub.User, provider, subject string) {
+				v := begun(u.ID)
+				f.wants(f.store.Welcome(f.ctx, u, provider, subject, v), hub.ErrExists)
+				f.wants(f.store.InTx(f.ctx, func(tx hub.Store) error { return tx.Welcome(f.ctx, u, provider, subject, v) }), hub.ErrExists)
 				_, err := f.store.SessionByID(f.ctx, v.ID)
 				f.wants(err, hub.ErrNotFound)
 			}
-			refused(hub.ErrExists, ada.ID, "github", "a")
-			refused(hub.ErrExists, ada.ID, "oidc", "another")
-			refused(hub.ErrExists, bob.ID, "oidc", "a") // whose subject is somebody else's
-			refused(hub.ErrNotFound, newID(), "oidc", "nobody")
+			refused(ada, "github", "a")
+			refused(ada, "oidc", "another")
+			refused(bob, "oidc", "a") // whose subject is somebody else's
+			refused(hub.User{ID: newID(), Name: "bob"}, "oidc", "nobody")
+			refused(hub.User{ID: bob.ID, Name: "another"}, "oidc", "nobody")
 			f.must(f.store.LinkIdentity(f.ctx, ada.ID, "github", "a")) // by whoever may
 			f.must(f.store.LinkIdentity(f.ctx, bob.ID, "github", "b"))
-			refused(hub.ErrExists, bob.ID, "oidc", "b")
+			refused(bob, "oidc", "b")
+		}},
+		{"Who comes first to an account that gets another name at this moment does not have it", func(f fixture) {
+			ada := f.user("ada")
+			came := make(chan error, 1)
+			come := sync.OnceFunc(func() {
+				go func() { came <- f.store.Welcome(f.ctx, ada, "oidc", "a", hub.Session{ID: newID(), UserID: ada.ID}) }()
+			})
+			f.must(f.store.InTx(f.ctx, func(tx hub.Store) error {
+				err := tx.RenameUser(f.ctx, ada.ID, "lovelace")
+				come()
+				for range 20 { // until it is asked for, as nearly always
+					if err == nil {
+						_, err = tx.UserByName(f.ctx, "lovelace")
+					}
+				}
+				return err
+			}))
+			f.wants(<-came, hub.ErrExists)
 		}},
 		{"Of many who come first at the same moment, one does", func(f fixture) {
 			for i := range 5 {
@@ -141,7 +160,7 @@ func identities() []test {
 				for j := range 8 {
 					all.Go(func() {
 						provider := fmt.Sprintf("provider-%d", j)
-						err := f.store.Welcome(f.ctx, u.ID, provider, "s", hub.Session{ID: newID(), UserID: u.ID, Provider: provider})
+						err := f.store.Welcome(f.ctx, u, provider, "s", hub.Session{ID: newID(), UserID: u.ID, Provider: provider})
 						if err == nil {
 							first.Add(1)
 							return
