@@ -14,11 +14,11 @@ import (
 // indifferent are the writes after which every token stands for whom it stood for, and everybody has the servers that they had.
 var indifferent = []string{
 	"AcquireLease", "ReleaseLease", "AddAudit", "OpenRun", "CloseRun", "CloseRunsOf", "CountExchange", "TouchSession", "TouchTokens", "TouchUsage",
-	"WatchActivity", "UnwatchActivity", "LinkIdentity", "UpdateVolume", "UseVolume", "ReleaseVolumes", "SetGroupProperties", "TakeCode",
+	"WatchActivity", "UnwatchActivity", "LinkIdentity", "Welcome", "UpdateVolume", "UseVolume", "ReleaseVolumes", "SetGroupProperties", "TakeCode",
 	"BeginServiceRun", "PlaceServiceRun",
 	"PutClient", // a client of the same ID is the same server's or service's, unless that was deleted meanwhile
 	// What did not exist nobody was remembered by.
-	"CreateCode", "CreateGroup", "CreateService", "CreateSession", "CreateShareCode", "CreateToken", "CreateUser", "CreateVolume",
+	"CreateCode", "CreateGroup", "CreateService", "CreateSession", "CreateShareCode", "CreateToken", "CreateUser", "CreateVolume", "Enroll",
 	// Who looks at the clock ends what has expired.
 	"DeleteAuditBefore", "DeleteCodesBefore", "DeleteRunsBefore", "DeleteSessionsBefore", "DeleteShareCodesBefore", "DeleteTokensBefore",
 	"DeleteShareCodes", "DeleteVolume",
