@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,7 +34,8 @@ func TestUsersOfBeforeAreFound(t *testing.T) {
 			if err := s.Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			for _, statement := range append(c.undo, "DELETE FROM schema_migrations WHERE version >= 16") {
+			statements := append(c.undo, "DROP INDEX identities_sole", "ALTER TABLE identities DROP COLUMN sole", "DELETE FROM schema_migrations WHERE version >= 16")
+			for _, statement := range statements {
 				if _, err := s.write.exec(t.Context(), statement, nil); err != nil {
 					t.Fatalf("%s: %v", statement, err)
 				}
@@ -44,8 +46,20 @@ func TestUsersOfBeforeAreFound(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if _, err := s.write.exec(t.Context(), "INSERT INTO identities (provider, subject, user_id) VALUES ('oidc', '17', '1')", nil); err != nil {
+				t.Fatal(err)
+			}
 			if err := s.Migrate(t.Context()); err != nil {
 				t.Fatal(err)
+			}
+			for id, want := range map[string]error{"1": hub.ErrExists, "2": nil} { // of the first it is known who that is
+				u, err := s.UserByID(t.Context(), id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Welcome(t.Context(), u, "github", id, hub.Session{ID: id, UserID: id}); !errors.Is(err, want) {
+					t.Errorf("user %s is welcomed with %v, not %v", id, err, want)
+				}
 			}
 			for part, want := range map[string]string{"LOVE": "Ada.Lovelace", long: long, "éé": long, "e": "Ada.Lovelace"} {
 				found, total, err := s.Users(t.Context(), hub.UserQuery{NameContains: part})
