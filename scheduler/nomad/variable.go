@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -108,10 +109,20 @@ func (s *Scheduler) createVariable(ctx context.Context, spec scheduler.Spec) (ui
 	return s.setVariable(ctx, spec, want, 0)
 }
 
-// setVariable writes the variable if its index is still that one (0: there is none), and returns the new one.
+// settling is how long a write is waited for that was given up meanwhile.
+const settling = 5 * time.Second
+
+// setVariable writes the variable if its index is still that one (0: there is none), and returns the new one. Once sent, the write is waited for also when ctx ends: one that
+// Nomad carries out after the stop which then follows would leave a variable without a job, which nobody finds.
 func (s *Scheduler) setVariable(ctx context.Context, spec scheduler.Spec, items api.VariableItems, index uint64) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	until, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(settling, cancel) })()
 	next := &api.Variable{Namespace: s.opts.Namespace, Path: s.variablePath(spec.ID), ModifyIndex: index, Items: items}
-	written, _, err := s.client.Variables().CheckedUpdate(next, s.write(ctx))
+	written, _, err := s.client.Variables().CheckedUpdate(next, s.write(until))
 	if err != nil {
 		return 0, translate(ctx, "writing the variable", err)
 	}
