@@ -57,10 +57,15 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-func (b *activityBuffer) token(id int64, t time.Time) {
+// asked records that a token was used at t, and has its user, if it is one's, be shown as active as they are known to be: now, if it was their own doing.
+func (b *activityBuffer) asked(token int64, u *User, own bool, t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tokens[id] = t
+	b.tokens[token] = t
+	if own && t.After(b.users[u.ID]) {
+		b.users[u.ID] = t
+	}
+	b.show(u)
 }
 
 func (b *activityBuffer) take() (updates []ActivityUpdate, tokens map[int64]time.Time) {

@@ -89,11 +89,8 @@ func (h *Hub) TokenPrincipal(ctx context.Context, secret string) (Principal, err
 	case p.Service == nil && h.admission.Load().blocks(p.User.Name):
 		return Principal{}, Errorf(Forbidden, "The owner of this token may not use the hub.")
 	}
-	if p.Service == nil && p.Token.ServerID == "" { // what servers report by themselves is not the user's doing
-		h.seen(p.User.ID)
-	}
-	h.activity.token(p.Token.ID, h.now())
-	h.activity.showUser(&p.User)
+	own := p.Service == nil && p.Token.ServerID == "" // what servers report by themselves is not the user's doing
+	h.activity.asked(p.Token.ID, &p.User, own, h.now())
 	return p, nil
 }
 

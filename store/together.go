@@ -29,7 +29,7 @@ const (
 	maxTogether = 32
 	// maxJourneys is how many are made on one connection before it goes back to the pool, which looks after connections.
 	maxJourneys = 100
-	// journeyPatience is how long a journey may take, whoever waits for it.
+	// journeyPatience is how long a journey may take, or a second more, whoever waits for it.
 	journeyPatience = 5 * time.Second
 	// lookingPatience is after how long those who wait for a journey ask alone, at twice the time at the latest: a statement before theirs may be held up by what theirs has
 	// nothing to do with.
@@ -149,8 +149,13 @@ func (a *lane) ride(all []*looking) []*looking {
 	}
 	defer c.Release()
 	under := c.Conn().PgConn().Conn()
+	var due time.Time
 	for range maxJourneys {
-		err := under.SetDeadline(time.Now().Add(journeyPatience)) // a context for each would cost far more
+		var err error
+		if now := time.Now(); due.Sub(now) < journeyPatience { // anew for each would cost more, and a context for each far more
+			due = now.Add(journeyPatience + time.Second)
+			err = under.SetDeadline(due)
+		}
 		left := all
 		if err == nil {
 			left, err = together(c, all)

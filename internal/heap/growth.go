@@ -4,8 +4,8 @@ const (
 	// leastGrowth is by how many percent the heap grows until it is collected. Go's own default is 100. The hub is mostly at rest, with much that lives long: so it
 	// takes up to a tenth less memory, and a burst of starts and stops up to 3 % more processor time.
 	leastGrowth = 75
-	// mostGrowth bounds the growth in percent, so that a tiny heap does not set what a larger one does until the next look. A heap of 8 MiB still has room for 32.
-	mostGrowth = 400
+	// mostGrowth bounds the growth in percent, so that a tiny heap does not set what a larger one does until the next look. A heap of 8 MiB still has room for 80.
+	mostGrowth = 1000
 	// leastRoom is what the heap may grow by however small it is, in bytes. Thousands of waiting requests have many stacks and little else, and looking
 	// through all of them for a few megabytes took a tenth of a burst's processor time.
 	leastRoom = 12 << 20

@@ -142,6 +142,34 @@ func TestStartDecidesAnewAfterALostCheckAndSet(t *testing.T) {
 	}
 }
 
+// Who gives a start up, as a stop does, is told so when it is known whether the variable was written: what is written after the stop would be left for ever.
+func TestAStartThatIsGivenUpLeavesNoWriteUnderWay(t *testing.T) {
+	t.Parallel()
+	w, s := newWire(t)
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	const untilItWouldBeCut = 50 * time.Millisecond
+	w.mux.HandleFunc("GET /v1/var/nomad/jobs/notebook-a", http.NotFound)
+	w.mux.HandleFunc("PUT /v1/var/nomad/jobs/notebook-a", func(rw http.ResponseWriter, r *http.Request) {
+		giveUp()
+		select {
+		case <-r.Context().Done():
+			t.Error("the write was cut")
+		case <-time.After(untilItWouldBeCut):
+		}
+		reply(api.Variable{ModifyIndex: 5})(rw, r)
+	})
+	if err := s.Start(ctx, specA(1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("start: %v, want that it was given up", err)
+	}
+	if n := w.count("PUT /v1/jobs"); n != 0 {
+		t.Error("a start that was given up went on")
+	}
+	if err := s.Start(ctx, specA(1)); !errors.Is(err, context.Canceled) || w.count("PUT /v1/var/nomad/jobs/notebook-a") != 1 {
+		t.Errorf("one that is given up before it begins: %v", err)
+	}
+}
+
 func TestStartSeesANewerGenerationInTheVariable(t *testing.T) {
 	t.Parallel()
 	w, s := newWire(t)
