@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/nomadhub/nomadhub/hub"
@@ -52,13 +51,9 @@ func (s *Store) CreateCode(ctx context.Context, c hub.OAuthCode) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, "create code",
+	return s.mustWrite(ctx, "create code",
 		"INSERT INTO oauth_codes ("+codeColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
 		args{c.Hash, c.ClientID, c.UserID, c.BrowserID, c.RedirectURI, scopes, c.Challenge, c.ChallengeType, micros(c.Expires)})
-	if err == nil && n == 0 {
-		err = fmt.Errorf("store: create code: %w", hub.ErrExists)
-	}
-	return err
 }
 
 // CodeByHash implements [hub.OAuthStore].

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/nomadhub/nomadhub/hub"
 )
@@ -28,12 +26,12 @@ func (s *Store) Enroll(ctx context.Context, u hub.User, provider, subject string
 	defer s.db.places.forget() // also if it is not known whether it took place
 	_, err = s.exec(ctx, "enroll", `
 		WITH newcomer AS (
-			INSERT INTO users (id, name, name_folded, admin, created, last_activity, roles) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			INSERT INTO users (`+newUserColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		), link AS (
 			INSERT INTO identities (provider, subject, user_id, sole) VALUES ($8, $9, $1, TRUE)
 		)
 		INSERT INTO sessions (`+sessionColumns+`) VALUES ($10, $11, $12, $13, $14, $15, $16, $17, $18)`,
-		append(args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity), roles, provider, subject}, sessionArgs(v)...))
+		append(append(userArgs(u, roles), provider, subject), sessionArgs(v)...))
 	return err
 }
 
@@ -57,13 +55,4 @@ func (s *Store) Welcome(ctx context.Context, u hub.User, provider, subject strin
 		WITH account AS (SELECT id FROM users WHERE id = $3 AND name = $4 FOR SHARE), link AS (`+first+` RETURNING user_id)
 		INSERT INTO sessions (`+sessionColumns+`)
 		SELECT $5, $6, $7, $8, $9, $10, CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT) FROM link`, append(who, sessionArgs(v)...))
-}
-
-// mustWrite runs a statement that writes a row unless there is one already, which is hub.ErrExists.
-func (s *Store) mustWrite(ctx context.Context, what, query string, a args) error {
-	n, err := s.exec(ctx, what, query, a)
-	if err == nil && n == 0 {
-		err = fmt.Errorf("store: %s: %w", what, hub.ErrExists)
-	}
-	return err
 }

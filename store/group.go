@@ -11,12 +11,8 @@ import (
 
 // CreateGroup implements [hub.GroupStore].
 func (s *Store) CreateGroup(ctx context.Context, name string, properties json.RawMessage) error {
-	n, err := s.exec(ctx, "create group", "INSERT INTO groups (name, properties) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+	return s.mustWrite(ctx, "create group", "INSERT INTO groups (name, properties) VALUES ($1, $2) ON CONFLICT DO NOTHING",
 		args{name, object(properties)})
-	if err == nil && n == 0 {
-		err = fmt.Errorf("store: create group: %w", hub.ErrExists)
-	}
-	return err
 }
 
 // Groups implements [hub.GroupStore]. The members are a subquery of the page, so that those of its own groups only are read, by the index, and all in one query.

@@ -189,6 +189,15 @@ func (s *Store) exec(ctx context.Context, what, query string, a args) (int, erro
 	return int(touched), err
 }
 
+// mustWrite runs a statement that writes a row unless there is one already, which is hub.ErrExists.
+func (s *Store) mustWrite(ctx context.Context, what, query string, a args) error {
+	n, err := s.exec(ctx, what, query, a)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("store: %s: %w", what, hub.ErrExists)
+	}
+	return err
+}
+
 // one reads the only row of a query into dest. It is hub.ErrNotFound if there is none.
 func (s *Store) one(ctx context.Context, what, query string, a args, dest ...any) error {
 	return s.sole(ctx, search, what, query, a, dest)

@@ -27,11 +27,7 @@ func (s *Store) CreateService(ctx context.Context, v hub.Service) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, "create service", "INSERT INTO services ("+serviceColumns+") VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", row)
-	if err == nil && n == 0 {
-		err = fmt.Errorf("store: create service: %w", hub.ErrExists)
-	}
-	return err
+	return s.mustWrite(ctx, "create service", "INSERT INTO services ("+serviceColumns+") VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", row)
 }
 
 func serviceRow(v hub.Service) (args, error) {

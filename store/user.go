@@ -21,6 +21,13 @@ func (s *Store) CreateUser(ctx context.Context, u hub.User) error {
 	return s.atomic(ctx, func(tx *Store) error { return tx.createUser(ctx, u) })
 }
 
+const newUserColumns = "id, name, name_folded, admin, created, last_activity, roles"
+
+// userArgs are the values of these columns.
+func userArgs(u hub.User, roles string) args {
+	return args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity), roles}
+}
+
 func (s *Store) createUser(ctx context.Context, u hub.User) error {
 	if _, err := list(u.Groups).json(); err != nil {
 		return fmt.Errorf("store: create user: %w", err)
@@ -29,15 +36,9 @@ func (s *Store) createUser(ctx context.Context, u hub.User) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, "create user", `
-		INSERT INTO users (id, name, name_folded, admin, created, last_activity, roles)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-		args{u.ID, u.Name, strings.ToLower(u.Name), u.Admin, micros(u.Created), micros(u.LastActivity), roles})
-	if err != nil {
+	if err := s.mustWrite(ctx, "create user",
+		"INSERT INTO users ("+newUserColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING", userArgs(u, roles)); err != nil {
 		return err
-	}
-	if n == 0 {
-		return fmt.Errorf("store: create user: %w", hub.ErrExists)
 	}
 	s.users.Store(true)
 	return s.joinGroups(ctx, u.ID, u.Groups)

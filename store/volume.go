@@ -27,7 +27,7 @@ func volumeFields(v *hub.Volume) []any {
 
 // CreateVolume implements [hub.VolumeStore].
 func (s *Store) CreateVolume(ctx context.Context, v hub.Volume) error {
-	n, err := s.exec(ctx, "create volume", "INSERT INTO volumes ("+volumeColumns+`)
+	return s.mustWrite(ctx, "create volume", "INSERT INTO volumes ("+volumeColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 		ON CONFLICT DO NOTHING`,
 		args{
@@ -35,10 +35,6 @@ func (s *Store) CreateVolume(ctx context.Context, v hub.Volume) error {
 			v.Node, v.NodeID, v.CapacityMB, string(v.Retain), v.Grace.Microseconds(), micros(v.Created), micros(v.LastUsed),
 			micros(v.Released), micros(v.DeleteAfter), string(v.State), v.Note, v.Revision,
 		})
-	if err == nil && n == 0 {
-		err = fmt.Errorf("store: create volume: %w", hub.ErrExists)
-	}
-	return err
 }
 
 // VolumeByID implements [hub.VolumeStore].
